@@ -1,0 +1,57 @@
+"""The hybridsent model: configuration, model, processor and pipeline.
+
+All files of this folder but this one are published with the weights, flat: they import each other
+relatively, and otherwise only torch, transformers, huggingface_hub and Pillow.
+
+Importing this package registers its classes, so that `AutoModel` and the others take them instead of
+the copies that stand beside the weights.
+"""
+
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoProcessor,
+)
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from .birau_hybridsent import RAU, BiRAU
+from .configuration_hybridsent import HybridSentConfig
+from .modeling_hybridsent import (
+    HybridSentForSequenceClassification,
+    HybridSentModel,
+    HybridSentModelOutput,
+    HybridSentOutput,
+    HybridSentPreTrainedModel,
+)
+from .pipeline_hybridsent import HybridSentPipeline
+from .processing_hybridsent import HybridSentProcessor, load_picture
+
+AutoConfig.register(HybridSentConfig.model_type, HybridSentConfig)
+AutoModel.register(HybridSentConfig, HybridSentForSequenceClassification)
+AutoModelForSequenceClassification.register(HybridSentConfig, HybridSentForSequenceClassification)
+AutoProcessor.register(HybridSentConfig, HybridSentProcessor)
+PIPELINE_REGISTRY.register_pipeline(
+    "image-text-sentiment",
+    pipeline_class=HybridSentPipeline,
+    pt_model=(AutoModelForSequenceClassification,),
+    type="multimodal",
+)
+# Saving copies the code of these classes beside what it saves.
+HybridSentConfig.register_for_auto_class()
+HybridSentForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+HybridSentProcessor.register_for_auto_class("AutoProcessor")
+
+__all__ = [
+    "RAU",
+    "BiRAU",
+    "HybridSentConfig",
+    "HybridSentForSequenceClassification",
+    "HybridSentModel",
+    "HybridSentModelOutput",
+    "HybridSentOutput",
+    "HybridSentPipeline",
+    "HybridSentPreTrainedModel",
+    "HybridSentProcessor",
+    "load_picture",
+]

@@ -1,0 +1,184 @@
+"""Configuration of hybridsent: two encoders, the fusion between them and its ablation switches."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+# Where the Auto classes and pipeline() find the code, in the folder or repository of the weights.
+_AUTO_MAP = {
+    "AutoConfig": "configuration_hybridsent.HybridSentConfig",
+    "AutoModel": "modeling_hybridsent.HybridSentForSequenceClassification",
+    "AutoModelForSequenceClassification": (
+        "modeling_hybridsent.HybridSentForSequenceClassification"
+    ),
+    "AutoProcessor": "processing_hybridsent.HybridSentProcessor",
+}
+_PIPELINES = {
+    "image-text-sentiment": {
+        "impl": "pipeline_hybridsent.HybridSentPipeline",
+        "pt": ["AutoModelForSequenceClassification"],
+        "type": "multimodal",
+    }
+}
+
+
+@strict
+class HybridSentConfig(PreTrainedConfig):
+    """Describe a hybridsent model: encoders, fusion, ablation switches, loss weights, calibration.
+
+    Rows S1-S5 are the parts that the abstract of the paper fixes (ITM Web of Conferences 83 (2026)
+    01004): S1 global and local features, S2 unimodal self-attention and classifiers, S3 multi-layer
+    cross-attention, S4 BiRAU and self-attention fusion, S5 decision fusion with dynamic weights.
+    Every size below is our choice, since the abstract gives none.
+
+    Args:
+        text_config: Configuration of the text encoder (any `AutoModel` that takes `input_ids`).
+        vision_config: Configuration of the vision encoder (any `AutoModel` that takes
+            `pixel_values`); it may return tokens or a feature map.
+        hidden_size: Width of the fusion; a multiple of `num_attention_heads`.
+        num_attention_heads: Heads of every attention block of the fusion.
+        intermediate_size: Inner width of every feed-forward block of the fusion.
+        hidden_act: Activation function of the feed-forward blocks.
+        hidden_dropout: Dropout probability on projections, residual branches and heads.
+        attention_dropout: Dropout probability on attention weights.
+        layer_norm_eps: Epsilon of the layer normalisations.
+        initializer_range: Standard deviation of newly initialised weights.
+        use_local_features: S1. False removes the n-gram and early-stage features.
+        text_ngram_sizes: S1. Kernel widths, in tokens, of the convolutions behind the local text
+            features.
+        vision_local_layer: S1. Index into the vision encoder's `hidden_states` that gives the local
+            image features; None lets the model pick the last stage with a finer grid than the
+            final one, or the middle layer where all layers share one grid.
+        vision_feature_sizes: Channels of the vision encoder's global and local features; None lets
+            the model measure them once, after which they are stored here.
+        use_unimodal_branches: S2. False removes the unimodal self-attention and classifiers; only
+            `decision_fusion="fusion_only"` is possible then.
+        num_cross_modal_layers: S3. Number of cross-modal layers; 0 removes them.
+        recurrence: S4. "birau", "bigru" (the same without its attention gate) or "none".
+        recurrent_hidden_size: S4. Hidden units of the recurrence per direction.
+        decision_fusion: S5. "dynamic" weights per post, one learned "global" vector of weights,
+            "uniform" weights, or "fusion_only".
+        text_loss_weight: Weight of the text branch's cross-entropy in the loss.
+        image_loss_weight: Weight of the image branch's cross-entropy in the loss.
+        fusion_loss_weight: Weight of the fusion branch's cross-entropy in the loss.
+        temperature: Divides the log-probabilities of the decision; fitted on validation data after
+            training so that the confidence is calibrated. 1 changes nothing.
+
+    Raises:
+        ValueError: A misspelt keyword, or values that do not go together; the message names them.
+    """
+
+    model_type = "hybridsent"
+    sub_configs_defaults = {  # noqa: RUF012 (transformers reads it as a plain class attribute)
+        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="bert"),
+        "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="vit"),
+    }
+    attribute_map = {"num_hidden_layers": "num_cross_modal_layers"}  # noqa: RUF012
+    # What evaluation must not gather: per-post scores are wanted, features and loss parts are not.
+    keys_to_ignore_at_inference = [  # noqa: RUF012
+        "losses",
+        "text_embeds",
+        "image_embeds",
+        "fusion_embeds",
+        "hidden_states",
+        "cross_attentions",
+    ]
+
+    # encoders
+    text_config: PreTrainedConfig | dict | None = None
+    vision_config: PreTrainedConfig | dict | None = None
+
+    # fusion
+    hidden_size: int = 256
+    num_attention_heads: int = 4
+    intermediate_size: int = 512
+    hidden_act: str = "gelu"
+    hidden_dropout: float | int = 0.1
+    attention_dropout: float | int = 0.1
+    layer_norm_eps: float = 1e-5
+    initializer_range: float = 0.02
+
+    # S1 to S5
+    use_local_features: bool = True
+    text_ngram_sizes: list[int] | tuple[int, ...] = (1, 3, 5)  # odd: centred on their token
+    vision_local_layer: int | None = None
+    vision_feature_sizes: list[int] | tuple[int, ...] | None = None
+    use_unimodal_branches: bool = True
+    num_cross_modal_layers: int = 2
+    recurrence: Literal["birau", "bigru", "none"] = "birau"
+    recurrent_hidden_size: int = 128
+    decision_fusion: Literal["dynamic", "global", "uniform", "fusion_only"] = "dynamic"
+
+    # loss and calibration
+    text_loss_weight: float | int = 0.5
+    image_loss_weight: float | int = 0.5
+    fusion_loss_weight: float | int = 0.5
+    temperature: float | int = 1.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self._refuse_misspelt(kwargs)
+        self.text_ngram_sizes = list(self.text_ngram_sizes)
+        super().__post_init__(**kwargs)
+        # Always all entries: saving writes only that of the class being saved.
+        self.auto_map = dict(_AUTO_MAP)
+        self.custom_pipelines = {name: dict(spec) for name, spec in _PIPELINES.items()}
+
+    @classmethod
+    def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
+        """Raise on a keyword close to a field's name: transformers would store it without a word."""
+        fields = [name for name in cls.__dataclass_fields__ if not name.startswith("_")]
+        for name in set(unknown) - set(cls.attribute_map) - set(fields):
+            if meant := get_close_matches(name, fields, n=1, cutoff=0.75):
+                raise ValueError(f"HybridSentConfig has no {name!r}; did you mean {meant[0]!r}?")
+
+    def validate_fusion_sizes(self) -> None:
+        """Check that the sizes of the fusion go together."""
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
+                f"({self.num_attention_heads})."
+            )
+        if self.num_cross_modal_layers < 0 or self.recurrent_hidden_size < 1:
+            raise ValueError(
+                f"num_cross_modal_layers ({self.num_cross_modal_layers}) must not be negative and "
+                f"recurrent_hidden_size ({self.recurrent_hidden_size}) must be positive."
+            )
+        if not self.text_ngram_sizes or min(self.text_ngram_sizes) < 1:
+            raise ValueError(
+                f"text_ngram_sizes ({self.text_ngram_sizes}) must be positive numbers."
+            )
+
+    def validate_decision(self) -> None:
+        """Check that the decision has branches to weigh and a usable temperature."""
+        if not self.use_unimodal_branches and self.decision_fusion != "fusion_only":
+            raise ValueError(
+                f'decision_fusion="{self.decision_fusion}" weighs the unimodal branches, which '
+                'use_unimodal_branches=False removes; use decision_fusion="fusion_only".'
+            )
+        if self.temperature <= 0:
+            raise ValueError(f"temperature ({self.temperature}) must be positive.")
+
+    @classmethod
+    def from_text_vision_configs(
+        cls, text_config: PreTrainedConfig, vision_config: PreTrainedConfig, **kwargs: Any
+    ) -> "HybridSentConfig":
+        """Build the configuration from those of the two encoders.
+
+        Args:
+            text_config: Configuration of the text encoder.
+            vision_config: Configuration of the vision encoder.
+            **kwargs: Further fields of this class.
+
+        Returns:
+            The composite configuration; the encoders' own are copied.
+        """
+        return cls(
+            text_config=text_config.to_dict(), vision_config=vision_config.to_dict(), **kwargs
+        )
+
+
+__all__ = ["HybridSentConfig"]

@@ -1,0 +1,272 @@
+"""The two encoders and row S1 of the system: global and local features of each modality.
+
+| feature      | what it is                                                                       |
+|--------------|----------------------------------------------------------------------------------|
+| text global  | token states of the text encoder's last layer                                    |
+| text local   | n-gram convolutions over the text encoder's non-contextual embedding output      |
+| image global | tokens of the vision encoder's last stage                                        |
+| image local  | tokens of an earlier stage: a finer grid, or a middle layer where all grids match |
+
+The abstract names global and local features but does not define them; this reading is ours.
+"""
+
+import torch
+from torch import nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+
+from .configuration_hybridsent import HybridSentConfig
+
+# Parts with weights that feed nothing but `pooler_output`, which is not used here: without a
+# gradient they would break distributed training. Parts named `pooler` are found without this table.
+_POOLING_ONLY = {
+    "clip_vision_model": "post_layernorm",
+    "convnext": "layernorm",
+    "convnextv2": "layernorm",
+}
+# Settings that would create weights which never get a gradient, by name of the setting.
+_UNUSED_SETTINGS = ("vision_use_head", "use_mask_token")
+
+
+def without_unused_parts(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Switch off the optional encoder parts that a classifier over tokens never reaches.
+
+    Args:
+        config: An encoder's configuration; changed in place.
+
+    Returns:
+        The same configuration.
+    """
+    for name in _UNUSED_SETTINGS:
+        if getattr(config, name, False):
+            setattr(config, name, False)
+    return config
+
+
+def drop_pooling_parts(encoder: PreTrainedModel) -> PreTrainedModel:
+    """Remove the encoder's parts that only feed `pooler_output`.
+
+    Args:
+        encoder: A text or vision encoder; changed in place.
+
+    Returns:
+        The same encoder.
+    """
+    pooler = getattr(encoder, "pooler", None)
+    if pooler is not None and any(True for _ in pooler.parameters()):
+        encoder.pooler = None
+    unused = _POOLING_ONLY.get(encoder.config.model_type)
+    if unused is not None:
+        setattr(encoder, unused, nn.Identity())
+    return encoder
+
+
+def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
+    """Build an encoder with fresh weights and without unused parts.
+
+    Args:
+        config: Configuration of any encoder that `AutoModel` knows.
+
+    Returns:
+        The encoder.
+    """
+    return drop_pooling_parts(AutoModel.from_config(without_unused_parts(config)))
+
+
+def as_tokens(features: torch.Tensor) -> torch.Tensor:
+    """Return features as tokens (batch, tokens, channels).
+
+    Args:
+        features: A feature map (batch, channels, height, width) or tokens already.
+
+    Returns:
+        Tokens, row by row from the top left.
+    """
+    if features.dim() == 4:
+        return features.flatten(2).transpose(1, 2)  # (batch, height * width, channels)
+    return features
+
+
+def encode_image(
+    encoder: PreTrainedModel, pixel_values: torch.Tensor
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Run the vision encoder once.
+
+    Args:
+        encoder: A vision encoder that returns a feature map or tokens.
+        pixel_values: (batch, 3, height, width).
+
+    Returns:
+        Tokens of the last stage (batch, tokens, channels) and of every hidden state before it.
+    """
+    outputs = encoder(pixel_values=pixel_values, output_hidden_states=True, return_dict=True)
+    return as_tokens(outputs.last_hidden_state), [as_tokens(x) for x in outputs.hidden_states]
+
+
+def _expected_image_size(config: PreTrainedConfig) -> int:
+    size = getattr(config, "image_size", None)
+    if size is None:
+        size = ((getattr(config, "pretrained_cfg", None) or {}).get("input_size") or [224])[-1]
+    return size if isinstance(size, int) else max(size)
+
+
+def _pick_local_layer(global_tokens: int, stage_tokens: list[int]) -> int:
+    """Return the last stage with a finer grid than the final one, else the middle layer."""
+    finer = [i for i, tokens in enumerate(stage_tokens) if tokens > global_tokens]
+    return finer[-1] if finer else len(stage_tokens) // 2
+
+
+@torch.no_grad()
+def measure_vision_features(encoder: PreTrainedModel, config: HybridSentConfig) -> None:
+    """Fill `vision_local_layer` and `vision_feature_sizes` by one pass over an empty picture.
+
+    Encoders name their widths in too many ways to read them off their configurations.
+
+    Args:
+        encoder: The vision encoder, with weights on any device, also the meta device.
+        config: Changed in place.
+
+    Raises:
+        ValueError: The encoder returns channels-last feature maps.
+    """
+    parameter = next(encoder.parameters())
+    size = _expected_image_size(config.vision_config)
+    picture = parameter.new_zeros(1, 3, size, size)
+    was_training = encoder.training
+    encoder.eval()
+    raw = encoder(pixel_values=picture, return_dict=True).last_hidden_state
+    if raw.dim() == 4 and raw.shape[1] == raw.shape[2] != raw.shape[3]:
+        raise ValueError(
+            f"The vision encoder {config.vision_config.model_type!r} returns a channels-last map "
+            f"{tuple(raw.shape)}; use one that returns (batch, channels, height, width) or tokens."
+        )
+    last, stages = encode_image(encoder, picture)
+    encoder.train(was_training)
+    if config.vision_local_layer is None:
+        config.vision_local_layer = _pick_local_layer(last.shape[1], [x.shape[1] for x in stages])
+    local = stages[config.vision_local_layer]
+    config.vision_feature_sizes = [last.shape[-1], local.shape[-1]]
+
+
+class HybridSentProjection(nn.Module):
+    """Bring an encoder's features to the width of the fusion."""
+
+    def __init__(self, input_size: int, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(input_size, eps=config.layer_norm_eps)
+        self.linear = nn.Linear(input_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Project features and clear what is masked.
+
+        Args:
+            features: (batch, tokens, input_size).
+            mask: True at real tokens, (batch, tokens).
+
+        Returns:
+            (batch, tokens, hidden_size), zero where masked.
+        """
+        projected = self.dropout(self.linear(self.norm(features)))
+        return projected.masked_fill(~mask[..., None], 0.0)
+
+
+class HybridSentNgrams(nn.Module):
+    """Local text features: convolutions over neighbouring word embeddings (S1)."""
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        width = config.text_config.hidden_size
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, config.hidden_size, kernel_size=n, padding="same")
+            for n in config.text_ngram_sizes
+        )
+        self.dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Sum the n-gram features of all widths at every token.
+
+        Args:
+            embeddings: Non-contextual token embeddings, (batch, tokens, text width).
+            mask: True at real tokens, (batch, tokens).
+
+        Returns:
+            (batch, tokens, hidden_size), zero where masked.
+        """
+        embeddings = self.norm(embeddings).masked_fill(~mask[..., None], 0.0).transpose(1, 2)
+        features = sum(torch.relu(convolution(embeddings)) for convolution in self.convolutions)
+        return self.dropout(features.transpose(1, 2)).masked_fill(~mask[..., None], 0.0)
+
+
+class HybridSentTextFeatures(nn.Module):
+    """Global and local text features from one pass of the text encoder (S1)."""
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.global_projection = HybridSentProjection(config.text_config.hidden_size, config)
+        self.ngrams = HybridSentNgrams(config) if config.use_local_features else None
+
+    def forward(
+        self,
+        encoder: PreTrainedModel,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Encode the texts.
+
+        Args:
+            encoder: The text encoder.
+            input_ids: (batch, tokens).
+            attention_mask: What the encoder may look at, (batch, tokens); never an empty row.
+            mask: True at real tokens of present texts, (batch, tokens).
+
+        Returns:
+            Global and local features, each (batch, tokens, hidden_size); local is None when off.
+        """
+        outputs = encoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            output_hidden_states=self.ngrams is not None,
+            return_dict=True,
+        )
+        global_features = self.global_projection(outputs.last_hidden_state, mask)
+        if self.ngrams is None:
+            return global_features, None
+        return global_features, self.ngrams(outputs.hidden_states[0], mask)
+
+
+class HybridSentImageFeatures(nn.Module):
+    """Global and local image features from one pass of the vision encoder (S1)."""
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.local_layer = config.vision_local_layer
+        global_size, local_size = config.vision_feature_sizes
+        self.global_projection = HybridSentProjection(global_size, config)
+        self.local_projection = (
+            HybridSentProjection(local_size, config) if config.use_local_features else None
+        )
+
+    def forward(
+        self, encoder: PreTrainedModel, pixel_values: torch.Tensor, has_image: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Encode the pictures.
+
+        Args:
+            encoder: The vision encoder.
+            pixel_values: (batch, 3, height, width).
+            has_image: True where the post has a picture, (batch,).
+
+        Returns:
+            Global features (batch, tokens, hidden_size); local features (batch, finer tokens,
+            hidden_size), None when off; mask of the global tokens (batch, tokens).
+        """
+        last, stages = encode_image(encoder, pixel_values)
+        mask = has_image[:, None].expand(-1, last.shape[1])
+        global_features = self.global_projection(last, mask)
+        if self.local_projection is None:
+            return global_features, None, mask
+        local = stages[self.local_layer]
+        local_mask = has_image[:, None].expand(-1, local.shape[1])
+        return global_features, self.local_projection(local, local_mask), mask

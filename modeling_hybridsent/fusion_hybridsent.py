@@ -1,0 +1,237 @@
+"""Rows S2 to S5 of the system: unimodal branches, cross-modal layers, fusion branch, decision."""
+
+import torch
+from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .attention_hybridsent import (
+    HybridSentAttention,
+    HybridSentAttentionPooling,
+    HybridSentFeedForward,
+    HybridSentSelfAttentionBlock,
+)
+from .birau_hybridsent import BiRAU
+from .configuration_hybridsent import HybridSentConfig
+
+
+class HybridSentClassifier(nn.Module):
+    """Classify a pooled vector."""
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.linear = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, embeds: torch.Tensor) -> torch.Tensor:
+        """Map (batch, hidden_size) to logits (batch, num_labels)."""
+        return self.linear(self.dropout(embeds))
+
+
+class HybridSentUnimodalBranch(nn.Module):
+    """Self-attention over one modality's global features, then pooling (S2).
+
+    The attended features go on to the cross-modal layers; the pooled vector goes to the modality's
+    own classifier.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.self_attention = HybridSentSelfAttentionBlock(config)
+        self.pooling = HybridSentAttentionPooling(config)
+
+    def forward(
+        self, features: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attend and pool.
+
+        Args:
+            features: Global features, (batch, tokens, hidden_size).
+            mask: True at real tokens, (batch, tokens).
+
+        Returns:
+            Attended features (batch, tokens, hidden_size) and pooled vector (batch, hidden_size).
+        """
+        features = self.self_attention(features, mask)
+        return features, self.pooling(features, mask)
+
+
+class HybridSentCrossAttentionBlock(nn.Module):
+    """One modality looks at the other: cross-attention, then feed-forward (half a layer of S3)."""
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.query_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.memory_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention = HybridSentAttention(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = HybridSentFeedForward(config)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(
+        self, hidden_states: torch.Tensor, memory: torch.Tensor, memory_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Update `hidden_states` (batch, tokens, hidden_size) from the visible part of `memory`."""
+        update, _ = self.attention(
+            self.query_norm(hidden_states), self.memory_norm(memory), memory_mask
+        )
+        hidden_states = hidden_states + self.dropout(update)
+        update = self.feed_forward(self.feed_forward_norm(hidden_states))
+        return hidden_states + self.dropout(update)
+
+
+def _with_local(
+    states: torch.Tensor, mask: torch.Tensor, local: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Append local features to global states, with their mask.
+
+    A text has one local feature a token; a picture's tokens are all visible or all missing.
+    """
+    if local is None:
+        return states, mask
+    one_a_token = local.shape[1] == mask.shape[1]
+    local_mask = mask if one_a_token else mask[:, :1].expand(-1, local.shape[1])
+    return torch.cat([states, local], dim=1), torch.cat([mask, local_mask], dim=1)
+
+
+class HybridSentCrossModalLayer(GradientCheckpointingLayer):
+    """Text looks at the picture and the picture at the text, at once (one layer of S3).
+
+    Each side sees the other's global states as the layer below left them, and its local features.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.text_to_image = HybridSentCrossAttentionBlock(config)
+        self.image_to_text = HybridSentCrossAttentionBlock(config)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        mask: torch.Tensor,
+        text_length: int,
+        text_local: torch.Tensor | None,
+        image_local: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Exchange information between the two halves of the sequence.
+
+        Args:
+            hidden_states: Text states then image states, (batch, text + image tokens, hidden_size).
+            mask: True at real tokens of present modalities, (batch, text + image tokens).
+            text_length: Number of text tokens at the front.
+            text_local: Local text features, (batch, text tokens, hidden_size) or None.
+            image_local: Local image features, (batch, finer tokens, hidden_size) or None.
+
+        Returns:
+            The updated sequence in the same order.
+        """
+        text, image = hidden_states[:, :text_length], hidden_states[:, text_length:]
+        text_mask, image_mask = mask[:, :text_length], mask[:, text_length:]
+        new_text = self.text_to_image(text, *_with_local(image, image_mask, image_local))
+        new_image = self.image_to_text(image, *_with_local(text, text_mask, text_local))
+        return torch.cat([new_text, new_image], dim=1)
+
+
+class HybridSentFusionBranch(nn.Module):
+    """Fuse the two modalities' tokens: BiRAU, self-attention, pooling (S4)."""
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.modality_embedding = nn.Embedding(2, config.hidden_size)
+        self.recurrence, self.recurrence_output = None, None
+        if config.recurrence != "none":
+            self.recurrence_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+            self.recurrence = BiRAU(
+                config.hidden_size,
+                config.recurrent_hidden_size,
+                attention_gate=config.recurrence == "birau",
+            )
+            self.recurrence_output = nn.Linear(2 * config.recurrent_hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.self_attention = HybridSentSelfAttentionBlock(config)
+        self.pooling = HybridSentAttentionPooling(config)
+
+    def forward(
+        self, hidden_states: torch.Tensor, mask: torch.Tensor, text_length: int
+    ) -> torch.Tensor:
+        """Return one fused vector a post.
+
+        Args:
+            hidden_states: Text states then image states, (batch, text + image tokens, hidden_size).
+            mask: True at real tokens of present modalities, (batch, text + image tokens).
+            text_length: Number of text tokens at the front.
+
+        Returns:
+            (batch, hidden_size).
+        """
+        modality = (torch.arange(mask.shape[1], device=mask.device) >= text_length).long()
+        hidden_states = hidden_states + self.modality_embedding(modality)
+        if self.recurrence is not None:
+            update = self.recurrence(self.recurrence_norm(hidden_states), mask)
+            hidden_states = hidden_states + self.dropout(self.recurrence_output(update))
+        hidden_states = self.self_attention(hidden_states, mask)
+        return self.pooling(hidden_states, mask)
+
+
+class HybridSentDecisionFusion(nn.Module):
+    """Weigh the branches' probabilities into one decision: p = sum_b w_b p_b (S5).
+
+    The weights of a post sum to 1 over the branches that it has. A branch whose modality is missing
+    weighs exactly 0, and so does the fusion branch then: with one modality there is nothing to fuse,
+    and the remaining unimodal branch answers alone. Only `decision_fusion="fusion_only"` differs:
+    its single branch answers for every post, over whatever tokens are there.
+
+    The gate of "dynamic" is a small network with one hidden layer over the three pooled vectors and
+    the three branches' probabilities; the probabilities are detached, so that the gate learns whom
+    to trust without making a branch more confident than its own loss asks for. That form is ours.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.kind = config.decision_fusion
+        if self.kind == "dynamic":
+            features = 3 * config.hidden_size + 3 * config.num_labels
+            self.norm = nn.LayerNorm(features, eps=config.layer_norm_eps)
+            self.inner = nn.Linear(features, config.hidden_size)
+            self.dropout = nn.Dropout(config.hidden_dropout)
+            self.scores = nn.Linear(config.hidden_size, 3)
+        elif self.kind == "global":
+            self.global_scores = nn.Parameter(torch.zeros(3))
+
+    def present_branches(self, has_text: torch.Tensor, has_image: torch.Tensor) -> torch.Tensor:
+        """Tell which of text, image and fusion may decide: (batch,), (batch,) -> bool (batch, 3)."""
+        if self.kind == "fusion_only":
+            no, yes = torch.zeros_like(has_text), torch.ones_like(has_text)
+            return torch.stack([no, no, yes], dim=1)
+        return torch.stack([has_text, has_image, has_text & has_image], dim=1)
+
+    def _branch_scores(self, embeds: torch.Tensor, log_probs: torch.Tensor) -> torch.Tensor:
+        """Score the branches before the softmax: (batch, 3, ...) each -> (batch, 3)."""
+        if self.kind == "dynamic":
+            features = torch.cat([embeds.flatten(1), log_probs.detach().exp().flatten(1)], dim=1)
+            hidden = nn.functional.gelu(self.inner(self.norm(features.to(embeds.dtype))))
+            return self.scores(self.dropout(hidden)).float()
+        if self.kind == "global":
+            return self.global_scores.float().expand(len(embeds), 3)
+        return log_probs.new_zeros(len(embeds), 3)
+
+    def forward(
+        self, embeds: torch.Tensor, logits: torch.Tensor, present: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fuse the branches.
+
+        Args:
+            embeds: Pooled vectors of text, image and fusion, (batch, 3, hidden_size).
+            logits: Their logits, (batch, 3, num_labels); ignored where not present.
+            present: Which branches may decide, (batch, 3); at least one a post.
+
+        Returns:
+            log p (batch, num_labels) and the weights (batch, 3), both float32.
+        """
+        log_probs = torch.log_softmax(logits.float(), dim=-1)  # (batch, 3, num_labels)
+        log_probs = log_probs.masked_fill(~present[..., None], 0.0)
+        scores = self._branch_scores(embeds, log_probs)  # (batch, 3)
+        # The lowest float instead of -inf: exp() still gives exactly 0 and no gradient is NaN.
+        scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
+        log_weights = torch.log_softmax(scores, dim=-1)
+        log_p = torch.logsumexp(log_weights[..., None] + log_probs, dim=1)
+        return log_p, log_weights.exp()

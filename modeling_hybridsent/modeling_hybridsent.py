@@ -1,0 +1,522 @@
+"""The hybridsent model: image-text sentiment by cross-modal enhancement and hybrid fusion.
+
+Implements the system of "Image-text sentiment analysis model based on cross-modal semantic
+enhancement and hybrid fusion", ITM Web of Conferences 83 (2026) 01004, doi
+10.1051/itmconf/20268301004, as far as its abstract fixes it (rows S1 to S5 in the configuration);
+every other choice is ours.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import ModelOutput
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .attention_hybridsent import HybridSentAttention
+from .birau_hybridsent import RAU
+from .configuration_hybridsent import HybridSentConfig
+from .encoders_hybridsent import (
+    HybridSentImageFeatures,
+    HybridSentTextFeatures,
+    build_encoder,
+    drop_pooling_parts,
+    measure_vision_features,
+    without_unused_parts,
+)
+from .fusion_hybridsent import (
+    HybridSentClassifier,
+    HybridSentCrossModalLayer,
+    HybridSentDecisionFusion,
+    HybridSentFusionBranch,
+    HybridSentUnimodalBranch,
+)
+
+
+@dataclass
+class HybridSentModelOutput(ModelOutput):
+    """Pooled vectors of the three branches.
+
+    Attributes:
+        text_embeds: (batch, hidden_size), zero where the text is missing; None without unimodal
+            branches.
+        image_embeds: (batch, hidden_size), zero where the picture is missing; None without unimodal
+            branches.
+        fusion_embeds: (batch, hidden_size).
+        has_text: True where the post has a text, (batch,).
+        has_image: True where the post has a picture, (batch,).
+        hidden_states: With `output_hidden_states=True`, a tuple of num_cross_modal_layers + 1 tensors
+            (batch, text + image tokens, hidden_size): what enters the first cross-modal layer and
+            what leaves each; empty when there are none.
+        cross_attentions: With `output_attentions=True` and eager attention, a tuple of
+            2 * num_cross_modal_layers tensors: for each layer the text's attention to the picture
+            (batch, heads, text tokens, image global + local tokens), then the picture's to the text
+            (batch, heads, image tokens, text global + local tokens). Empty with sdpa, which does not
+            keep weights; meaningless for posts with a missing modality.
+    """
+
+    text_embeds: torch.FloatTensor | None = None
+    image_embeds: torch.FloatTensor | None = None
+    fusion_embeds: torch.FloatTensor | None = None
+    has_text: torch.BoolTensor | None = None
+    has_image: torch.BoolTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class HybridSentOutput(ModelOutput):
+    """Scores of a batch of posts, with each branch's part in the decision.
+
+    Attributes:
+        loss: Weighted sum of `losses`, scalar; None without labels.
+        losses: Named parts of the loss before weighting, each scalar: `decision` (negative log
+            likelihood of p), `text`, `image`, `fusion` (cross-entropies); None without labels.
+        logits: log p of the calibrated decision, (batch, num_labels), float32, so that
+            softmax(logits) is p itself.
+        text_logits: Text branch, (batch, num_labels), not calibrated; None without unimodal branches.
+        image_logits: Image branch, (batch, num_labels), not calibrated; None without unimodal branches.
+        fusion_logits: Fusion branch, (batch, num_labels), not calibrated.
+        decision_weights: Weights of text, image and fusion, (batch, 3), float32; each row sums to 1,
+            exactly 0 for a branch that cannot decide.
+        text_embeds: As in `HybridSentModelOutput`.
+        image_embeds: As in `HybridSentModelOutput`.
+        fusion_embeds: As in `HybridSentModelOutput`.
+        hidden_states: As in `HybridSentModelOutput`; None unless asked for.
+        cross_attentions: As in `HybridSentModelOutput`; None unless asked for.
+    """
+
+    loss: torch.FloatTensor | None = None
+    losses: dict[str, torch.FloatTensor] | None = None
+    logits: torch.FloatTensor | None = None
+    text_logits: torch.FloatTensor | None = None
+    image_logits: torch.FloatTensor | None = None
+    fusion_logits: torch.FloatTensor | None = None
+    decision_weights: torch.FloatTensor | None = None
+    text_embeds: torch.FloatTensor | None = None
+    image_embeds: torch.FloatTensor | None = None
+    fusion_embeds: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class HybridSentPreTrainedModel(PreTrainedModel):
+    """Loading, saving, initialisation and capabilities shared by the hybridsent classes."""
+
+    config: HybridSentConfig
+    config_class = HybridSentConfig
+    base_model_prefix = "hybridsent"
+    main_input_name = "input_ids"
+    input_modalities = ("text", "image")
+    supports_gradient_checkpointing = True
+    _no_split_modules = [  # noqa: RUF012
+        "HybridSentCrossModalLayer",
+        "HybridSentSelfAttentionBlock",
+    ]
+    _supports_sdpa = True
+    # The loss is a mean over posts; the Trainer must divide it by accumulation steps itself.
+    accepts_loss_kwargs = False
+    _can_record_outputs = {  # noqa: RUF012
+        "hidden_states": HybridSentCrossModalLayer,
+        "cross_attentions": [
+            OutputRecorder(HybridSentAttention, index=1, layer_name="text_to_image.attention"),
+            OutputRecorder(HybridSentAttention, index=1, layer_name="image_to_text.attention"),
+        ],
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, RAU):
+            bound = module.hidden_size**-0.5
+            for parameter in module.parameters():
+                init.uniform_(parameter, -bound, bound)
+        elif isinstance(module, HybridSentDecisionFusion) and module.kind == "global":
+            init.zeros_(module.global_scores)
+
+    def save_pretrained(
+        self, save_directory: str, *args: Any, save_original_format: bool = False, **kwargs: Any
+    ) -> None:
+        """Save weights, configuration and all code, as `PreTrainedModel.save_pretrained` does.
+
+        The library copies only the files that the model class imports, which leaves out processor
+        and pipeline, so all code files beside this one are copied here. Weights keep the names that
+        the modules have now: the library's default renames some vision encoders' tensors to older
+        names, and its own Trainer then resumes without them (huggingface/transformers issues 43701
+        and 48805).
+
+        Args:
+            save_directory: Folder to write.
+            *args: As in the parent class.
+            save_original_format: True asks for the older names.
+            **kwargs: As in the parent class.
+        """
+        super().save_pretrained(
+            save_directory, *args, save_original_format=save_original_format, **kwargs
+        )
+        for file in Path(__file__).parent.glob("*_hybridsent.py"):
+            if Path(save_directory).resolve() != file.parent:
+                shutil.copyfile(file, Path(save_directory) / file.name)
+        for file in Path(save_directory).glob("*.safetensors"):
+            file.chmod(0o644)  # written for the owner alone, which a shared folder cannot use
+
+
+def _require_a_modality(has_text: torch.Tensor, has_image: torch.Tensor) -> None:
+    """Raise ValueError naming the posts that have neither text nor picture."""
+    if torch.compiler.is_compiling():  # a data-dependent check cannot be traced
+        return
+    empty = torch.nonzero(~(has_text | has_image)).flatten().tolist()
+    if empty:
+        raise ValueError(
+            f"Posts {empty} of the batch have neither text nor picture; give each post one of them."
+        )
+
+
+class HybridSentModel(HybridSentPreTrainedModel):
+    """Encoders, unimodal branches, cross-modal layers and fusion branch, without classifiers.
+
+    Args:
+        config: The configuration; `vision_feature_sizes` and `vision_local_layer` are filled in
+            where they are None.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__(config)
+        self.text_model = build_encoder(config.text_config)
+        self.vision_model = build_encoder(config.vision_config)
+        if config.vision_feature_sizes is None or config.vision_local_layer is None:
+            measure_vision_features(self.vision_model, config)
+        self.text_features = HybridSentTextFeatures(config)
+        self.image_features = HybridSentImageFeatures(config)
+        self.text_branch, self.image_branch = None, None
+        if config.use_unimodal_branches:
+            self.text_branch = HybridSentUnimodalBranch(config)
+            self.image_branch = HybridSentUnimodalBranch(config)
+        self.cross_modal_layers = nn.ModuleList(
+            HybridSentCrossModalLayer(config) for _ in range(config.num_cross_modal_layers)
+        )
+        if not self.cross_modal_layers:  # nobody reads them: they would get no gradient
+            self.text_features.ngrams, self.image_features.local_projection = None, None
+        self.fusion_branch = HybridSentFusionBranch(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the text encoder's token embeddings."""
+        return self.text_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the text encoder's token embeddings."""
+        self.text_model.set_input_embeddings(value)
+
+    def train(self, mode: bool = True) -> "HybridSentModel":
+        """Set training mode, but keep a frozen encoder (no parameter asks for a gradient) in eval.
+
+        Else dropout and batch statistics would change features that cannot adapt to it.
+        """
+        super().train(mode)
+        for encoder in (self.text_model, self.vision_model):
+            if not any(parameter.requires_grad for parameter in encoder.parameters()):
+                encoder.eval()
+        return self
+
+    def _encode_text(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, has_text: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Return global and local text features and their mask; a missing text leaves no trace."""
+        present = has_text[:, None]  # (batch, 1)
+        mask = attention_mask.bool() & present
+        filler = self.config.text_config.pad_token_id or 0
+        # The encoder gets one constant visible token for a missing text: softmax over nothing is NaN.
+        first = torch.arange(mask.shape[1], device=mask.device) == 0
+        visible = torch.where(present, attention_mask.bool(), first)
+        features = self.text_features(
+            self.text_model,
+            torch.where(present, input_ids, filler),
+            visible.to(attention_mask.dtype),
+            mask,
+        )
+        return *features, mask
+
+    def _encode_image(
+        self, pixel_values: torch.Tensor, has_image: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Return global and local image features and their mask; a missing picture leaves no trace."""
+        pixel_values = pixel_values.to(self.dtype)
+        pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
+        return self.image_features(self.vision_model, pixel_values, has_image)
+
+    def _nothing(self, batch: int) -> tuple[torch.Tensor, None, torch.Tensor]:
+        """Stand in for a modality that the whole batch lacks: one masked token a post."""
+        states = torch.zeros(
+            batch, 1, self.config.hidden_size, device=self.device, dtype=self.dtype
+        )
+        return states, None, torch.zeros(batch, 1, device=self.device, dtype=torch.bool)
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        pixel_values: torch.FloatTensor | None = None,
+        has_text: torch.BoolTensor | None = None,
+        has_image: torch.BoolTensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> HybridSentModelOutput:
+        """Encode and fuse a batch of posts.
+
+        Args:
+            input_ids: (batch, tokens); None when no post has a text.
+            attention_mask: Non-zero at real tokens, (batch, tokens); None means no padding.
+            pixel_values: (batch, 3, height, width); None when no post has a picture.
+            has_text: True where the post has a text, (batch,); None means all that `input_ids` give.
+            has_image: True where the post has a picture, (batch,); None means all that
+                `pixel_values` give.
+            **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
+
+        Returns:
+            The pooled vectors of the branches. What stands in the slot of a missing modality does
+            not change a bit of them.
+
+        Raises:
+            ValueError: A post has neither text nor picture; the message gives its index.
+        """
+        has_text, has_image = self._modalities(input_ids, pixel_values, has_text, has_image)
+        _require_a_modality(has_text, has_image)
+        text, text_local, text_mask = self._nothing(len(has_text))
+        image, image_local, image_mask = self._nothing(len(has_text))
+        if input_ids is not None:
+            attention_mask = (
+                torch.ones_like(input_ids) if attention_mask is None else attention_mask
+            )
+            text, text_local, text_mask = self._encode_text(input_ids, attention_mask, has_text)
+        if pixel_values is not None:
+            image, image_local, image_mask = self._encode_image(pixel_values, has_image)
+
+        text_embeds, image_embeds = None, None
+        if self.text_branch is not None:
+            text, text_embeds = self.text_branch(text, text_mask)
+            image, image_embeds = self.image_branch(image, image_mask)
+
+        text_length = text.shape[1]
+        hidden_states = torch.cat([text, image], dim=1)  # (batch, text + image tokens, hidden_size)
+        mask = torch.cat([text_mask, image_mask], dim=1)
+        for layer in self.cross_modal_layers:
+            hidden_states = layer(hidden_states, mask, text_length, text_local, image_local)
+        return HybridSentModelOutput(
+            text_embeds=text_embeds,
+            image_embeds=image_embeds,
+            fusion_embeds=self.fusion_branch(hidden_states, mask, text_length),
+            has_text=has_text,
+            has_image=has_image,
+        )
+
+    def _modalities(
+        self,
+        input_ids: torch.Tensor | None,
+        pixel_values: torch.Tensor | None,
+        has_text: torch.Tensor | None,
+        has_image: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fill in which posts have what: a modality that is not passed is missing everywhere."""
+        given = input_ids if input_ids is not None else pixel_values
+        if given is None:
+            raise ValueError("Give input_ids, pixel_values or both.")
+        missing = torch.zeros(len(given), dtype=torch.bool, device=given.device)
+        has_text = ~missing if has_text is None else has_text.bool()
+        has_image = ~missing if has_image is None else has_image.bool()
+        return (
+            missing if input_ids is None else has_text,
+            missing if pixel_values is None else has_image,
+        )
+
+
+class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
+    """hybridsent with its three classifiers, its decision fusion and its loss.
+
+    Args:
+        config: The configuration; `num_labels` or `id2label` gives the labels.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__(config)
+        self.hybridsent = HybridSentModel(config)
+        self.text_classifier, self.image_classifier = None, None
+        if config.use_unimodal_branches:
+            self.text_classifier = HybridSentClassifier(config)
+            self.image_classifier = HybridSentClassifier(config)
+        self.fusion_classifier = HybridSentClassifier(config)
+        self.decision_fusion = HybridSentDecisionFusion(config)
+        self.post_init()
+
+    @classmethod
+    def from_text_vision_pretrained(
+        cls, text_name: str, vision_name: str, **kwargs: Any
+    ) -> "HybridSentForSequenceClassification":
+        """Start a model from two pretrained encoders, with a fresh fusion.
+
+        Args:
+            text_name: Hub id or folder of the text encoder. Of a model with both modalities, such
+                as CLIP, the text part is taken.
+            vision_name: Hub id or folder of the vision encoder, likewise.
+            **kwargs: Fields of `HybridSentConfig`, such as `id2label` or `hidden_size`.
+
+        Returns:
+            The model in evaluation mode. Saved, it reloads without the encoders' own folders.
+        """
+        text_model = _load_encoder(text_name, "text_config")
+        vision_model = _load_encoder(vision_name, "vision_config")
+        config = HybridSentConfig.from_text_vision_configs(
+            text_model.config, vision_model.config, **kwargs
+        )
+        for part in (config.text_config, config.vision_config):
+            part._name_or_path = ""  # a published configuration must not tell local paths
+        model = cls(config)
+        model.hybridsent.text_model.load_state_dict(text_model.state_dict())
+        model.hybridsent.vision_model.load_state_dict(vision_model.state_dict())
+        return model.eval()
+
+    def _branch_logits(self, outputs: HybridSentModelOutput) -> dict[str, torch.Tensor | None]:
+        logits = dict.fromkeys(("text", "image"))
+        if self.text_classifier is not None:
+            logits["text"] = self.text_classifier(outputs.text_embeds)
+            logits["image"] = self.image_classifier(outputs.image_embeds)
+        return {**logits, "fusion": self.fusion_classifier(outputs.fusion_embeds)}
+
+    def _decide(
+        self,
+        outputs: HybridSentModelOutput,
+        branch_logits: dict[str, torch.Tensor | None],
+        present: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return calibrated log p (batch, num_labels) and decision weights (batch, 3)."""
+        embeds = [outputs.text_embeds, outputs.image_embeds, outputs.fusion_embeds]
+        embeds = [torch.zeros_like(embeds[2]) if x is None else x for x in embeds]
+        logits = [branch_logits[name] for name in ("text", "image", "fusion")]
+        logits = [torch.zeros_like(logits[2]) if x is None else x for x in logits]
+        log_p, weights = self.decision_fusion(
+            torch.stack(embeds, dim=1), torch.stack(logits, dim=1), present
+        )
+        return torch.log_softmax(log_p / self.config.temperature, dim=-1), weights
+
+    def _losses(
+        self,
+        log_p: torch.Tensor,
+        branch_logits: dict[str, torch.Tensor | None],
+        present: torch.Tensor,
+        labels: dict[str, torch.Tensor | None],
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the weighted sum and the named parts; a branch that cannot decide learns nothing."""
+        losses = {"decision": _cross_entropy(log_p, labels["decision"])}
+        for i, name in enumerate(("text", "image", "fusion")):
+            if branch_logits[name] is not None:
+                own = labels.get(name)
+                own = labels["decision"] if own is None else own
+                losses[name] = _cross_entropy(
+                    branch_logits[name].float(), own.masked_fill(~present[:, i], -100)
+                )
+        weights = {
+            "decision": 1.0,
+            "text": self.config.text_loss_weight,
+            "image": self.config.image_loss_weight,
+            "fusion": self.config.fusion_loss_weight,
+        }
+        return sum(weights[name] * part for name, part in losses.items()), losses
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        pixel_values: torch.FloatTensor | None = None,
+        has_text: torch.BoolTensor | None = None,
+        has_image: torch.BoolTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        text_labels: torch.LongTensor | None = None,
+        image_labels: torch.LongTensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> HybridSentOutput:
+        """Score a batch of posts and, given labels, compute the loss.
+
+        Args:
+            input_ids: (batch, tokens); None when no post has a text.
+            attention_mask: Non-zero at real tokens, (batch, tokens); None means no padding.
+            pixel_values: (batch, 3, height, width); None when no post has a picture.
+            has_text: True where the post has a text, (batch,); None means all that `input_ids` give.
+            has_image: True where the post has a picture, (batch,); None means all that
+                `pixel_values` give.
+            labels: Label of the post, (batch,); -100 is ignored.
+            text_labels: Label of the text alone, (batch,), for the text branch; None means `labels`.
+            image_labels: Label of the picture alone, (batch,), for the image branch; None means
+                `labels`.
+            **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
+
+        Returns:
+            Scores, branches, decision weights and, with labels, losses.
+
+        Raises:
+            ValueError: A post has neither text nor picture; the message gives its index.
+        """
+        outputs = self.hybridsent(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            pixel_values=pixel_values,
+            has_text=has_text,
+            has_image=has_image,
+            **kwargs,
+        )
+        branch_logits = self._branch_logits(outputs)
+        present = self.decision_fusion.present_branches(outputs.has_text, outputs.has_image)
+        log_p, weights = self._decide(outputs, branch_logits, present)
+        loss, losses = None, None
+        if labels is not None:
+            loss, losses = self._losses(
+                log_p,
+                branch_logits,
+                present,
+                {"decision": labels, "text": text_labels, "image": image_labels},
+            )
+        return HybridSentOutput(
+            loss=loss,
+            losses=losses,
+            logits=log_p,
+            text_logits=branch_logits["text"],
+            image_logits=branch_logits["image"],
+            fusion_logits=branch_logits["fusion"],
+            decision_weights=weights,
+            text_embeds=outputs.text_embeds,
+            image_embeds=outputs.image_embeds,
+            fusion_embeds=outputs.fusion_embeds,
+            hidden_states=outputs.hidden_states,
+            cross_attentions=outputs.cross_attentions,
+        )
+
+
+def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Average the cross-entropy over labelled posts; 0 where there is none, instead of NaN."""
+    total = nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
+    return total / (labels != -100).sum().clamp(min=1)
+
+
+def _load_encoder(name: str, part: str) -> PreTrainedModel:
+    """Load one encoder; of a checkpoint with both modalities, take the part asked for."""
+    config = AutoConfig.from_pretrained(name)
+    config = without_unused_parts(getattr(config, part, config))
+    return drop_pooling_parts(AutoModel.from_pretrained(name, config=config))
+
+
+__all__ = [
+    "HybridSentForSequenceClassification",
+    "HybridSentModel",
+    "HybridSentModelOutput",
+    "HybridSentOutput",
+    "HybridSentPreTrainedModel",
+]
