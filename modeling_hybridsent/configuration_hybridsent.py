@@ -98,7 +98,7 @@ class HybridSentConfig(PreTrainedConfig):
     intermediate_size: int = 512
     hidden_act: str = "gelu"
     hidden_dropout: float | int = 0.1
-    attention_dropout: float | int = 0.1
+    attention_dropout: float | int = 0.0
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
 

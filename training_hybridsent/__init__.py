@@ -1,0 +1,1 @@
+"""What run_train.py is made of: arguments, data, collator, metrics, calibration, report and card."""

@@ -1,0 +1,155 @@
+"""The three groups of settings of a training run, and how recipe and command line become them."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+DEFAULT_RECIPE = "configs/quickstart.yaml"
+
+
+@dataclass
+class ModelArguments:
+    """Which model to train."""
+
+    text_encoder: str = field(
+        default="bundled/all-minilm-l6-v2",
+        metadata={"help": "Hub id or folder of any text encoder; bundled/... needs no Hub."},
+    )
+    vision_encoder: str = field(
+        default="bundled/efficientnet-lite0",
+        metadata={"help": "Hub id or folder of any vision encoder; bundled/... needs no Hub."},
+    )
+    model_config: dict | str | None = field(
+        default=None,
+        metadata={"help": 'Fields of HybridSentConfig as JSON, such as {"recurrence": "none"}.'},
+    )
+    max_text_length: int = field(
+        default=128, metadata={"help": "Cut texts to this many tokens, in training and for good."}
+    )
+
+
+@dataclass
+class DataArguments:
+    """Which posts to train on."""
+
+    dataset: str = field(
+        default="synthetic",
+        metadata={
+            "help": "mvsa_single, posts (a folder with train.csv, validation.csv, test.csv) or "
+            "synthetic (generated)."
+        },
+    )
+    data_dir: str | None = field(
+        default=None, metadata={"help": "Folder of the set; not needed for synthetic."}
+    )
+    protocol: str | None = field(
+        default=None, metadata={"help": "Named split of the set, such as clmlf for mvsa_single."}
+    )
+    use_contradictory_posts: bool = field(
+        default=False,
+        metadata={
+            "help": "Also train the text and image branches on posts whose own labels contradict, "
+            "where the set keeps them."
+        },
+    )
+    max_train_posts: int | None = field(
+        default=None, metadata={"help": "Train on the first so many posts, for a quick trial."}
+    )
+
+
+@dataclass
+class HybridSentTrainingArguments(TrainingArguments):
+    """How to train: everything that transformers' TrainingArguments knows, and the encoders' rates."""
+
+    text_encoder_learning_rate: float | None = field(
+        default=None,
+        metadata={"help": "Rate of the text encoder; 0 freezes it, left out it is learning_rate."},
+    )
+    vision_encoder_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Rate of the vision encoder; 0 freezes it, left out it is learning_rate."
+        },
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={"help": "Stop after so many evaluations without a better validation score."},
+    )
+    cpu_threads: int | None = field(
+        default=None,
+        metadata={
+            "help": "Threads of each process on a machine without accelerator; left out, the cores are "
+            "shared out evenly. (accelerate launch alone would give one process one thread.)"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        # Pictures and texts are raw columns until the collator processes them, and only the label
+        # of the post decides whether evaluation has labels.
+        self.remove_unused_columns = False
+        self.label_names = ["labels"]
+        # A recipe with bf16 must run on machines with and without an accelerator alike.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        super().__post_init__()
+        if self.use_cpu:
+            processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            torch.set_num_threads(self.cpu_threads or max(1, (os.cpu_count() or 1) // processes))
+
+
+def read_recipe(file: str) -> list[str]:
+    """Turn a YAML recipe into command-line arguments, so that one parser checks both.
+
+    Args:
+        file: YAML file with one setting a line; a nested mapping is passed on as JSON.
+
+    Returns:
+        Arguments such as ["--learning_rate", "0.001"].
+
+    Raises:
+        FileNotFoundError: No such recipe.
+        ValueError: The file is not a mapping of settings.
+    """
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"No recipe {file!r}; see the folder configs/ for those there are.")
+    recipe = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{file}: a recipe is a list of lines `setting: value`.")
+    arguments: list[str] = []
+    for name, value in recipe.items():
+        if isinstance(value, dict):
+            value = json.dumps(value)
+        values = value if isinstance(value, list) else [value]
+        if value is not None:
+            arguments += [f"--{name}", *map(str, values)]
+    return arguments
+
+
+def parse_arguments(
+    argv: Sequence[str] | None = None,
+) -> tuple[ModelArguments, DataArguments, HybridSentTrainingArguments]:
+    """Read settings from a recipe and the command line; the command line wins.
+
+    Args:
+        argv: Arguments without the program's name; a first one that ends in .yaml is the recipe.
+            Without any recipe, that of the quickstart. Default: those of this process.
+
+    Returns:
+        The settings of model, data and training.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    is_recipe = bool(given) and given[0].endswith((".yaml", ".yml"))
+    recipe = given.pop(0) if is_recipe else DEFAULT_RECIPE
+    parser = HfArgumentParser((ModelArguments, DataArguments, HybridSentTrainingArguments))
+    asks_help = {"-h", "--help"} & set(given)
+    parsed: Any = parser.parse_args_into_dataclasses(
+        args=[*([] if asks_help else read_recipe(recipe)), *given]
+    )
+    return parsed

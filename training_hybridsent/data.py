@@ -1,0 +1,118 @@
+"""From the settings to the posts, and from posts to batches."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset, DatasetDict, Image, concatenate_datasets
+
+from datasets_scripts import Table, load_table
+from modeling_hybridsent import HybridSentProcessor
+from quickstart.posts import write_posts
+from training_hybridsent.arguments import DataArguments
+
+LABEL_COLUMNS = {"label": "labels", "text_label": "text_labels", "image_label": "image_labels"}
+NO_LABEL = -100  # what the loss ignores
+
+
+def load_posts(arguments: DataArguments, seed_folder: str = "outputs/synthetic-posts") -> Table:
+    """Load the set that the settings name, generating the synthetic one where it is absent.
+
+    Args:
+        arguments: Settings of the data.
+        seed_folder: Where the synthetic set goes unless `data_dir` says otherwise.
+
+    Returns:
+        The posts by split and their counts; pictures are not decoded here but in the collator,
+        which bounds their size.
+
+    Raises:
+        ValueError: No `data_dir` for a set that needs one.
+    """
+    options = {} if arguments.protocol is None else {"protocol": arguments.protocol}
+    if arguments.dataset == "synthetic":
+        table = load_table("posts", write_posts(arguments.data_dir or seed_folder))
+    elif arguments.data_dir is None:
+        raise ValueError(
+            f"dataset {arguments.dataset!r} needs --data_dir, the folder of its files."
+        )
+    else:
+        table = load_table(arguments.dataset, arguments.data_dir, **options)
+    return table._replace(posts=table.posts.cast_column("image", Image(decode=False)))
+
+
+def training_posts(posts: DatasetDict, arguments: DataArguments) -> Dataset:
+    """Choose the posts to train on.
+
+    Args:
+        posts: All splits.
+        arguments: Settings of the data.
+
+    Returns:
+        The training split, with the contradictory posts where wanted and kept by the set.
+    """
+    chosen = posts["train"]
+    if arguments.use_contradictory_posts and "contradictory" in posts:
+        chosen = concatenate_datasets([chosen, posts["contradictory"]])
+    if arguments.max_train_posts is not None:
+        chosen = chosen.select(range(min(arguments.max_train_posts, len(chosen))))
+    return chosen
+
+
+def with_only(posts: Dataset, modality: str) -> Dataset:
+    """Keep one modality of each post, and of the posts those that have it.
+
+    Args:
+        posts: Rows with undecoded pictures.
+        modality: "text" or "image".
+
+    Returns:
+        Rows without the other modality's column.
+    """
+    keep = [i for i, value in enumerate(posts[modality]) if value is not None]
+    return posts.select(keep).remove_columns("image" if modality == "text" else "text")
+
+
+@dataclass
+class PostCollator:
+    """Make a batch of posts: decode, tokenize, pad, and mark what is missing.
+
+    Attributes:
+        processor: The joint processor.
+    """
+
+    processor: HybridSentProcessor
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Process rows as the table of posts has them.
+
+        Args:
+            rows: Posts with `text`, `image` (undecoded: {"bytes", "path"}) and labels, each of which
+                may be None or absent.
+
+        Returns:
+            Model inputs with `labels` and, where the set has them, `text_labels` and
+            `image_labels`, -100 where unknown.
+
+        Raises:
+            ValueError: A post cannot be processed; the message names its id.
+        """
+        try:
+            batch = self.processor(
+                text=[row.get("text") for row in rows],
+                images=[self._picture(row.get("image")) for row in rows],
+            )
+        except ValueError as error:
+            ids = [row.get("id", "?") for row in rows]
+            raise ValueError(f"In the batch of posts {ids}: {error}") from error
+        for column, name in LABEL_COLUMNS.items():
+            if column in rows[0]:
+                values = [row[column] for row in rows]
+                batch[name] = torch.tensor([NO_LABEL if x is None else x for x in values])
+        return dict(batch)
+
+    @staticmethod
+    def _picture(image: dict[str, Any] | None) -> bytes | str | None:
+        if image is None:
+            return None
+        return image["bytes"] if image["bytes"] is not None else image["path"]

@@ -1,0 +1,52 @@
+"""Build the model and the processor that the settings name."""
+
+import json
+from typing import Any
+
+from transformers import AutoImageProcessor, AutoTokenizer
+
+from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+from quickstart.encoders import resolve_encoder
+from training_hybridsent.arguments import HybridSentTrainingArguments, ModelArguments
+
+
+def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
+    """Join the encoders' own tokenizer and image processor."""
+    return HybridSentProcessor(
+        AutoImageProcessor.from_pretrained(resolve_encoder(arguments.vision_encoder)),
+        AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
+        max_length=arguments.max_text_length,
+    )
+
+
+def build_model(
+    arguments: ModelArguments, label_names: list[str]
+) -> HybridSentForSequenceClassification:
+    """Start a model from the pretrained encoders, with a fresh fusion.
+
+    Args:
+        arguments: Settings of the model.
+        label_names: Names of the labels by index.
+
+    Returns:
+        The model.
+    """
+    settings: Any = arguments.model_config or {}
+    settings = json.loads(settings) if isinstance(settings, str) else settings
+    return HybridSentForSequenceClassification.from_text_vision_pretrained(
+        resolve_encoder(arguments.text_encoder),
+        resolve_encoder(arguments.vision_encoder),
+        id2label=dict(enumerate(label_names)),
+        label2id={name: i for i, name in enumerate(label_names)},
+        **settings,
+    )
+
+
+def freeze_encoders(
+    model: HybridSentForSequenceClassification, arguments: HybridSentTrainingArguments
+) -> None:
+    """Freeze each encoder whose learning rate is 0."""
+    if arguments.text_encoder_learning_rate == 0:
+        model.hybridsent.text_model.requires_grad_(False)
+    if arguments.vision_encoder_learning_rate == 0:
+        model.hybridsent.vision_model.requires_grad_(False)

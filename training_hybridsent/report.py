@@ -1,0 +1,161 @@
+"""What a run says at its end: the table of inputs and branches, and metrics.json."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from training_hybridsent.arguments import DataArguments
+from training_hybridsent.calibration import fit_temperature
+from training_hybridsent.data import with_only
+from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.trainer import HybridSentTrainer
+
+PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
+COLUMNS = {"accuracy": "acc", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
+
+Row = dict[str, Any]
+
+
+def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, float]:
+    """Fit the temperature on validation posts and store it in the model's configuration.
+
+    Args:
+        trainer: With the final model; its configuration is changed.
+        posts: Validation posts.
+
+    Returns:
+        The temperature, and likelihood and ECE before and after on the same posts.
+    """
+    outputs, labels = trainer.predict_posts(posts)
+    factor = fit_temperature(outputs["logits"], labels)
+    before = trainer.scores.of_logits(outputs["logits"], labels)
+    after = trainer.scores.of_logits(outputs["logits"] / factor, labels)
+    trainer.model.config.temperature *= factor
+    return {
+        "temperature": trainer.model.config.temperature,
+        "nll_before": before["nll"],
+        "nll_after": after["nll"],
+        "ece_before": before["ece"],
+        "ece_after": after["ece"],
+    }
+
+
+def _branch_rows(
+    outputs: dict[str, np.ndarray], labels: np.ndarray, posts: Dataset, scores: SentimentScores
+) -> list[Row]:
+    """Score each branch on the posts that have its modalities."""
+    present = {
+        name: np.array([value is not None for value in posts[name]]) for name in ("text", "image")
+    }
+    present["fusion"] = present["text"] & present["image"]
+    return [
+        _row("both", f"{name} branch", outputs[f"{name}_logits"][has], labels[has], scores)
+        for name, has in present.items()
+        if f"{name}_logits" in outputs
+    ]
+
+
+def _row(
+    given: str, decided_by: str, logits: np.ndarray, labels: np.ndarray, scores: SentimentScores
+) -> Row:
+    return {
+        "input": given,
+        "decided_by": decided_by,
+        "posts": len(labels),
+        **scores.of_logits(logits, labels),
+    }
+
+
+def compare_inputs(trainer: HybridSentTrainer, posts: Dataset) -> list[Row]:
+    """Score posts with the text alone, with the picture alone, by each branch and by the decision.
+
+    Args:
+        trainer: With the final model.
+        posts: Posts that no choice was made on.
+
+    Returns:
+        One row of scores each; posts without what a row needs are left out and `posts` says so.
+    """
+    rows = []
+    for modality in ("text", "image"):
+        outputs, labels = trainer.predict_posts(with_only(posts, modality))
+        rows.append(_row(f"{modality} only", "decision", outputs["logits"], labels, trainer.scores))
+    outputs, labels = trainer.predict_posts(posts)
+    rows += _branch_rows(outputs, labels, posts, trainer.scores)
+    return [*rows, _row("both", "decision", outputs["logits"], labels, trainer.scores)]
+
+
+def as_markdown(rows: list[Row]) -> str:
+    """Return the table of `compare_inputs` as Markdown, scores in percent."""
+    lines = [
+        "| input | decided by | " + " | ".join(COLUMNS.values()) + " | posts |",
+        "|---|---|" + "---:|" * (len(COLUMNS) + 1),
+    ]
+    for row in rows:
+        scores = " | ".join(f"{100 * row[name]:.1f}" for name in COLUMNS)
+        lines.append(f"| {row['input']} | {row['decided_by']} | {scores} | {row['posts']} |")
+    return "\n".join(lines)
+
+
+def describe_run(
+    trainer: HybridSentTrainer,
+    data: DataArguments,
+    counts: dict[str, Any],
+    calibration: dict[str, float],
+    scored: str,
+    rows: list[Row],
+    seconds: float,
+) -> dict[str, Any]:
+    """Collect what a reader needs to judge and repeat a run, and write it to metrics.json.
+
+    Args:
+        trainer: With the final model.
+        data: Settings of the data.
+        counts: What the loader counted.
+        calibration: Result of `calibrate`.
+        scored: Split that `rows` are of.
+        rows: Result of `compare_inputs`.
+        seconds: Wall time of the whole run.
+
+    Returns:
+        The content of metrics.json.
+    """
+    run = {
+        "dataset": {"name": data.dataset, "protocol": data.protocol, "counts": counts},
+        "seed": trainer.args.seed,
+        "labels": trainer.scores.label_names,
+        "parameters": {
+            "all": sum(p.numel() for p in trainer.model.parameters()),
+            "trained": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        },
+        "best_validation_score": {
+            "name": trainer.args.metric_for_best_model,
+            "value": trainer.state.best_metric,
+        },
+        "calibration": {"fitted_on": "validation", **calibration},
+        "scored_split": scored,
+        "scores": rows,
+        "processes": trainer.args.world_size,
+        "seconds": round(seconds, 1),
+        "versions": versions(),
+    }
+    write_json(run, Path(trainer.args.output_dir) / "metrics.json")
+    return run
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a run depends on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def write_json(content: dict[str, Any], file: Path) -> None:
+    """Write JSON beside `file` and rename it, so that nothing half-written stays."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    beside.replace(file)
