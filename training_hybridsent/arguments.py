@@ -147,7 +147,9 @@ def parse_arguments(
     given = list(sys.argv[1:] if argv is None else argv)
     is_recipe = bool(given) and given[0].endswith((".yaml", ".yml"))
     recipe = given.pop(0) if is_recipe else DEFAULT_RECIPE
-    parser = HfArgumentParser((ModelArguments, DataArguments, HybridSentTrainingArguments))
+    parser = HfArgumentParser(
+        (ModelArguments, DataArguments, HybridSentTrainingArguments), allow_abbrev=False
+    )
     asks_help = {"-h", "--help"} & set(given)
     parsed: Any = parser.parse_args_into_dataclasses(
         args=[*([] if asks_help else read_recipe(recipe)), *given]

@@ -1,0 +1,40 @@
+# Two commands are enough for a newcomer: `make quickstart` and `make test`.
+# Each target makes the virtual environment when it is absent.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RECIPE ?= configs/quickstart.yaml
+ARGS ?=
+MODEL ?= outputs/quickstart
+
+.PHONY: quickstart test lint train demo clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+quickstart: $(READY)
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
+	@echo
+	@echo "Try it in a browser:     make demo"
+	@echo "Train on your own posts: make train RECIPE=configs/posts.yaml ARGS='--data_dir FOLDER'"
+	@echo "                         (FOLDER holds train.csv, validation.csv, test.csv; see README.md)"
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+train: $(READY)
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py $(RECIPE) $(ARGS)
+
+demo: $(READY)
+	HYBRIDSENT_MODEL=$(MODEL) $(BIN)/python space/app.py
+
+clean:
+	rm -rf $(VENV) outputs

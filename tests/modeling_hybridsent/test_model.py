@@ -1,0 +1,214 @@
+"""Outputs, losses, ablation switches and native behaviour of the model."""
+
+import pytest
+import torch
+from tiny_models import batch, tiny_config, tiny_model
+
+from modeling_hybridsent import HybridSentForSequenceClassification
+
+LABELS = torch.tensor([0, 1, 2, 0])
+# name -> (settings, part of a parameter's name that must be gone, seed row)
+ABLATIONS = {
+    "S1 no local features": ({"use_local_features": False}, ("ngrams", "local_projection")),
+    "S2 no unimodal branches": (
+        {"use_unimodal_branches": False, "decision_fusion": "fusion_only"},
+        ("text_branch", "image_branch", "text_classifier", "image_classifier"),
+    ),
+    "S3 no cross-modal layers": ({"num_cross_modal_layers": 0}, ("cross_modal", "ngrams")),
+    "S4 bigru": ({"recurrence": "bigru"}, ()),
+    "S4 no recurrence": ({"recurrence": "none"}, ("recurrence",)),
+    "S5 global weights": ({"decision_fusion": "global"}, ("decision_fusion.inner",)),
+    "S5 uniform weights": ({"decision_fusion": "uniform"}, ("decision_fusion",)),
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+def test_probabilities_are_the_weighted_sum_of_the_branches(model):
+    with torch.no_grad():
+        out = model(**batch())
+    branches = torch.stack([out.text_logits, out.image_logits, out.fusion_logits], dim=1)
+    expected = (out.decision_weights[..., None] * branches.softmax(dim=-1)).sum(dim=1)
+    torch.testing.assert_close(out.logits.softmax(dim=-1), expected)
+    torch.testing.assert_close(out.logits.exp(), expected)  # logits are log p
+
+
+def test_temperature_is_applied_in_the_model(model):
+    with torch.no_grad():
+        plain = model(**batch()).logits
+        model.config.temperature = 2.5
+        calibrated = model(**batch()).logits
+        model.config.temperature = 1.0
+    torch.testing.assert_close(calibrated, torch.log_softmax(plain / 2.5, dim=-1))
+
+
+def test_loss_is_the_weighted_sum_of_its_named_parts():
+    model = tiny_model(text_loss_weight=0.25, image_loss_weight=2.0, fusion_loss_weight=0)
+    out = model(**batch(), labels=LABELS)
+    parts = out.losses
+    torch.testing.assert_close(
+        out.loss, parts["decision"] + 0.25 * parts["text"] + 2 * parts["image"]
+    )
+    torch.testing.assert_close(parts["decision"], torch.nn.functional.nll_loss(out.logits, LABELS))
+
+
+def test_branches_use_their_own_labels_and_ignore_minus_100(model):
+    own = torch.tensor([2, -100, 2, -100])
+    out = model(**batch(), labels=LABELS, text_labels=own)
+    expected = torch.nn.functional.cross_entropy(out.text_logits, own)
+    torch.testing.assert_close(out.losses["text"], expected)
+    expected = torch.nn.functional.cross_entropy(out.image_logits, LABELS)
+    torch.testing.assert_close(out.losses["image"], expected)
+
+
+def test_a_batch_without_any_label_has_loss_zero_not_nan(model):
+    assert model(**batch(), labels=torch.full((4,), -100)).loss == 0
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_ablation_removes_its_part_trains_and_reloads(name, tmp_path):
+    settings, gone = ABLATIONS[name]
+    model = tiny_model(**settings)
+    names = [n for n, _ in model.named_parameters()]
+    assert not [n for n in names for part in gone if part in n]
+    model(**batch(), labels=LABELS).loss.backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    model.save_pretrained(tmp_path)
+    again = HybridSentForSequenceClassification.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        out, reloaded = model(**batch()), again(**batch())
+    assert torch.equal(out.logits, reloaded.logits)
+    torch.testing.assert_close(out.decision_weights.sum(dim=1), torch.ones(4))
+
+
+def test_each_ablation_changes_the_number_of_parameters_or_the_weights():
+    full = tiny_model()
+    for settings, _ in ABLATIONS.values():
+        assert tiny_model(**settings).num_parameters() < full.num_parameters()
+
+
+def test_eager_attention_agrees_with_sdpa_and_returns_cross_attentions(model):
+    inputs = batch()
+    inputs["has_image"][1] = False
+    with torch.no_grad():
+        sdpa = model(**inputs)
+        model.set_attn_implementation("eager")
+        eager = model(**inputs, output_attentions=True, output_hidden_states=True)
+        model.set_attn_implementation("sdpa")
+    torch.testing.assert_close(eager.logits, sdpa.logits, atol=1e-5, rtol=0)
+    layers, heads = model.config.num_cross_modal_layers, model.config.num_attention_heads
+    assert len(eager.cross_attentions) == 2 * layers
+    assert len(eager.hidden_states) == layers + 1
+    text_to_image, image_to_text = eager.cross_attentions[:2]
+    text, image = 9, 17  # ViT: 16 patches and a class token, global and local
+    assert text_to_image.shape == (4, heads, text, 2 * image)
+    assert image_to_text.shape == (4, heads, image, 2 * text)
+    assert eager.hidden_states[0].shape == (4, text + image, model.config.hidden_size)
+    torch.testing.assert_close(text_to_image.sum(dim=-1), torch.ones(4, heads, text))
+    padded = image_to_text[0, :, :, [6, 7, 8, 15, 16, 17]]
+    assert torch.equal(padded, torch.zeros_like(padded))
+
+
+def test_unasked_extras_are_none(model):
+    with torch.no_grad():
+        out = model(**batch())
+    assert out.hidden_states is None
+    assert out.cross_attentions is None
+    assert out.loss is None
+    assert out.losses is None
+
+
+def test_return_dict_false_gives_a_tuple(model):
+    with torch.no_grad():
+        out = model(**batch(), return_dict=False)
+        assert torch.equal(out[0], model(**batch()).logits)
+
+
+def test_gradient_checkpointing_gives_the_same_gradients():
+    gradients = []
+    for checkpointing in (False, True):
+        model = tiny_model(hidden_dropout=0.0)
+        model.hybridsent.text_model.eval()
+        if checkpointing:
+            model.gradient_checkpointing_enable()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        model.train()
+        model(**batch(), labels=LABELS).loss.backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-6, rtol=1e-5)
+
+
+def test_frozen_encoder_stays_in_eval_mode():
+    model = tiny_model(vision="resnet")
+    model.hybridsent.vision_model.requires_grad_(False)
+    model.train()
+    assert not model.hybridsent.vision_model.training
+    assert model.hybridsent.text_model.training
+    before = {k: v.clone() for k, v in model.hybridsent.vision_model.state_dict().items()}
+    model(**batch(), labels=LABELS).loss.backward()
+    for name, tensor in model.hybridsent.vision_model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name  # batch statistics did not move
+
+
+def test_fresh_weights_are_initialised():
+    model = tiny_model(decision_fusion="global")
+    assert torch.equal(model.decision_fusion.global_scores, torch.zeros(3))
+    for name, parameter in model.named_parameters():
+        assert torch.isfinite(parameter).all(), name
+    weight = model.hybridsent.fusion_branch.recurrence.forward_unit.recurrent_weight
+    assert weight.abs().max() <= 6**-0.5
+    assert weight.std() > 0.1
+
+
+def test_text_longer_padded_gives_the_same_scores(model):
+    inputs = batch()
+    longer = {**inputs}
+    for name in ("input_ids", "attention_mask"):
+        longer[name] = torch.nn.functional.pad(inputs[name], (0, 7))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(**longer).logits, model(**inputs).logits, atol=1e-5, rtol=0
+        )
+
+
+def test_permuting_the_batch_permutes_the_answers(model):
+    inputs, order = batch(), torch.tensor([2, 0, 3, 1])
+    with torch.no_grad():
+        straight = model(**inputs).logits[order]
+        permuted = model(**{name: x[order] for name, x in inputs.items()}).logits
+    torch.testing.assert_close(permuted, straight, atol=1e-6, rtol=0)
+
+
+def test_from_text_vision_pretrained_keeps_the_encoders_weights(tmp_path):
+    donor = tiny_model()
+    donor.hybridsent.text_model.save_pretrained(tmp_path / "text")
+    donor.hybridsent.vision_model.save_pretrained(tmp_path / "vision")
+    model = HybridSentForSequenceClassification.from_text_vision_pretrained(
+        str(tmp_path / "text"), str(tmp_path / "vision"), num_labels=5, hidden_size=16
+    )
+    assert model.config.num_labels == 5
+    for part in ("text_model", "vision_model"):
+        got = getattr(model.hybridsent, part).state_dict()
+        for name, tensor in getattr(donor.hybridsent, part).state_dict().items():
+            assert torch.equal(got[name], tensor), name
+    model.save_pretrained(tmp_path / "joint")
+    assert str(tmp_path) not in (tmp_path / "joint" / "config.json").read_text()
+
+
+def test_saved_weights_are_readable_by_others(tmp_path):
+    tiny_model().save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_config_measures_the_vision_encoder_only_once():
+    config = tiny_config(vision="resnet")
+    assert config.vision_feature_sizes is None
+    HybridSentForSequenceClassification(config)
+    assert config.vision_feature_sizes == [24, 16]
+    assert config.vision_local_layer == 3

@@ -1,0 +1,67 @@
+"""Recipes and the command line are one language, and mistakes are named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training_hybridsent.arguments import parse_arguments
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    def write(**settings):
+        file = tmp_path / "recipe.yaml"
+        file.write_text(yaml.safe_dump({"output_dir": str(tmp_path / "out"), **settings}))
+        return str(file)
+
+    return write
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_every_recipe_of_the_project_parses(file):
+    model, data, training = parse_arguments([str(file), "--bf16", "false"])
+    written = yaml.safe_load(file.read_text())
+    for group in (model, data, training):
+        for name in set(vars(group)) & set(written) - {"model_config", "bf16"}:
+            assert getattr(group, name) == written[name], name
+
+
+def test_command_line_wins_over_the_recipe(recipe):
+    file = recipe(learning_rate=0.5, seed=3, dataset="posts")
+    _, data, training = parse_arguments([file, "--learning_rate", "1.0e-4", "--seed=7"])
+    assert (training.learning_rate, training.seed, data.dataset) == (1e-4, 7, "posts")
+
+
+def test_without_arguments_the_quickstart_is_run(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, data, training = parse_arguments([])
+    assert data.dataset == "synthetic"
+    assert training.output_dir == "outputs/quickstart"
+
+
+def test_nested_settings_reach_the_model(recipe):
+    file = recipe(model_config={"recurrence": "none", "text_ngram_sizes": [1, 3]})
+    model, _, _ = parse_arguments([file])
+    assert "none" in str(model.model_config)
+
+
+def test_unknown_setting_is_named(recipe, capsys):
+    with pytest.raises((SystemExit, ValueError)) as error:
+        parse_arguments([recipe(learning_rat=1.0)])
+    assert "learning_rat" in str(error.value) + capsys.readouterr().err
+
+
+def test_missing_recipe_is_named():
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml"):
+        parse_arguments(["nowhere.yaml"])
+
+
+def test_recipe_that_is_no_mapping_is_named(tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("- one\n- two\n")
+    with pytest.raises(ValueError, match=r"bad\.yaml"):
+        parse_arguments([str(file)])
