@@ -23,7 +23,7 @@ quickstart: $(READY)
 	@echo "Train on your own posts: make train RECIPE=configs/posts.yaml ARGS='--data_dir FOLDER'"
 	@echo "                         (FOLDER holds train.csv, validation.csv, test.csv; see README.md)"
 
-test: $(READY) lint
+test: $(READY)
 	$(BIN)/python -m pytest
 
 lint: $(READY)

@@ -1,0 +1,29 @@
+"""Run code in a Python that has every dependency but none of this project's packages."""
+
+import subprocess
+import sys
+import sysconfig
+import textwrap
+
+PREAMBLE = f"""
+import sys
+sys.path.append({sysconfig.get_paths()["purelib"]!r})
+for name in ("modeling_hybridsent", "training_hybridsent", "datasets_scripts", "quickstart"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        continue
+    raise AssertionError(f"{{name}} is importable, so this would prove nothing")
+"""
+
+
+def run_isolated(code, folder, **environment):
+    """Run `code` with -I -S: no editable install, no user folder, no working folder on the path."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PREAMBLE + textwrap.dedent(code)],
+        cwd=folder,
+        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "PATH": "", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,167 @@
+"""The public command line, end to end, on tiny encoders and a few generated posts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from isolated_python import run_isolated
+from safetensors.torch import load_file
+from tiny_models import tiny_model, tiny_processor
+
+from quickstart.posts import write_posts
+
+ROOT = Path(__file__).parents[1]
+SIZES = {"train": 24, "validation": 12, "test": 18}
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A recipe over tiny encoders saved as folders, as a user's own encoders would be."""
+    folder = tmp_path_factory.mktemp("tiny")
+    model, processor = tiny_model("bert", "resnet"), tiny_processor()
+    model.hybridsent.text_model.save_pretrained(folder / "text")
+    processor.tokenizer.save_pretrained(folder / "text")
+    model.hybridsent.vision_model.save_pretrained(folder / "vision")
+    processor.image_processor.save_pretrained(folder / "vision")
+    write_posts(folder / "posts", sizes=SIZES)
+    settings = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text()) | {
+        "dataset": "posts",
+        "data_dir": str(folder / "posts"),
+        "text_encoder": str(folder / "text"),
+        "vision_encoder": str(folder / "vision"),
+        "model_config": {"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6},
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 4,
+        "disable_tqdm": True,
+    }
+    file = folder / "recipe.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
+def launch(*arguments, launcher=("accelerate", "launch", "--num_processes", "1")):
+    program, *rest = launcher
+    return subprocess.run(
+        [str(BIN / program), *rest, str(ROOT / "run_train.py"), *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "out"
+    result = launch(recipe, "--output_dir", folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_folder_holds_model_code_card_and_metrics(trained):
+    folder, _ = trained
+    names = {file.name for file in folder.iterdir()}
+    assert {
+        "model.safetensors",
+        "config.json",
+        "processor_config.json",
+        "tokenizer.json",
+        "modeling_hybridsent.py",
+        "pipeline_hybridsent.py",
+        "metrics.json",
+        "README.md",
+    } <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
+
+
+def test_metrics_tell_what_a_reader_needs(trained):
+    folder, _ = trained
+    metrics = json.loads((folder / "metrics.json").read_text())
+    found = {
+        name: split["present"] for name, split in metrics["dataset"]["counts"]["splits"].items()
+    }
+    assert found == SIZES
+    assert (metrics["seed"], metrics["processes"], metrics["scored_split"]) == (0, 1, "test")
+    rows = {(row["input"], row["decided_by"]): row for row in metrics["scores"]}
+    assert list(rows) == [
+        ("text only", "decision"),
+        ("image only", "decision"),
+        ("both", "text branch"),
+        ("both", "image branch"),
+        ("both", "fusion branch"),
+        ("both", "decision"),
+    ]
+    assert rows["both", "decision"]["posts"] == SIZES["test"]
+    assert rows["text only", "decision"]["posts"] <= SIZES["test"]
+    assert metrics["seconds"] > 0
+    assert {"python", "torch", "transformers", "hybridsent"} <= set(metrics["versions"])
+    calibration = metrics["calibration"]
+    assert calibration["nll_after"] <= calibration["nll_before"] + 1e-6
+    config = json.loads((folder / "config.json").read_text())
+    assert config["temperature"] == calibration["temperature"]
+
+
+def test_table_is_printed_and_stands_in_the_card(trained):
+    folder, result = trained
+    card = (folder / "README.md").read_text()
+    table = [line for line in result.stdout.splitlines() if line.startswith("| ")]
+    assert len(table) == 7
+    for line in table:
+        assert line in card
+    assert "$" not in card
+    assert yaml.safe_load(card.split("---")[1])["library_name"] == "transformers"
+
+
+def test_no_path_of_this_machine_is_left_in_what_is_published(trained, recipe):
+    folder, _ = trained
+    for name in ("config.json", "processor_config.json", "tokenizer_config.json", "README.md"):
+        assert str(recipe.parent) not in (folder / name).read_text(), name
+
+
+def test_the_trained_folder_scores_where_the_project_is_absent(trained, tmp_path):
+    code = f"""
+    from transformers import pipeline
+    pipe = pipeline("image-text-sentiment", model={str(trained[0])!r}, trust_remote_code=True)
+    print(pipe({{"text": "a happy day", "image": None}})["label"])
+    """
+    result = run_isolated(code, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[-1] in {"negative", "neutral", "positive"}
+
+
+def test_resume_ends_in_the_same_weights(recipe, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ("--lr_scheduler_type", "constant", "--load_best_model_at_end", "false")
+    assert launch(recipe, *options, "--output_dir", whole).returncode == 0
+    assert launch(recipe, *options, "--output_dir", parts, "--max_steps", 6).returncode == 0
+    result = launch(
+        recipe, *options, "--output_dir", parts,
+        "--resume_from_checkpoint", parts / "checkpoint-6",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    expected = load_file(whole / "model.safetensors")
+    for name, tensor in load_file(parts / "model.safetensors").items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_two_processes_train_together(recipe, tmp_path):
+    folder = tmp_path / "two"
+    launcher = ("torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d")
+    result = launch(recipe, "--output_dir", folder, "--max_steps", 2, launcher=launcher)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["processes"] == 2
+    assert metrics["scores"][-1]["posts"] == SIZES["test"]
+
+
+def test_missing_data_dir_is_named(recipe, tmp_path):
+    result = launch(recipe, "--output_dir", tmp_path, "--data_dir", tmp_path / "nowhere")
+    assert result.returncode != 0
+    assert "nowhere" in result.stderr
