@@ -1,5 +1,6 @@
 """transformers' Trainer with a learning rate for each encoder and named predictions."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,13 @@ class HybridSentTrainer(Trainer):
                 groups.append({**group, "params": members, "lr": rate})
         optimizer.param_groups = groups
         return optimizer
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save model, code and processor, without the pickle of the settings that the library adds."""
+        super().save_model(output_dir, _internal_call)
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            (folder / "training_args.bin").unlink(missing_ok=True)
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         return self.scores.of_logits(
