@@ -7,10 +7,11 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from quickstart import encoders
 from sklearn.datasets import load_sample_images
 from timm.data import ImageNetInfo
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+
+from quickstart import encoders
 
 EXPECTED_NAMES = {  # what stands on scikit-learn's two photographs, china.jpg and flower.jpg
     "china.jpg": {"bell cote", "boathouse", "monastery", "palace"},
