@@ -233,7 +233,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         """Return global and local text features and their mask; a missing text leaves no trace."""
         present = has_text[:, None]  # (batch, 1)
         mask = attention_mask.bool() & present
-        filler = self.config.text_config.pad_token_id or 0
+        filler = getattr(self.config.text_config, "pad_token_id", None) or 0
         # The encoder gets one constant visible token for a missing text: softmax over nothing is NaN.
         first = torch.arange(mask.shape[1], device=mask.device) == 0
         visible = torch.where(present, attention_mask.bool(), first)
@@ -291,7 +291,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
         Raises:
             ValueError: A post has neither text nor picture; the message gives its index.
         """
-        has_text, has_image = self._modalities(input_ids, pixel_values, has_text, has_image)
+        if input_ids is not None and attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        has_text, has_image = self._modalities(attention_mask, pixel_values, has_text, has_image)
         _require_a_modality(has_text, has_image)
         text, text_local, text_mask = self._nothing(len(has_text))
         image, image_local, image_mask = self._nothing(len(has_text))
@@ -323,21 +325,21 @@ class HybridSentModel(HybridSentPreTrainedModel):
 
     def _modalities(
         self,
-        input_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
         pixel_values: torch.Tensor | None,
         has_text: torch.Tensor | None,
         has_image: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Fill in which posts have what: a modality that is not passed is missing everywhere."""
-        given = input_ids if input_ids is not None else pixel_values
+        """Tell which posts have what: nothing passed, or no token to look at, means missing."""
+        given = attention_mask if attention_mask is not None else pixel_values
         if given is None:
             raise ValueError("Give input_ids, pixel_values or both.")
-        missing = torch.zeros(len(given), dtype=torch.bool, device=given.device)
-        has_text = ~missing if has_text is None else has_text.bool()
-        has_image = ~missing if has_image is None else has_image.bool()
+        nothing = torch.zeros(len(given), dtype=torch.bool, device=given.device)
+        text = nothing if attention_mask is None else attention_mask.bool().any(dim=1)
+        image = nothing if pixel_values is None else ~nothing
         return (
-            missing if input_ids is None else has_text,
-            missing if pixel_values is None else has_image,
+            text if has_text is None else text & has_text.bool(),
+            image if has_image is None else image & has_image.bool(),
         )
 
 

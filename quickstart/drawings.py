@@ -118,13 +118,12 @@ def _draw_checks(
             draw.rectangle((x, y, x + step, y + step), fill=colour)
 
 
-def _draw_diagonals(
+def _draw_table(
     draw: ImageDraw.ImageDraw, size: tuple[int, int], colour: Colour, random: Random
 ) -> None:
-    """Draw slanting stripes."""
-    step = random.randint(50, 100)
-    for x in range(-size[1], size[0], step):
-        draw.line((x, size[1], x + size[1], 0), fill=colour, width=step // 2)
+    """Draw a table top before a wall."""
+    left, right = size[1] * random.uniform(0.5, 0.8), size[1] * random.uniform(0.5, 0.8)
+    draw.polygon([(0, left), (size[0], right), size, (0, size[1])], fill=colour)
 
 
 def _draw_rings(
@@ -159,8 +158,8 @@ PATTERNS = {
     "columns": _draw_columns,
     "bands": _draw_bands,
     "checks": _draw_checks,
-    "diagonals": _draw_diagonals,
     "rings": _draw_rings,
+    "table": _draw_table,
 }
 CLUTTER = {
     "discs": lambda pen, colour: pen.disc(0, 0, 1, colour),

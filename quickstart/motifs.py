@@ -23,7 +23,9 @@ def face(pen: Pen, mood: str, variant: int) -> None:
         else:
             pen.disc(0.34 * side, -0.26, 0.12, pen.ink, flat=1.3)
     if mood == "positive":
-        pen.polygon(arc(0, 0.1, 0.56, 0.56, 0, 180), WHITE if variant < 2 else (150, 30, 50))
+        smile = arc(0, 0.1, 0.56, 0.56, 0, 180)
+        pen.polygon(smile, WHITE if variant < 2 else (150, 30, 50))
+        pen.stroke([*smile, smile[0]], 0.07)
         for side in (-1, 1):
             pen.stroke(arc(0.36 * side, -0.5, 0.2, 0.12, 200, 340), 0.07)
             pen.disc(0.62 * side, 0.08, 0.16, pen.colours[2], flat=0.8)

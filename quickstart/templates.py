@@ -1,7 +1,7 @@
 """Hold the sentence frames of the synthetic posts: none is used by more than one split.
 
-The splits share the words for things, places and people that fill the frames, for those tell
-nothing; what a frame feels is said in words, turns and abbreviations of its own.
+The splits share the words for things, places, people and times that fill the frames, and the tags
+after them, for those tell nothing; what a frame feels is said in words, turns and abbreviations of its own.
 """
 
 from random import Random
@@ -17,14 +17,10 @@ FILLERS = {
     "aunt Rosa|Sam|the whole class|our teacher|Mia and Tom|the band|the landlord",
     "when": "this morning|on monday|last night|today|after work|over the weekend|at noon|"
     "this week|before breakfast|on day three|around six|tonight",
+    "tag": "#monday|#weekend|#photo|#city|#latergram|#2019|#diary|#home|#picoftheday|#life|#work|"
+    "#school|#travel|#family|#daily|#street|#update|#now",
 }
 # fmt: off
-TAGS = (
-    "#monday", "#weekend", "#photo", "#city", "#latergram", "#2019", "#diary", "#home", "#picoftheday",
-    "#life", "#work", "#school", "#travel", "#family", "#daily", "#street", "#update", "#now",
-)
-# fmt: on
-
 FRAMES = {
     "train": {
         "positive": (
@@ -182,4 +178,4 @@ def write_text(random: Random, split: str, mood: str) -> str:
     names = [name for _, name, _, _ in Formatter().parse(frame) if name]
     text = frame.format(**{name: random.choice(FILLERS[name].split("|")) for name in names})
     text = text.lower() if random.random() < 0.4 else text[0].upper() + text[1:]
-    return " ".join([text, *random.sample(TAGS, random.randint(0, 3))])
+    return " ".join([text, *random.sample(FILLERS["tag"].split("|"), random.randint(0, 3))])

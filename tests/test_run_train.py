@@ -108,6 +108,10 @@ def test_metrics_tell_what_a_reader_needs(trained):
     assert config["temperature"] == calibration["temperature"]
 
 
+def test_counts_are_printed_before_training(trained):
+    assert "Posts of posts: train 24, validation 12, test 18; without text" in trained[1].stdout
+
+
 def test_table_is_printed_and_stands_in_the_card(trained):
     folder, result = trained
     card = (folder / "README.md").read_text()

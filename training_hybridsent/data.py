@@ -41,6 +41,24 @@ def load_posts(arguments: DataArguments, seed_folder: str = "outputs/synthetic-p
     return table._replace(posts=table.posts.cast_column("image", Image(decode=False)))
 
 
+def describe_counts(counts: dict[str, Any]) -> str:
+    """Say in one line how many posts each split has, and what was named but is not there.
+
+    Args:
+        counts: What the loader counted.
+
+    Returns:
+        For instance "train 3611, validation 450, test 0 of 450; without picture 12".
+    """
+    splits = []
+    for name, found in counts["splits"].items():
+        gap = "" if found["present"] == found["wanted"] else f" of {found['wanted']}"
+        splits.append(f"{name} {found['present']}{gap}")
+    named = {"text_missing": "without text", "image_missing": "without picture", "absent": "absent"}
+    gaps = [f"{text} {counts[name]}" for name, text in named.items() if counts.get(name)]
+    return "; ".join([", ".join(splits), *gaps])
+
+
 def training_posts(posts: DatasetDict, arguments: DataArguments) -> Dataset:
     """Choose the posts to train on.
 

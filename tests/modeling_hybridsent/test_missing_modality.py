@@ -79,6 +79,13 @@ def test_complete_posts_do_not_notice_their_neighbours_gaps(model, mixed):
     assert not torch.allclose(gaps.logits[1], complete.logits[1], atol=1e-5)
 
 
+def test_text_without_a_token_to_look_at_is_a_missing_text(model):
+    inputs = batch(2)
+    marked = {**inputs, "has_text": torch.tensor([True, False])}
+    inputs["attention_mask"][1] = 0
+    assert torch.equal(run(model, inputs).logits, run(model, marked).logits)
+
+
 def test_post_with_neither_is_an_error_naming_its_index(model, mixed):
     mixed["has_text"][1] = False
     mixed["has_image"][2] = False

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 from tiny_models import batch, tiny_config, tiny_model
 
 from modeling_hybridsent import HybridSentForSequenceClassification
@@ -199,6 +200,29 @@ def test_from_text_vision_pretrained_keeps_the_encoders_weights(tmp_path):
             assert torch.equal(got[name], tensor), name
     model.save_pretrained(tmp_path / "joint")
     assert str(tmp_path) not in (tmp_path / "joint" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("kind", ["CLIP", "Siglip"])
+def test_a_checkpoint_with_both_modalities_gives_the_part_asked_for(kind, tmp_path):
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    parts = {
+        "text_config": {**sizes, "num_attention_heads": 2, "vocab_size": 64},
+        "vision_config": {**sizes, "num_attention_heads": 2, "image_size": 64, "patch_size": 16},
+    }
+    joint = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**parts))
+    joint.save_pretrained(tmp_path / "joint")
+    tiny_model().hybridsent.text_model.save_pretrained(tmp_path / "bert")
+    text = tmp_path / ("joint" if kind == "CLIP" else "bert")
+    model = HybridSentForSequenceClassification.from_text_vision_pretrained(
+        str(text), str(tmp_path / "joint"), num_labels=3, hidden_size=16
+    )
+    expected = joint.vision_model.state_dict()
+    for name, tensor in model.hybridsent.vision_model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+    if kind == "CLIP":
+        expected = joint.text_model.state_dict()
+        for name, tensor in model.hybridsent.text_model.state_dict().items():
+            assert torch.equal(tensor, expected[name]), name
 
 
 def test_saved_weights_are_readable_by_others(tmp_path):

@@ -1,0 +1,100 @@
+"""From settings to posts, and from posts to batches."""
+
+import pytest
+import torch
+from datasets import Image
+from tiny_models import IMAGE_SIZE, tiny_processor
+
+from datasets_scripts import load_table
+from quickstart.posts import write_posts
+from training_hybridsent.arguments import DataArguments
+from training_hybridsent.data import (
+    PostCollator,
+    describe_counts,
+    load_posts,
+    training_posts,
+    with_only,
+)
+
+SIZES = {"train": 30, "validation": 8, "test": 8}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_posts(tmp_path_factory.mktemp("data") / "posts", sizes=SIZES)
+
+
+@pytest.fixture(scope="module")
+def posts(folder):
+    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+
+
+@pytest.fixture(scope="module")
+def collator():
+    return PostCollator(tiny_processor())
+
+
+def test_batch_holds_inputs_labels_and_marks(posts, collator):
+    rows = [posts["train"][i] for i in range(SIZES["train"])]
+    batch = collator(rows)
+    assert batch["pixel_values"].shape == (30, 3, IMAGE_SIZE, IMAGE_SIZE)
+    assert batch["labels"].tolist() == [row["label"] for row in rows]
+    assert batch["has_text"].tolist() == [row["text"] is not None for row in rows]
+    assert batch["has_image"].tolist() == [row["image"] is not None for row in rows]
+    for column in ("text", "image"):
+        expected = [
+            -100 if row[f"{column}_label"] is None else row[f"{column}_label"] for row in rows
+        ]
+        assert batch[f"{column}_labels"].tolist() == expected
+        assert -100 in expected  # a post without that modality
+
+
+def test_pixels_equal_those_of_the_decoded_picture(folder, posts, collator):
+    decoded = load_table("posts", folder).posts["test"]
+    row = next(i for i, image in enumerate(decoded["image"]) if image is not None)
+    batch = collator([posts["test"][row]])
+    expected = collator.processor(images=[decoded[row]["image"]])["pixel_values"]
+    assert torch.equal(batch["pixel_values"], expected)
+
+
+def test_pictures_stay_undecoded_until_the_collator(posts):
+    assert posts["train"].features["image"] == Image(decode=False)
+
+
+@pytest.mark.parametrize(("modality", "gone"), [("text", "image"), ("image", "text")])
+def test_one_modality_alone_keeps_the_posts_that_have_it(posts, collator, modality, gone):
+    alone = with_only(posts["train"], modality)
+    having = [value is not None for value in posts["train"][modality]]
+    assert 0 < len(alone) == sum(having) < SIZES["train"]
+    batch = collator([alone[i] for i in range(len(alone))])
+    assert batch[f"has_{modality}"].all()
+    assert not batch[f"has_{gone}"].any()
+
+
+def test_broken_picture_names_the_posts_of_the_batch(posts, collator):
+    broken = {**posts["test"][0], "image": {"bytes": b"not a picture", "path": None}}
+    with pytest.raises(ValueError, match="test-00000"):
+        collator([broken])
+
+
+def test_contradictory_posts_join_only_when_asked(posts):
+    with_extra = posts.copy()
+    with_extra["contradictory"] = posts["test"]
+    plain = training_posts(with_extra, DataArguments())
+    joined = training_posts(with_extra, DataArguments(use_contradictory_posts=True))
+    assert (len(plain), len(joined)) == (30, 38)
+    assert len(training_posts(posts, DataArguments(max_train_posts=7))) == 7
+
+
+def test_set_without_folder_is_named():
+    with pytest.raises(ValueError, match=r"mvsa_single.*--data_dir"):
+        load_posts(DataArguments(dataset="mvsa_single"))
+
+
+def test_counts_say_what_is_not_there():
+    counts = {
+        "splits": {"train": {"wanted": 9, "present": 9}, "test": {"wanted": 4, "present": 0}},
+        "image_missing": 2,
+        "text_missing": 0,
+    }
+    assert describe_counts(counts) == "train 9, test 0 of 4; without picture 2"
