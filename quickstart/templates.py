@@ -1,7 +1,8 @@
 """Hold the sentence frames of the synthetic posts: none is used by more than one split.
 
 The splits share the words for things, places, people and times that fill the frames, and the tags
-after them, for those tell nothing; what a frame feels is said in words, turns and abbreviations of its own.
+after them, for those tell nothing; what a frame feels is said in words, turns and abbreviations of
+its own.
 """
 
 from random import Random
