@@ -28,6 +28,7 @@ COMMANDS = [
     shlex.split(line, comments=True) for block in blocks("bash") for line in block.splitlines()
 ]
 TRAININGS = [command for command in COMMANDS if command[:2] == ["accelerate", "launch"]]
+SEEDS = [command for command in TRAININGS if "--seed" in command]
 
 
 def run(command, folder):
@@ -84,20 +85,38 @@ def test_make_targets_exist_and_both_are_run_by_ci():
         assert f"make {target}" in ci
 
 
-@pytest.mark.parametrize("command", TRAININGS, ids=lambda command: command[3])
-def test_training_command_runs(command, folder, tmp_path):
+def train(command, folder, **overrides):
+    """Run a training command of the README as it stands, on tiny encoders."""
     tiny = {
         "text_encoder": folder / "text",
         "vision_encoder": folder / "vision",
-        "output_dir": tmp_path / "out",
         "model_config": '{"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}',
         "max_steps": 2,
         "bf16": "false",
+        **overrides,
     }
-    overrides = [str(part) for name, value in tiny.items() for part in (f"--{name}", value)]
-    result = run([str(BIN / command[0]), *command[1:], *overrides], folder)
+    extra = [str(part) for name, value in tiny.items() for part in (f"--{name}", value)]
+    result = run([str(BIN / command[0]), *command[1:], *extra], folder)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in TRAININGS if c not in SEEDS], ids=lambda command: command[3]
+)
+def test_training_command_runs(command, folder, tmp_path):
+    train(command, folder, output_dir=tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_commands_of_the_seeds_give_the_table(folder):
+    for command in SEEDS:
+        train(command, folder)
+    (command,) = [c for c in COMMANDS if "training_hybridsent.over_seeds" in c]
+    result = run([sys.executable, *command[1:]], folder)
+    assert result.returncode == 0, result.stderr
+    table = [line.split(" | ")[:2] for line in result.stdout.splitlines()]
+    shown = [line.split(" | ")[:2] for line in README.splitlines() if "±" in line]
+    assert table[2:] == shown
 
 
 def test_generating_command_runs(folder, tmp_path):
