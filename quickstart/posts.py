@@ -9,8 +9,8 @@ contradiction, the picture's (nice words over a sad picture are irony, gloomy wo
 a joke). `SHARES` says how often each pair occurs; of the posts that have both, who reads only texts
 gets 67 % right at best, who reads only pictures 72 %, who reads both 100 %.
 
-The splits share no sentence frame (templates.py) and no palette, backdrop, clutter, outline, layout
-or build of the things drawn (styles.py): a model has to generalise.
+The splits share no sentence frame (templates.py) and no palette, backdrop, clutter, outline, centre
+or variant of the things drawn (styles.py): a model has to generalise.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from quickstart.folders import build_beside
 from quickstart.readme import describe_posts
 from quickstart.templates import write_text
 
-FORMAT_VERSION = 1  # raise it whenever the same settings give other files
+FORMAT_VERSION = 2  # raise it whenever the same settings give other files
 SIZES = MappingProxyType({"train": 900, "validation": 200, "test": 400})
 FIELDS = ("id", "text", "image", "label", "text_label", "image_label")
 SETTINGS = "settings.json"

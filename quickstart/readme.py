@@ -8,7 +8,8 @@ TEMPLATE = """# Synthetic posts
 
 **This set is synthetic.** A program drew the pictures and wrote the texts from sentence frames
 (`python -m quickstart.posts`, seed {seed}, format {format_version}). It serves to see a model train
-and fuse without a download. Figures on it say nothing about real posts.
+and fuse without a download. Figures on it say nothing about real posts, and its drawings were
+adjusted with a look at its test posts, so they are a demonstration, not a measurement.
 
 Text and picture carry a sentiment each (`text_label`, `image_label`; empty where the post has no
 text or no picture). The `label` of the post: equal sentiments give that one; if one is neutral, the
@@ -17,8 +18,8 @@ themselves, {no_text:.1%} have no text, {no_image:.1%} no picture. A perfect rea
 would get {text_only:.1%} of those that have a text right, one of pictures alone {image_only:.1%} of
 those that have a picture.
 
-The splits share no sentence frame and no palette, backdrop, clutter, outline, layout or build of the
-things drawn.
+The splits share no sentence frame and no palette, backdrop, clutter, outline, centre or variant of
+the things drawn; sizes, tilts and parts of things recur.
 
 | split | posts | negative | neutral | positive |
 |---|---|---|---|---|

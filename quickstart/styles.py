@@ -1,7 +1,8 @@
-"""Say how the pictures of each split look, so that no two splits share palette or build.
+"""Say how the pictures of each split look, so that a model has to generalise from one to another.
 
-Disjoint across train, validation and test: every palette, backdrop, kind of clutter, layout, outline
-and motif variant. What the splits share is the list of motifs and what their three states mean.
+Disjoint across train, validation and test: every palette, backdrop, kind of clutter, outline, centre
+and motif variant. Shared are the motifs, what their three states mean, and the ranges of size and
+tilt, which overlap; parts of a motif, such as eyes or a cloud, may recur in two of its variants.
 No backdrop has slanting stripes: an encoder takes those for rain, and with it for bad weather.
 """
 

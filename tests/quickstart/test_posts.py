@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import fields
 
@@ -183,6 +185,28 @@ def test_failure_half_way_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="half-way"):
         fail_half_way(tmp_path / "x")
     assert os.listdir(tmp_path) == []
+
+
+def test_generation_that_hits_a_limit_half_way_leaves_nothing(tmp_path):
+    """A limit on file sizes lets small pictures through and stops at the first large file."""
+    code = (
+        "import resource, sys; from quickstart.posts import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "--output_dir", str(tmp_path / "posts")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert "OSError: [Errno 27]" in run.stderr  # File too large
+    assert os.listdir(tmp_path) == []
+
+
+def test_target_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "posts").write_text("precious")
+    with pytest.raises(FileExistsError, match="left as it is"):
+        write_posts(tmp_path / "posts", sizes=SIZES)
+    assert (tmp_path / "posts").read_text() == "precious"
+    assert os.listdir(tmp_path) == ["posts"]
 
 
 def test_sizes_must_name_every_split(tmp_path):
