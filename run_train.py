@@ -46,10 +46,10 @@ def main() -> None:
 
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = calibrate(trainer, posts["validation"])
+    trainer.save_model()
     scored = "test" if len(posts.get("test", [])) else "validation"
     rows = compare_inputs(trainer, posts[scored])
 
-    trainer.save_model()
     if trainer.is_world_process_zero():
         seconds = time.perf_counter() - start
         run = describe_run(trainer, data_arguments, counts, calibration, scored, rows, seconds)

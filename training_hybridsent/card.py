@@ -8,6 +8,9 @@ from training_hybridsent.report import as_markdown
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 
+SYNTHETIC = " It is synthetic: drawn and worded by a program."
+FLATTERING = " No test posts were at hand: these are the very posts of that choice, and flatter it."
+
 
 def _split_counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{name} {found['present']}" for name, found in counts["splits"].items())
@@ -32,7 +35,8 @@ def fill_card(run: dict[str, Any]) -> str:
     )
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         dataset=dataset["name"],
-        dataset_note=synthetic,
+        dataset_note=SYNTHETIC if dataset["name"] == "synthetic" else "",
+        selection_note=FLATTERING if run["scored_split"] == "validation" else "",
         protocol=dataset["protocol"] or "as the set comes",
         split_counts=_split_counts(dataset["counts"]),
         labels=", ".join(run["labels"]),

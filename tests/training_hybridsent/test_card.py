@@ -74,6 +74,11 @@ def test_real_data_is_not_called_synthetic():
     assert "clmlf" in filled
 
 
+def test_scores_of_the_posts_of_the_choice_are_called_flattering(card):
+    assert "flatter" not in card
+    assert "flatter" in fill_card({**RUN, "scored_split": "validation"})
+
+
 def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):
     template = tmp_path / "model_card.md"
     template.write_text(TEMPLATE.read_text() + "\n$unknown_figure\n")
