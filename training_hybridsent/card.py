@@ -30,9 +30,6 @@ def fill_card(run: dict[str, Any]) -> str:
     """
     decision = run["scores"][-1]
     dataset, calibration = run["dataset"], run["calibration"]
-    synthetic = " It is synthetic: drawn and worded by a program." * (
-        dataset["name"] == "synthetic"
-    )
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         dataset=dataset["name"],
         dataset_note=SYNTHETIC if dataset["name"] == "synthetic" else "",
