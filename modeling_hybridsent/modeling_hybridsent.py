@@ -298,9 +298,6 @@ class HybridSentModel(HybridSentPreTrainedModel):
         text, text_local, text_mask = self._nothing(len(has_text))
         image, image_local, image_mask = self._nothing(len(has_text))
         if input_ids is not None:
-            attention_mask = (
-                torch.ones_like(input_ids) if attention_mask is None else attention_mask
-            )
             text, text_local, text_mask = self._encode_text(input_ids, attention_mask, has_text)
         if pixel_values is not None:
             image, image_local, image_mask = self._encode_image(pixel_values, has_image)

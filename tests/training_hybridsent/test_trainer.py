@@ -1,0 +1,86 @@
+"""Each encoder learns at its own rate, and a frozen one not at all."""
+
+import pytest
+import torch
+from tiny_models import LABELS, tiny_model, tiny_processor
+
+from quickstart.posts import write_posts
+from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
+from training_hybridsent.data import load_posts
+from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.model import freeze_encoders
+from training_hybridsent.trainer import HybridSentTrainer
+
+SIZES = {"train": 8, "validation": 6, "test": 6}
+PARTS = {"text": "hybridsent.text_model.", "vision": "hybridsent.vision_model."}
+
+
+@pytest.fixture(scope="module")
+def posts(tmp_path_factory):
+    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
+    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+
+
+@pytest.fixture
+def trainer(posts, tmp_path):
+    arguments = HybridSentTrainingArguments(
+        output_dir=str(tmp_path),
+        learning_rate=0.01,
+        text_encoder_learning_rate=0.001,
+        vision_encoder_learning_rate=0,
+        weight_decay=0.1,
+        max_steps=2,
+        per_device_train_batch_size=4,
+        lr_scheduler_type="constant",
+        disable_tqdm=True,
+    )
+    model = tiny_model()
+    freeze_encoders(model, arguments)
+    return HybridSentTrainer(
+        scores=SentimentScores(list(LABELS.values())),
+        model=model,
+        args=arguments,
+        train_dataset=posts["train"],
+        eval_dataset=posts["validation"],
+        processing_class=tiny_processor(),
+    )
+
+
+def part_of(name):
+    return next((part for part, prefix in PARTS.items() if name.startswith(prefix)), "fusion")
+
+
+def test_every_trained_parameter_has_the_rate_of_its_part_once(trainer):
+    optimizer = trainer.create_optimizer()
+    rates = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            assert id(parameter) not in rates
+            rates[id(parameter)] = group["lr"]
+    expected = {"text": 0.001, "fusion": 0.01}
+    for name, parameter in trainer.model.named_parameters():
+        assert rates.get(id(parameter)) == expected.get(part_of(name)), name
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.1}
+
+
+def test_training_moves_what_it_should_and_nothing_else(trainer):
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.train()
+    moved = {"text": False, "vision": False, "fusion": False}
+    for name, tensor in trainer.model.state_dict().items():
+        moved[part_of(name)] |= not torch.equal(tensor, before[name])
+    assert moved == {"text": True, "vision": False, "fusion": True}
+
+
+def test_predictions_are_named_and_agree_with_the_model(trainer, posts):
+    outputs, labels = trainer.predict_posts(posts["test"])
+    rows = [posts["test"][i] for i in range(SIZES["test"])]
+    batch = trainer.data_collator(rows)
+    with torch.no_grad():
+        expected = trainer.model.eval()(**batch)
+    assert labels.tolist() == batch["labels"].tolist()
+    assert set(outputs) == {
+        "logits", "text_logits", "image_logits", "fusion_logits", "decision_weights"
+    }  # fmt: skip
+    for name, values in outputs.items():
+        torch.testing.assert_close(torch.tensor(values), expected[name], atol=1e-5, rtol=0)
