@@ -115,7 +115,8 @@ def test_commands_of_the_seeds_give_the_table(folder):
     result = run([sys.executable, *command[1:]], folder)
     assert result.returncode == 0, result.stderr
     table = [line.split(" | ")[:2] for line in result.stdout.splitlines()]
-    shown = [line.split(" | ")[:2] for line in README.splitlines() if "±" in line]
+    rows = [line for line in README.splitlines() if line.startswith("| ") and "±" in line]
+    shown = [row.split(" | ")[:2] for row in rows]
     assert table[2:] == shown
 
 
