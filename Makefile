@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# One process; the other options only keep accelerate from warning about its defaults.
+TRAIN := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
 READY := $(VENV)/.ready
 RECIPE ?= configs/quickstart.yaml
 ARGS ?=
@@ -17,7 +19,7 @@ $(READY): pyproject.toml
 	touch $@
 
 quickstart: $(READY)
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
+	$(TRAIN)
 	@echo
 	@echo "Try it in a browser:     make demo"
 	@echo "Train on your own posts: make train RECIPE=configs/posts.yaml ARGS='--data_dir FOLDER'"
@@ -31,7 +33,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 train: $(READY)
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py $(RECIPE) $(ARGS)
+	$(TRAIN) $(RECIPE) $(ARGS)
 
 demo: $(READY)
 	HYBRIDSENT_MODEL=$(MODEL) $(BIN)/python space/app.py

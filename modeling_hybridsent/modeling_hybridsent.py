@@ -295,11 +295,13 @@ class HybridSentModel(HybridSentPreTrainedModel):
             attention_mask = torch.ones_like(input_ids)
         has_text, has_image = self._modalities(attention_mask, pixel_values, has_text, has_image)
         _require_a_modality(has_text, has_image)
-        text, text_local, text_mask = self._nothing(len(has_text))
-        image, image_local, image_mask = self._nothing(len(has_text))
-        if input_ids is not None:
+        if input_ids is None:
+            text, text_local, text_mask = self._nothing(len(has_text))
+        else:
             text, text_local, text_mask = self._encode_text(input_ids, attention_mask, has_text)
-        if pixel_values is not None:
+        if pixel_values is None:
+            image, image_local, image_mask = self._nothing(len(has_text))
+        else:
             image, image_local, image_mask = self._encode_image(pixel_values, has_image)
 
         text_embeds, image_embeds = None, None

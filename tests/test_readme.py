@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_models import picture, tiny_model, tiny_processor
+from tiny_models import picture, save_tiny, save_tiny_encoders
 
 from quickstart.posts import write_posts
 
@@ -48,14 +48,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     (folder / "run_train.py").symlink_to(ROOT / "run_train.py")
     (folder / "configs").symlink_to(ROOT / "configs")
-    model, processor = tiny_model(), tiny_processor()
-    model.save_pretrained(folder / "outputs" / "quickstart")
-    processor.save_pretrained(folder / "outputs" / "quickstart")
+    save_tiny(folder / "outputs" / "quickstart")
+    save_tiny_encoders(folder)
     write_posts(folder / "outputs" / "synthetic-posts")
-    model.hybridsent.text_model.save_pretrained(folder / "text")
-    processor.tokenizer.save_pretrained(folder / "text")
-    model.hybridsent.vision_model.save_pretrained(folder / "vision")
-    processor.image_processor.save_pretrained(folder / "vision")
     fabricate_mvsa_single(folder / "mvsa_single")
     write_posts(folder / "my_posts", sizes={"train": 12, "validation": 8, "test": 8})
     return folder

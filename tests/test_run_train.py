@@ -11,7 +11,7 @@ import torch
 import yaml
 from isolated_python import run_isolated
 from safetensors.torch import load_file
-from tiny_models import tiny_model, tiny_processor
+from tiny_models import save_tiny_encoders
 
 from quickstart.posts import write_posts
 
@@ -24,12 +24,7 @@ BIN = Path(sys.executable).parent
 def recipe(tmp_path_factory):
     """A recipe over tiny encoders saved as folders, as a user's own encoders would be."""
     folder = tmp_path_factory.mktemp("tiny")
-    # A ViT, because the library renames its tensors on saving and then resumes without them.
-    model, processor = tiny_model("bert", "vit"), tiny_processor()
-    model.hybridsent.text_model.save_pretrained(folder / "text")
-    processor.tokenizer.save_pretrained(folder / "text")
-    model.hybridsent.vision_model.save_pretrained(folder / "vision")
-    processor.image_processor.save_pretrained(folder / "vision")
+    save_tiny_encoders(folder)
     write_posts(folder / "posts", sizes=SIZES)
     settings = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text()) | {
         "dataset": "posts",

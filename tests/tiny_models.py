@@ -104,6 +104,24 @@ def tiny_processor(**kwargs):
     return HybridSentProcessor(tf.ViTImageProcessor(size=size), tiny_tokenizer(), **kwargs)
 
 
+def save_tiny(folder):
+    """Save a tiny model with its processor, as a published folder, and return both."""
+    model, processor = tiny_model(), tiny_processor()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return model, processor
+
+
+def save_tiny_encoders(folder):
+    """Save two tiny encoders as folders `text` and `vision`, as a user's own would be."""
+    # A ViT, because the library renames its tensors on saving and then resumes without them.
+    model, processor = tiny_model("bert", "vit"), tiny_processor()
+    model.hybridsent.text_model.save_pretrained(folder / "text")
+    processor.tokenizer.save_pretrained(folder / "text")
+    model.hybridsent.vision_model.save_pretrained(folder / "vision")
+    processor.image_processor.save_pretrained(folder / "vision")
+
+
 def picture(seed=0, width=48, height=40):
     """A picture of seeded noise."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

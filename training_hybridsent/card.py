@@ -4,7 +4,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from training_hybridsent.report import as_markdown
+from training_hybridsent.report import as_markdown, write_whole
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 
@@ -54,4 +54,4 @@ def fill_card(run: dict[str, Any]) -> str:
 
 def write_card(run: dict[str, Any], output_dir: str) -> None:
     """Write the filled card as README.md of the model's folder."""
-    (Path(output_dir) / "README.md").write_text(fill_card(run), encoding="utf-8")
+    write_whole(fill_card(run), Path(output_dir) / "README.md")

@@ -145,7 +145,8 @@ def describe_run(
         "seconds": round(seconds, 1),
         "versions": versions(),
     }
-    write_json(run, Path(trainer.args.output_dir) / "metrics.json")
+    text = json.dumps(run, indent=2) + "\n"
+    write_whole(text, Path(trainer.args.output_dir) / "metrics.json")
     return run
 
 
@@ -161,8 +162,8 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def write_json(content: dict[str, Any], file: Path) -> None:
-    """Write JSON beside `file` and rename it, so that nothing half-written stays."""
+def write_whole(text: str, file: Path) -> None:
+    """Write text beside `file` and rename it, so that nothing half-written stays."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     beside.replace(file)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from isolated_python import run_isolated
-from tiny_models import picture, tiny_model, tiny_processor
+from tiny_models import picture, save_tiny
 
 TEXTS = ["a happy day", "rain very bad", None]
 
@@ -39,10 +39,7 @@ print(json.dumps(answers))
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    model, processor = tiny_model(), tiny_processor()
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder, model, processor
+    return folder, *save_tiny(folder)
 
 
 def test_all_code_lies_beside_the_weights(published):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from tiny_models import picture, tiny_model, tiny_processor
+from tiny_models import picture, save_tiny
 
 sys.path.append(str(Path(__file__).parents[2] / "space"))
 from app import build_demo
@@ -16,9 +16,7 @@ from app import build_demo
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    model, processor = tiny_model(), tiny_processor()
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    model, processor = save_tiny(folder)
     demo = build_demo(str(folder))
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     yield Client(url, verbose=False), model, processor
