@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,53 @@ logger = logging.get_logger(__name__)
 
 # Pillow warns above this size; a bigger picture is an attack or a mistake more often than a post.
 DEFAULT_MAX_IMAGE_PIXELS = 89_478_485
+# What Pillow's decoders raise on bytes that are no picture, or not a whole one.
+UNREADABLE = (
+    ValueError,
+    OSError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
-def _open_image(source: Any, max_pixels: int) -> Image.Image:
-    """Open and decode one picture, refusing web addresses and oversized files."""
-    if isinstance(source, Image.Image):
-        image = source
-    elif isinstance(source, bytes):
-        image = Image.open(io.BytesIO(source))
-    elif isinstance(source, (str, os.PathLike)):
-        if "://" in os.fspath(source):
-            raise ValueError("is a web address; download the picture and give its path")
-        image = Image.open(source)
-    else:
-        return to_pil_image(source)  # arrays and tensors
+def open_picture(source: Any, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Image.Image:
+    """Open one picture without decoding it, refusing web addresses and oversized files.
+
+    Args:
+        source: Path, bytes of an image file or PIL image.
+        max_pixels: Refuse pictures with more pixels than this.
+
+    Returns:
+        The image as its file has it: any mode, not turned upright.
+
+    Raises:
+        ValueError: A web address, no picture, or too many pixels.
+        OSError: The file cannot be read.
+    """
+    if isinstance(source, (str, os.PathLike)) and "://" in os.fspath(source):
+        raise ValueError("is a web address; download the picture and give its path")
+    try:
+        is_open = isinstance(source, Image.Image)
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        image = source if is_open else Image.open(file)
+    except UnidentifiedImageError:
+        raise ValueError("cannot identify it as a picture") from None
     if image.width * image.height > max_pixels:
         raise ValueError(
             f"has {image.width} x {image.height} pixels, more than max_image_pixels={max_pixels}"
         )
-    return ImageOps.exif_transpose(image).convert("RGB")
+    return image
+
+
+def as_upright_rgb(image: Image.Image) -> Image.Image:
+    """Decode an opened image, turn it as its EXIF record says, and give it 8 bits for each of RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # Pillow would clip 16-bit greys at 255, which turns nearly all of them white.
+        image = image.convert("I").point(lambda grey: grey * (1 / 256)).convert("L")
+    return image.convert("RGB")
 
 
 def load_picture(
@@ -65,8 +94,10 @@ def load_picture(
         )
         return None
     try:
-        return _open_image(source, max_pixels)
-    except (ValueError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        if not isinstance(source, (str, bytes, os.PathLike, Image.Image)):
+            return to_pil_image(source)  # arrays and tensors
+        return as_upright_rgb(open_picture(source, max_pixels))
+    except UNREADABLE as error:
         what = f" {os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else ""
         raise ValueError(f"{name}{what}: {error}.") from error
 
@@ -174,4 +205,4 @@ class HybridSentProcessor(ProcessorMixin):
         return pixels.masked_fill(~has_image[:, None, None, None], 0.0)
 
 
-__all__ = ["HybridSentProcessor", "load_picture"]
+__all__ = ["HybridSentProcessor", "as_upright_rgb", "load_picture", "open_picture"]

@@ -1,0 +1,43 @@
+"""Build a folder beside its final place, so that nobody ever sees half of it."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def build_beside(target: Path) -> Iterator[Path]:
+    """Yield a draft folder that becomes `target` when the block ends, or vanishes when it fails.
+
+    Two processes may build the same target at once: the first to finish keeps the place and the
+    draft of the second is thrown away, so a caller that minds whose content it is checks it.
+
+    Args:
+        target: Where the finished folder goes; absent or an empty folder.
+
+    Yields:
+        The draft folder, on the same file system as the target.
+
+    Raises:
+        OSError: If the draft cannot be made, or cannot be moved to a target that is not taken.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield draft
+        _make_readable(draft)
+        try:
+            draft.rename(target)
+        except OSError:
+            if not (target.is_dir() and any(target.iterdir())):
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _make_readable(folder: Path) -> None:
+    """Let everybody read `folder`: mkdtemp and safetensors write for their owner only."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
