@@ -18,7 +18,7 @@ def main() -> None:
     from transformers import set_seed
 
     from training_hybridsent.card import write_card
-    from training_hybridsent.data import describe_counts, load_posts, training_posts
+    from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
     from training_hybridsent.metrics import SentimentScores
     from training_hybridsent.model import build_model, build_processor, freeze_encoders
     from training_hybridsent.report import as_markdown, calibrate, compare_inputs, describe_run
@@ -26,13 +26,14 @@ def main() -> None:
 
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
-        posts, counts = load_posts(data_arguments)
+        posts, counts, rejected = load_posts(data_arguments)
         processor = build_processor(model_arguments)
         label_names = posts["train"].features["label"].names
         model = build_model(model_arguments, label_names)
     freeze_encoders(model, training_arguments)
     if training_arguments.process_index == 0:
         print(f"Posts of {data_arguments.dataset}: {describe_counts(counts)}")
+        keep_rejected(rejected, training_arguments.output_dir)
 
     trainer = HybridSentTrainer(
         scores=SentimentScores(label_names),

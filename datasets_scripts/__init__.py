@@ -1,18 +1,21 @@
-"""Published files and one's own posts, read into one table of posts."""
+"""Published files and one's own posts, read into one table of posts; see docs/datasets.md."""
 
+from datasets_scripts.builder import PostsBuilder
 from datasets_scripts.errors import PostsError
-from datasets_scripts.mvsa_single import joint_label, load_mvsa_single
-from datasets_scripts.posts import load_posts
-from datasets_scripts.registry import LOADERS, load_table
-from datasets_scripts.table import SENTIMENTS, Table
+from datasets_scripts.labels import EMOTIONS, SENTIMENTS, joint_label, majority_label
+from datasets_scripts.loading import READERS, load_table
+from datasets_scripts.prepare import prepare
+from datasets_scripts.table import Table
 
 __all__ = [
-    "LOADERS",
+    "EMOTIONS",
+    "READERS",
     "SENTIMENTS",
+    "PostsBuilder",
     "PostsError",
     "Table",
     "joint_label",
-    "load_mvsa_single",
-    "load_posts",
     "load_table",
+    "majority_label",
+    "prepare",
 ]

@@ -1,173 +1,180 @@
-"""A user's own posts: a folder of CSV or JSON Lines files and pictures, as one table."""
+"""A user's own posts: CSV, JSON Lines, Parquet or ImageFolder, with or without splits of their own."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from datasets_scripts.errors import PostsError
-from datasets_scripts.rows import Rows, read_rows
-from datasets_scripts.table import (
-    SENTIMENTS,
-    SPLITS,
-    UNIMODAL_LABELS,
-    Post,
-    Table,
-    build_table,
-    features,
-    text_or_none,
-)
+from datasets_scripts.grouping import DEFAULT_SHARES, divide_grouped, parse_shares
+from datasets_scripts.labels import SENTIMENTS
+from datasets_scripts.post import SPLITS, Division, Post, Reading
+from datasets_scripts.post_rows import LABELS, PostReader, string_cell
+from datasets_scripts.rows import ENDINGS, Rows, read_rows, rename_columns
+from datasets_scripts.table import UNIMODAL_LABELS
 
-REQUIRED = ("text", "image", "label")
-LABELS = ("label", *UNIMODAL_LABELS)
+ROLES = ("id", "text", "image", *LABELS)
+IMAGE_FOLDER = "metadata"  # name of the file in which an ImageFolder describes its pictures
 LAYOUT = (
-    "The folder must hold train.csv and validation.csv, and may hold test.csv (or .jsonl), with "
-    "the columns text, image (path inside the folder, or empty), label, and optionally id, "
-    "text_label, image_label."
+    "The folder must hold train.csv and validation.csv, and may hold test.csv; or one file with all "
+    "posts, which is then split. Instead of .csv: .jsonl or .parquet; an ImageFolder has a "
+    "metadata.jsonl, or one in each of train/, validation/, test/. Columns: label, and text or image "
+    "(path inside the folder) or both, and optionally id, text_label, image_label."
 )
 
 
-def load_posts(data_dir: str | Path) -> Table:
-    """Load a folder of one's own posts.
+def read_posts(
+    data_dir: str | Path,
+    split: str | Sequence[float] | None = None,
+    seed: int = 0,
+    columns: Mapping[str, str] | str | None = None,
+    label_names: Sequence[str] | str | None = None,
+) -> Reading:
+    """Read one's own posts.
 
     Args:
-        data_dir: Folder with `train`, `validation` and optionally `test`, each `.csv` or `.jsonl`.
+        data_dir: Folder as `LAYOUT` says, or one file with all posts.
+        split: Shares of train, validation and test where the posts have no splits of their own;
+            default 0.8, 0.1, 0.1. Stratified, and posts that share a picture or text stay together.
+        seed: Of that split.
+        columns: What columns are called, by what they hold: {"text": "tweet", "image": "photo"}, or
+            the string "text=tweet,image=photo".
+        label_names: Names of the labels by index, as a list or a string with commas; needed only if
+            labels are given as indices, or to fix an order.
 
     Returns:
-        The splits there are. Without a column `id` a post is called SPLIT-ROW. `counts` also has
-        `rows` and `ignored_columns` (by split).
+        The posts. Without a column `id` a post is called SPLIT-ROW or FILE-ROW. `facts` names the
+        `ignored_columns` by file.
 
     Raises:
-        PostsError: If a file or column is missing, or posts cannot be used.
+        PostsError: A file or column is missing.
+        ValueError: A bad value of an option.
     """
-    folder = Path(os.path.realpath(data_dir))
-    files = _find_files(folder)
-    contents = {split: read_rows(file, REQUIRED) for split, file in files.items()}
-    names = _label_names(files["train"], contents["train"])
-    seen: dict[str, str] = {}
+    given = Path(os.path.realpath(data_dir))
+    files = _find_files(given)
+    own_splits = None not in files
+    if own_splits and split is not None:
+        raise PostsError.about(
+            given, "the posts have splits of their own", sorted(map(str, files)), "Leave out split."
+        )
+    shares = parse_shares(split or DEFAULT_SHARES)
+    renamed = _renamed(columns)
+    contents = {name: _read_file(file, renamed) for name, file in files.items()}
+    first = contents["train" if own_splits else None]
+    indexed = _given_names(label_names) or first.label_names
+    names = indexed or _found_names(files, first)
+    reader = PostReader(names, labels_may_be_indices=bool(indexed))
     splits = {
-        split: _read_posts(split, files[split], rows, names, seen)
-        for split, rows in contents.items()
+        name: reader.read(name or files[name].stem, files[name], rows)
+        for name, rows in contents.items()
     }
-    known = {"id", *REQUIRED, *UNIMODAL_LABELS}
-    unimodal = any(set(UNIMODAL_LABELS) & set(rows.columns) for rows in contents.values())
-    return build_table(
-        splits,
-        features(names, unimodal),
-        rows=sum(len(rows.cells) for rows in contents.values()),
-        ignored_columns={
-            split: [column for column in rows.columns if column not in known]
-            for split, rows in contents.items()
-        },
+    place = {post.id: name for name, posts in splits.items() for post in posts}
+    return Reading(
+        source=given,
+        protocol="as given" if own_splits else f"split {','.join(map(str, shares))}, seed {seed}",
+        label_names=names,
+        unimodal=any(set(UNIMODAL_LABELS) & set(rows.columns) for rows in contents.values()),
+        rows=sum(len(rows.cells) + len(rows.rejected) for rows in contents.values()),
+        divide=partial(_divide_as_given, place=place)
+        if own_splits
+        else partial(divide_grouped, shares=shares, seed=seed),
+        posts=[post for posts in splits.values() for post in posts],
+        rejected=reader.rejected,
+        facts={"ignored_columns": _ignored(files, contents)},
     )
 
 
-def picture_problem(image: str, folder: Path) -> str | None:
-    """Say why a picture may not or cannot be read from a folder.
-
-    A row is data from anywhere: it may neither have a URL fetched nor reach a file elsewhere on
-    this machine, be it by "..", an absolute path or a link.
-
-    Args:
-        image: Path relative to the folder.
-        folder: The folder, with links resolved.
-
-    Returns:
-        What is wrong, or None.
-    """
-    if "://" in image:
-        return f"image is a URL, and pictures are read from the folder only: {image!r}"
-    outside = os.path.isabs(image) or "\0" in image
-    if outside or not Path(os.path.realpath(folder / image)).is_relative_to(folder):
-        return f"image leaves the folder: {image!r}"
-    return None if os.path.isfile(folder / image) else f"image does not exist: {image!r}"
+def _divide_as_given(posts: list[Post], place: Mapping[str, str]) -> Division:
+    names = [name for name in SPLITS if name in place.values()]
+    splits = {name: [post for post in posts if place[post.id] == name] for name in names}
+    return Division(splits, {}, [])
 
 
-def _find_files(folder: Path) -> dict[str, Path]:
-    found, bad = {}, []
+def _find_files(given: Path) -> dict[str | None, Path]:
+    """Find the files of the splits, or the one file of all posts under the key None."""
+    if given.is_file() and given.suffix in ENDINGS:
+        return {None: given}
+    found, twice, absent = {}, [], []
     for split in SPLITS:
-        files = [
-            file for ending in (".csv", ".jsonl") if (file := folder / (split + ending)).is_file()
-        ]
+        names = [split + ending for ending in ENDINGS]
+        names += [f"{split}/{IMAGE_FOLDER}{ending}" for ending in ENDINGS]
+        files = [name for name in names if (given / name).is_file()]
         if len(files) > 1:
-            bad.append(f"both {split}.csv and {split}.jsonl are there: keep one")
+            twice.append(f"both {files[0]} and {files[1]} are there: keep one")
         elif files:
-            found[split] = files[0]
+            found[split] = given / files[0]
         elif split != "test":
-            bad.append(f"neither {split}.csv nor {split}.jsonl is there")
-    if bad:
-        raise PostsError.about(folder, "not a folder of posts", bad, LAYOUT)
-    return found
+            absent.append(f"neither {split}.csv nor {split}.jsonl nor {split}.parquet is there")
+    if twice or (found and absent):
+        raise PostsError.about(given, "not a folder of posts", twice + absent, LAYOUT)
+    return found or {None: _only_file(given, absent)}
 
 
-def _label_names(file: Path, rows: Rows) -> list[str]:
-    found = {cells["label"].strip() for _, cells in rows.cells} - {""}
-    if len(found) < 2:
+def _only_file(given: Path, absent: list[str]) -> Path:
+    files = [file for file in sorted(given.glob("*")) if file.suffix in ENDINGS and file.is_file()]
+    described = [file for file in files if file.stem == IMAGE_FOLDER]
+    files = described or files
+    if len(files) != 1:
+        several = [f"{file.name} is one of several files: which one?" for file in files]
+        raise PostsError.about(given, "not a folder of posts", several or absent, LAYOUT)
+    return files[0]
+
+
+def _renamed(columns: Mapping[str, str] | str | None) -> dict[str, str]:
+    """Return what to call the columns by what they are called in the file."""
+    if isinstance(columns, str):
+        pairs = [part.partition("=")[::2] for part in columns.split(",")]
+        columns = {role.strip(): name.strip() for role, name in pairs}
+    columns = columns or {}
+    if unknown := sorted(set(columns) - set(ROLES)):
+        raise ValueError(f"columns: {', '.join(unknown)} is none of {', '.join(ROLES)}")
+    return {name: role for role, name in columns.items()}
+
+
+def _read_file(file: Path, renamed: Mapping[str, str]) -> Rows:
+    rows = read_rows(file)
+    found = set(rows.columns)
+    if "image" not in {*found, *renamed.values()} and "file_name" in found:
+        renamed = {**renamed, "file_name": "image"}  # as an ImageFolder calls it
+    problems = [f"column {name!r}" for name in renamed if name not in found]
+    rows = rename_columns(rows, renamed)
+    problems += [] if "label" in rows.columns else ["column 'label'"]
+    if not {"text", "image"} & set(rows.columns):
+        problems.append("column 'text' or 'image'")
+    if rows.cells and problems:
+        remedy = f"Found {rows.columns} (CSV: separated by commas). Name others by columns=."
+        raise PostsError.about(file, "columns are missing", problems, remedy)
+    if not rows.cells and not rows.rejected:
+        raise PostsError.about(file, "no posts in it", remedy="Add posts, or remove the file.")
+    return rows
+
+
+def _given_names(label_names: Sequence[str] | str | None) -> list[str] | None:
+    if not label_names:
+        return None
+    names = label_names.split(",") if isinstance(label_names, str) else label_names
+    names = [name.strip() for name in names]
+    if len(set(names)) < max(2, len(names)) or "" in names:
+        raise ValueError(f"label_names {names}: give two different names or more")
+    return names
+
+
+def _found_names(files: Mapping[str | None, Path], rows: Rows) -> list[str]:
+    found = {string_cell(cells, "label") for _, cells in rows.cells} - {""}
+    file = files.get("train") or files[None]
+    if len(found) < 2 and not rows.rejected:
         problem = f"one label or none: {sorted(found)}"
         raise PostsError.about(file, problem, remedy="Training needs posts of two labels or more.")
     if found <= set(SENTIMENTS):
         return [name for name in SENTIMENTS if name in found]
-    return sorted(found)
+    numbers = all(name.isdecimal() for name in found)
+    return sorted(found, key=(lambda name: (int(name), name)) if numbers else None)
 
 
-def _read_posts(
-    split: str, file: Path, rows: Rows, names: Sequence[str], seen: dict[str, str]
-) -> list[Post]:
-    """Turn rows into posts, and refuse all that cannot be used in one message.
-
-    Args:
-        split: Name of the split.
-        file: Where the rows come from.
-        rows: The rows.
-        names: Label names.
-        seen: Where each id stands, over all splits; grows by the ids of this one.
-
-    Returns:
-        The posts.
-
-    Raises:
-        PostsError: If there are none, or some cannot be used.
-    """
-    posts, bad = [], []
-    for number, cells in rows.cells:
-        post_id = cells.get("id", f"{split}-{number}")
-        problems = _problems(cells, names, file.parent)
-        if not post_id.strip():
-            problems.append("id is empty")
-        elif post_id in seen:
-            problems.append(f"id {post_id!r} stands in {seen[post_id]} already")
-        seen.setdefault(post_id, f"{file.name} row {number}")
-        bad += [f"row {number}: {problem}" for problem in problems]
-        posts.append(_post(post_id, cells, file.parent))
-    if bad:
-        remedy = "Mend or remove these rows."
-        raise PostsError.about(file, "posts that cannot be used", bad, remedy)
-    if not posts:
-        raise PostsError.about(file, "no posts in it", remedy="Add posts, or remove the file.")
-    return posts
-
-
-def _problems(cells: Mapping[str, str], names: Sequence[str], folder: Path) -> list[str]:
-    problems = []
-    for column in LABELS:
-        label = cells.get(column, "").strip()
-        if label and label not in names:
-            problems.append(f"{column} {label!r} is not a label of train: {', '.join(names)}")
-    if not cells["label"].strip():
-        problems.append("label is empty")
-    if not cells["text"].strip() and not cells["image"].strip():
-        problems.append("neither text nor image")
-    if cells["image"].strip() and (problem := picture_problem(cells["image"], folder)):
-        problems.append(problem)
-    return problems
-
-
-def _post(post_id: str, cells: Mapping[str, str], folder: Path) -> Post:
-    image = cells["image"]
+def _ignored(files: Mapping[str | None, Path], contents: Mapping[str | None, Rows]) -> dict:
     return {
-        "id": post_id,
-        "text": text_or_none(cells["text"]),
-        "image": str(folder / image) if image.strip() else None,
-        **{column: cells.get(column, "").strip() or None for column in LABELS},
+        name or files[name].stem: [column for column in rows.columns if column not in ROLES]
+        for name, rows in contents.items()
     }

@@ -1,49 +1,81 @@
-"""Rows of a CSV or JSON Lines file, every cell kept as the string it is."""
+"""Rows of a CSV, JSON Lines or Parquet file, nothing guessed: "NA" and "007" stay as they are."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets_scripts.errors import PostsError
+from datasets_scripts.parquet_rows import read_parquet
+from datasets_scripts.post import Rejected
+
+ENDINGS = (".csv", ".jsonl", ".parquet")
+BAD_ROW = "row is not well-formed"
+
+Cells = dict[str, "str | bytes"]
 
 
 class Rows(NamedTuple):
-    """Content of one file.
+    """Content of one file; len(cells) + len(rejected) rows were read.
 
     Attributes:
         columns: Names of the columns.
-        cells: Row number and cells by column; rows are counted as a spreadsheet or an editor
-            counts them, so that the header of a CSV file is row 1.
+        cells: File with row number, and cells by column; rows are counted as a spreadsheet or an
+            editor counts them, so that the header of a CSV file is row 1.
+        rejected: Rows that cannot be read.
+        label_names: Names of the labels, if the file itself has them, as Parquet files of `datasets`
+            do.
     """
 
     columns: list[str]
-    cells: list[tuple[int, dict[str, str]]]
+    cells: list[tuple[str, Cells]]
+    rejected: list[Rejected]
+    label_names: list[str] | None = None
 
 
-def read_rows(file: Path, required: Sequence[str] = ()) -> Rows:
-    """Read a `.csv` or `.jsonl` file in UTF-8; nothing is guessed, "NA" and "007" stay as they are.
+def read_rows(file: Path) -> Rows:
+    """Read a `.csv`, `.jsonl` or `.parquet` file; text files are UTF-8.
 
     Args:
         file: The file.
-        required: Columns it must have.
 
     Returns:
-        The rows; an absent or null JSON field is an empty string.
+        The rows; an absent or null field is an empty string.
 
     Raises:
-        PostsError: If the file is not UTF-8 or not well-formed, or lacks a column.
+        PostsError: The file as a whole cannot be read.
     """
+    if file.suffix == ".parquet":
+        columns, numbered, label_names = read_parquet(file)
+        return _collect(file, columns, numbered)._replace(label_names=label_names)
     text = _decode(file)
-    rows = _parse_csv(file, text) if file.suffix == ".csv" else _parse_jsonl(file, text)
-    missing = [f"column {name!r}" for name in required if name not in rows.columns]
-    if missing:
-        remedy = f"Found {rows.columns}. Needed: {', '.join(required)} (CSV: separated by commas)."
-        raise PostsError.about(file, "columns are missing", missing, remedy)
+    return _parse_csv(file, text) if file.suffix == ".csv" else _parse_jsonl(file, text)
+
+
+def rename_columns(rows: Rows, names: Mapping[str, str]) -> Rows:
+    """Return the rows with new names for columns, by their old names."""
+    return rows._replace(
+        columns=[names.get(name, name) for name in rows.columns],
+        cells=[
+            (where, {names.get(name, name): cell for name, cell in cells.items()})
+            for where, cells in rows.cells
+        ],
+    )
+
+
+def _collect(file: Path, columns: list[str], numbered: list[tuple[int, Cells | str]]) -> Rows:
+    """Sort rows into those with cells and those with a problem instead."""
+    rows = Rows(columns, [], [])
+    for number, found in numbered:
+        where = f"{file.name} row {number}"
+        if isinstance(found, str):
+            rows.rejected.append(Rejected(None, where, BAD_ROW, found))
+        else:
+            rows.cells.append((where, found))
     return rows
 
 
@@ -64,39 +96,35 @@ def _parse_csv(file: Path, text: str) -> Rows:
     except csv.Error as error:
         offender = f"line {reader.line_num}: {error}"
         raise PostsError.about(file, "not well-formed CSV", [offender], "Mend it.") from error
-    bad = [f"column {name!r} stands twice" for name in set(columns) if columns.count(name) > 1]
-    bad += [
-        f"row {number}: {len(cells)} cells for {len(columns)} columns"
+    twice = [f"column {name!r} stands twice" for name in set(columns) if columns.count(name) > 1]
+    if twice:
+        raise PostsError.about(file, "the header is ambiguous", twice, "Rename one of them.")
+    hint = "put a text with commas, quotes or line breaks in double quotes"
+    numbered: list[tuple[int, Cells | str]] = [
+        (number, dict(zip(columns, cells, strict=True)))
+        if len(cells) == len(columns)
+        else (number, f"{len(cells)} cells for {len(columns)} columns; {hint}")
         for number, cells in lines
-        if len(cells) != len(columns)
     ]
-    if bad:
-        remedy = "Put a text with commas, quotes or line breaks in double quotes."
-        raise PostsError.about(file, "cells do not fit the header", bad, remedy)
-    return Rows(
-        columns, [(number, dict(zip(columns, cells, strict=True))) for number, cells in lines]
-    )
+    return _collect(file, columns, numbered)
 
 
 def _parse_jsonl(file: Path, text: str) -> Rows:
-    found, bad = [], []
+    numbered: list[tuple[int, Cells | str]] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                found.append((number, _parse_object(line)))
+                numbered.append((number, _parse_object(line)))
             except ValueError as error:
-                bad.append(f"line {number}: {error}")
-    if bad:
-        remedy = "Each line is one JSON object whose fields are strings."
-        raise PostsError.about(file, "not well-formed JSON Lines", bad, remedy)
-    columns = list(dict.fromkeys(name for _, fields in found for name in fields))
-    return Rows(
-        columns,
-        [(number, {name: fields.get(name, "") for name in columns}) for number, fields in found],
-    )
+                numbered.append((number, str(error)))
+    objects = [fields for _, fields in numbered if not isinstance(fields, str)]
+    columns = list(dict.fromkeys(name for fields in objects for name in fields))
+    rows = _collect(file, columns, numbered)
+    cells = [(w, {name: fields.get(name, "") for name in columns}) for w, fields in rows.cells]
+    return rows._replace(cells=cells)
 
 
-def _parse_object(line: str) -> dict[str, str]:
+def _parse_object(line: str) -> Cells:
     """Parse one line; a whole number, as ids often are, becomes its digits.
 
     Args:

@@ -23,7 +23,7 @@ import torch
 from huggingface_hub import constants
 from transformers import TimmWrapperConfig, TimmWrapperModel, ViTImageProcessor
 
-from quickstart.folders import build_beside
+from datasets_scripts.folders import build_beside
 
 PREFIX = "bundled/"
 ARCHITECTURE = "tf_efficientnet_lite0"

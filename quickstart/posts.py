@@ -22,8 +22,8 @@ from pathlib import Path
 from random import Random
 from types import MappingProxyType
 
+from datasets_scripts.folders import build_beside
 from quickstart.drawings import draw_picture
-from quickstart.folders import build_beside
 from quickstart.readme import describe_posts
 from quickstart.templates import write_text
 

@@ -154,6 +154,27 @@ def test_resume_ends_in_the_same_weights(recipe, tmp_path):
         assert torch.equal(tensor, expected[name]), name
 
 
+def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
+    """Same ids, texts, labels and pixels give the same weights and scores, to the bit."""
+    raw, prepared = recipe.parent / "posts", tmp_path / "prepared"
+    command = [sys.executable, "-m", "datasets_scripts", "posts", "--data_dir", str(raw)]
+    subprocess.run([*command, "--output_dir", str(prepared)], cwd=ROOT, check=True)
+    for name, folder in (("from_raw", raw), ("from_prepared", prepared)):
+        result = launch(
+            recipe, "--data_dir", folder, "--output_dir", tmp_path / name, "--max_steps", 3
+        )
+        assert result.returncode == 0, result.stderr
+    one, other = (
+        json.loads((tmp_path / name / "metrics.json").read_text())
+        for name in ("from_raw", "from_prepared")
+    )
+    assert one["dataset"] == other["dataset"]
+    assert one["scores"] == other["scores"]
+    expected = load_file(tmp_path / "from_raw" / "model.safetensors")
+    for name, tensor in load_file(tmp_path / "from_prepared" / "model.safetensors").items():
+        assert torch.equal(tensor, expected[name]), name
+
+
 def test_two_processes_train_together(recipe, tmp_path):
     folder = tmp_path / "two"
     launcher = ("torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d")

@@ -43,15 +43,33 @@ class DataArguments:
     dataset: str = field(
         default="synthetic",
         metadata={
-            "help": "mvsa_single, posts (a folder with train.csv, validation.csv, test.csv) or "
-            "synthetic (generated)."
+            "help": "mvsa_single, mvsa_multiple, tumemo, posts (own files) or synthetic (generated); "
+            "see docs/datasets.md."
         },
     )
     data_dir: str | None = field(
-        default=None, metadata={"help": "Folder of the set; not needed for synthetic."}
+        default=None,
+        metadata={
+            "help": "Folder with the raw files of the set, or one that python -m datasets_scripts "
+            "prepared; not needed for synthetic."
+        },
     )
     protocol: str | None = field(
         default=None, metadata={"help": "Named split of the set, such as clmlf for mvsa_single."}
+    )
+    dataset_options: dict | str | None = field(
+        default=None,
+        metadata={
+            "help": "What the reader of raw files takes besides, as JSON, such as "
+            '{"mask_label_words": true} for tumemo or {"columns": {"text": "tweet"}} for posts.'
+        },
+    )
+    on_bad_rows: str = field(
+        default="stop",
+        metadata={
+            "help": "Rows of raw files that cannot be used: stop, or drop them and list them in "
+            "rejected.jsonl."
+        },
     )
     use_contradictory_posts: bool = field(
         default=False,

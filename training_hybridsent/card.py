@@ -34,7 +34,7 @@ def fill_card(run: dict[str, Any]) -> str:
         dataset=dataset["name"],
         dataset_note=SYNTHETIC if dataset["name"] == "synthetic" else "",
         selection_note=FLATTERING if run["scored_split"] == "validation" else "",
-        protocol=dataset["protocol"] or "as the set comes",
+        protocol=dataset["protocol"],
         split_counts=_split_counts(dataset["counts"]),
         labels=", ".join(run["labels"]),
         seed=run["seed"],

@@ -1,12 +1,17 @@
 """From the settings to the posts, and from posts to batches."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict, Image, concatenate_datasets
 
 from datasets_scripts import Table, load_table
+from datasets_scripts.post import Rejected
+from datasets_scripts.prepare import write_rejected
+from datasets_scripts.prepared import REJECTED
 from modeling_hybridsent import HybridSentProcessor
 from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments
@@ -27,9 +32,12 @@ def load_posts(arguments: DataArguments, seed_folder: str = "outputs/synthetic-p
         which bounds their size.
 
     Raises:
-        ValueError: No `data_dir` for a set that needs one.
+        ValueError: No `data_dir` for a set that needs one, or bad posts.
     """
-    options = {} if arguments.protocol is None else {"protocol": arguments.protocol}
+    options: Any = arguments.dataset_options or {}
+    options = dict(json.loads(options) if isinstance(options, str) else options)
+    if arguments.protocol is not None:
+        options["protocol"] = arguments.protocol
     if arguments.dataset == "synthetic":
         table = load_table("posts", write_posts(arguments.data_dir or seed_folder))
     elif arguments.data_dir is None:
@@ -37,7 +45,7 @@ def load_posts(arguments: DataArguments, seed_folder: str = "outputs/synthetic-p
             f"dataset {arguments.dataset!r} needs --data_dir, the folder of its files."
         )
     else:
-        table = load_table(arguments.dataset, arguments.data_dir, **options)
+        table = load_table(arguments.dataset, arguments.data_dir, arguments.on_bad_rows, **options)
     return table._replace(posts=table.posts.cast_column("image", Image(decode=False)))
 
 
@@ -48,15 +56,25 @@ def describe_counts(counts: dict[str, Any]) -> str:
         counts: What the loader counted.
 
     Returns:
-        For instance "train 3611, validation 450, test 0 of 450; without picture 12".
+        For instance "train 3611, validation 450, test 0 of 450; without picture 12; rejected 1 (picture
+        cannot be read)".
     """
     splits = []
     for name, found in counts["splits"].items():
         gap = "" if found["present"] == found["wanted"] else f" of {found['wanted']}"
         splits.append(f"{name} {found['present']}{gap}")
-    named = {"text_missing": "without text", "image_missing": "without picture", "absent": "absent"}
-    gaps = [f"{text} {counts[name]}" for name, text in named.items() if counts.get(name)]
+    named = {"text_missing": "without text", "image_missing": "without picture"}
+    gaps = [f"{text} {counts[name]}" for name, text in named.items() if counts[name]]
+    gaps += [f"rejected {number} ({why})" for why, number in counts["rejected"].items()]
     return "; ".join([", ".join(splits), *gaps])
+
+
+def keep_rejected(rejected: list[Rejected], output_dir: str) -> None:
+    """Write the rows that became no post into the output folder, if there are any."""
+    if rejected:
+        folder = Path(output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rejected(rejected, folder / REJECTED)
 
 
 def training_posts(posts: DatasetDict, arguments: DataArguments) -> Dataset:

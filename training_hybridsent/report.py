@@ -127,7 +127,7 @@ def describe_run(
         The content of metrics.json.
     """
     run = {
-        "dataset": {"name": data.dataset, "protocol": data.protocol, "counts": counts},
+        "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
         "labels": trainer.scores.label_names,
         "parameters": {

@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image as PILImage
 
-from datasets_scripts import PostsError, load_posts, load_table
+from datasets_scripts import PostsError, load_table
 
 HEADER = "id,text,image,label\n"
 TRAIN = HEADER + "a,good,a.jpg,positive\nb,bad,,negative\n"
@@ -29,16 +29,20 @@ def write_folder(tmp_path):
     return write
 
 
-def refusal(folder):
+def load_posts(folder, **options):
+    return load_table("posts", folder, **options)
+
+
+def refusal(folder, **options):
     with pytest.raises(PostsError) as error:
-        load_posts(folder)
+        load_posts(folder, **options)
     return str(error.value)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_folder_becomes_a_table(write_folder, encoding):
     folder = write_folder(encoding, test=HEADER + "d,,sub/b.jpg,negative\n")
-    posts, counts = load_table("posts", folder)
+    posts, counts, rejected = load_posts(folder)
     assert list(posts) == ["train", "validation", "test"]
     assert posts["train"].column_names == ["id", "text", "image", "label"]
     assert posts["train"].features["label"].names == ["negative", "positive"]
@@ -47,7 +51,8 @@ def test_a_folder_becomes_a_table(write_folder, encoding):
     assert first["image"].size == (4, 3)
     assert second["image"] is None
     assert posts["test"][0]["text"] is None
-    assert (counts["rows"], counts["present"]) == (4, 4)
+    assert (counts["rows"], counts["kept"], rejected) == (4, 4, [])
+    assert counts["protocol"] == "as given"
     assert (counts["text_missing"], counts["image_missing"]) == (1, 2)
     assert counts["splits"]["train"]["classes"] == {"negative": 1, "positive": 1}
 
@@ -80,6 +85,31 @@ def test_sentiments_keep_their_order_and_other_names_are_sorted(write_folder):
     rows = HEADER + "".join(f"{name},x,,{name}\n" for name in names)
     posts = load_posts(write_folder(train=rows)).posts
     assert posts["train"].features["label"].names == ["negative", "neutral", "positive"]
+
+
+def test_labels_that_are_numbers_keep_their_order(write_folder):
+    rows = HEADER + "".join(f"{n},x,,{n}\n" for n in (10, 9, 2))
+    posts = load_posts(write_folder(train=rows, validation=HEADER + "d,x,,9\n")).posts
+    assert posts["train"].features["label"].names == ["2", "9", "10"]
+
+
+def test_labels_may_be_indices_where_their_names_are_given(write_folder):
+    rows = "text,image,label,text_label\nx,,1,bad\ny,,good,0\nz,,0,\n"
+    folder = write_folder(train=rows, validation="text,image,label\nx,,1\n")
+    for names in ("bad,good", ["bad", "good"]):
+        train = load_posts(folder, label_names=names).posts["train"]
+        assert train.features["label"].names == ["bad", "good"]
+        assert (train["label"][:], train["text_label"][:]) == ([1, 1, 0], [0, 0, None])
+    message = refusal(folder, label_names="x,y")
+    assert "train.csv row 3: label 'good' is not a label of train: x, y" in message
+    with pytest.raises(ValueError, match="two different names"):
+        load_posts(folder, label_names="one")
+
+
+def test_an_index_is_no_label_where_the_names_were_found_in_the_data(write_folder):
+    train = HEADER + "a,x,,1\nb,x,,2\n"
+    folder = write_folder(train=train, validation=HEADER + "c,x,,0\n")
+    assert "validation.csv row 2: label '0' is not a label of train: 1, 2" in refusal(folder)
 
 
 def test_other_names_are_sorted(write_folder):
@@ -171,10 +201,11 @@ def test_a_bad_row_is_named_with_file_and_row(write_folder, validation, said):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("text,label\nx,positive\n", "column 'image'"),
+        ("id,label\na,positive\n", "column 'text' or 'image'"),
+        ("text,image\nx,\n", "column 'label'"),
         ("text;image;label\nx;;positive\n", "separated by commas"),
         ("text,text,image,label\nx,x,,positive\n", "column 'text' stands twice"),
-        ("", "columns are missing"),
+        ("", "no posts in it"),
         (b"text,image,label\ncaf\xe9,,positive\n", "line 2"),
         ("text,image,label\nx,,positive\n".encode("utf-16"), "not UTF-8"),
         (HEADER + "a,x,,positive\n", "one label or none: ['positive']"),
@@ -194,7 +225,7 @@ def test_a_file_that_cannot_be_read_is_named(write_folder, content, said):
         ('{"text": ["x"]}', "field 'text' is not a string"),
         ('{"text": true}', "field 'text' is not a string"),
         (r'{"text": "\ud83d"}', "surrogates not allowed"),
-        ('{"text": "x", "label": "positive"}', "column 'image'"),
+        ('{"text": "x", "image": ""}', "column 'label'"),
     ],
 )
 def test_a_bad_json_line_is_named(write_folder, line, said):
@@ -207,5 +238,13 @@ def test_missing_and_ambiguous_files_are_named(write_folder, tmp_path):
     folder = write_folder(validation=None, train_jsonl="{}")
     message = refusal(folder)
     assert "both train.csv and train.jsonl" in message
-    assert "neither validation.csv nor validation.jsonl" in message
+    assert "neither validation.csv nor validation.jsonl nor validation.parquet" in message
     assert "optionally id" in refusal(tmp_path / "nowhere")
+
+
+def test_several_files_without_split_names_are_ambiguous(tmp_path):
+    for name in ("a.csv", "b.jsonl"):
+        (tmp_path / name).write_text("")
+    message = refusal(tmp_path)
+    assert "a.csv is one of several files: which one?" in message
+    assert "b.jsonl is one of several files" in message

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from datasets_scripts import load_table
-from quickstart.folders import build_beside
+from datasets_scripts.folders import build_beside
 from quickstart.posts import SHARES, joint_label, write_posts
 from quickstart.styles import STYLES
 from quickstart.templates import FRAMES
@@ -135,7 +135,7 @@ def test_pictures_open_and_have_the_promised_size(folder, tables):
 
 
 def test_the_project_reads_it_as_anybodys_own_posts(folder):
-    posts, counts = load_table("posts", folder)
+    posts, counts, _ = load_table("posts", folder)
     assert {name: len(split) for name, split in posts.items()} == SIZES
     assert counts["text_missing"] > 0
     assert posts["train"].features["label"].names == ["negative", "neutral", "positive"]

@@ -18,7 +18,7 @@ SCORES = {
 RUN = {
     "dataset": {
         "name": "synthetic",
-        "protocol": None,
+        "protocol": "as given",
         "counts": {"splits": {"train": {"present": 900}, "test": {"present": 400}}},
     },
     "seed": 7,

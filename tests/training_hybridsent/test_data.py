@@ -1,16 +1,20 @@
 """From settings to posts, and from posts to batches."""
 
+import json
+
 import pytest
 import torch
 from datasets import Image
+from fabricated_sets import write_tumemo
 from tiny_models import IMAGE_SIZE, tiny_processor
 
-from datasets_scripts import load_table
+from datasets_scripts import EMOTIONS, load_table
 from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments
 from training_hybridsent.data import (
     PostCollator,
     describe_counts,
+    keep_rejected,
     load_posts,
     training_posts,
     with_only,
@@ -86,6 +90,26 @@ def test_contradictory_posts_join_only_when_asked(posts):
     assert len(training_posts(posts, DataArguments(max_train_posts=7))) == 7
 
 
+def test_options_of_the_reader_come_as_json_or_mapping(tmp_path):
+    raw = write_tumemo(tmp_path, {str(i): EMOTIONS[i % 7] for i in range(40)})
+    for options in ('{"mask_label_words": true}', {"mask_label_words": True}):
+        arguments = DataArguments("tumemo", str(raw), protocol="hash", dataset_options=options)
+        assert "masked" in load_posts(arguments).counts["protocol"]
+    with pytest.raises(ValueError, match=r"tumemo does not know masks; it takes protocol"):
+        load_posts(DataArguments("tumemo", str(raw), dataset_options={"masks": 1}))
+
+
+def test_rejected_rows_are_kept_in_the_output_folder(tmp_path):
+    raw = write_tumemo(tmp_path, {str(i): EMOTIONS[i % 7] for i in range(40)})
+    (raw / "all_data" / "5.jpg").write_bytes(b"")
+    table = load_posts(DataArguments("tumemo", str(raw), on_bad_rows="drop"))
+    keep_rejected(table.rejected, str(tmp_path / "out"))
+    (line,) = (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["id"] == "5"
+    keep_rejected([], str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
 def test_set_without_folder_is_named():
     with pytest.raises(ValueError, match=r"mvsa_single.*--data_dir"):
         load_posts(DataArguments(dataset="mvsa_single"))
@@ -96,5 +120,8 @@ def test_counts_say_what_is_not_there():
         "splits": {"train": {"wanted": 9, "present": 9}, "test": {"wanted": 4, "present": 0}},
         "image_missing": 2,
         "text_missing": 0,
+        "rejected": {"picture cannot be read": 3},
     }
-    assert describe_counts(counts) == "train 9, test 0 of 4; without picture 2"
+    assert describe_counts(counts) == (
+        "train 9, test 0 of 4; without picture 2; rejected 3 (picture cannot be read)"
+    )

@@ -1,0 +1,215 @@
+"""Look for faults in a set: copies, contradictions, leaks between splits, odd pictures, label words.
+
+The findings are places to look, not verdicts: one picture may rightly stand under two texts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import Dataset, Features, Image, Value
+from datasets.utils import tqdm
+
+from datasets_scripts.grouping import same_content
+from datasets_scripts.label_words import label_word_pattern
+from datasets_scripts.pictures import inspect_picture
+from datasets_scripts.post import Post
+from datasets_scripts.similar import perceptual_hash, similar_groups
+from datasets_scripts.table import Table
+from modeling_hybridsent.processing_hybridsent import as_upright_rgb, open_picture
+
+MAX_DISTANCE = 4  # of 64 bits of the perceptual hash: the same picture, scaled or compressed anew
+SMALL_SIDE = 32  # pixels
+LONG_RATIO = 5
+CHUNK = 512
+COLUMNS = ("finding", "group", "id", "split", "label", "detail")
+FEATURES = Features({name: Value("int64" if name == "group" else "string") for name in COLUMNS})
+ENDINGS = {"JPEG": {".jpg", ".jpeg"}, "PNG": {".png"}, "GIF": {".gif"}, "WEBP": {".webp"}}
+
+Finding = dict[str, Any]
+
+
+class Seen(NamedTuple):
+    """A post that was looked at.
+
+    Attributes:
+        post: Without its picture's bytes.
+        split: Where it stands.
+        look: 64 bits of perceptual hash, None without a picture.
+        oddities: What is suspicious about the picture.
+    """
+
+    post: Post
+    split: str
+    look: int | None
+    oddities: list[str]
+
+
+def audit(table: Table, max_image_pixels: int, max_distance: int = MAX_DISTANCE) -> list[Finding]:
+    """Look for faults.
+
+    Args:
+        table: The posts.
+        max_image_pixels: Of a picture.
+        max_distance: Pictures whose perceptual hashes differ in at most so many of 64 bits are alike.
+
+    Returns:
+        One row a post and finding, with the columns of `COLUMNS`; rows of one `group` belong together.
+    """
+    seen = list(_look(table, max_image_pixels))
+    posts = [each.post for each in seen]
+    pictures, texts = same_content(posts)
+    names = table.posts["train"].features["label"].names
+    pattern = label_word_pattern(names)
+    by_id = {each.post.id: each for each in seen}
+    groups = {
+        "same picture": pictures,
+        "similar picture": _similar_pictures(seen, max_distance),
+        "same text": texts,
+        "identical text": _identical_texts(posts),
+    }
+    findings = [
+        _finding(kind, by_id[post.id], f"{len(group)} posts", number)
+        for kind, found in groups.items()
+        for number, group in enumerate(found)
+        for post in group
+    ]
+    for each in seen:
+        findings += [_finding("suspicious picture", each, oddity) for oddity in each.oddities]
+        if words := pattern.findall(each.post.text or ""):
+            findings.append(_finding("label word in text", each, ", ".join(words)))
+    rejected = [row for row in table.rejected if row.bad]
+    findings += [
+        dict(zip(COLUMNS, (row.why, None, row.id, None, None, str(row)), strict=True))
+        for row in rejected
+    ]
+    return findings
+
+
+def _finding(kind: str, each: Seen, detail: str, group: int | None = None) -> Finding:
+    values = (kind, group, each.post.id, each.split, each.post.label, detail)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _look(table: Table, max_pixels: int) -> Iterable[Seen]:
+    """Look at all posts, split by split, a chunk at a time."""
+    undecoded = table.posts.cast_column("image", Image(decode=False))
+    total = sum(map(len, undecoded.values()))
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+        tqdm(total=total, desc="Looking at posts", unit=" posts") as progress,
+    ):
+        for split, posts in undecoded.items():
+            label = posts.features["label"]
+            for start in range(0, len(posts), CHUNK):
+                rows = list(posts.select(range(start, min(start + CHUNK, len(posts)))))
+                yield from threads.map(lambda row: _look_at(row, split, label, max_pixels), rows)  # noqa: B023
+                progress.update(len(rows))
+
+
+def _look_at(row: dict[str, Any], split: str, label: Any, max_pixels: int) -> Seen:
+    name = None if row["label"] is None else label.int2str(row["label"])
+    post = Post(row["id"], f"{split} {row['id']}", row["text"], None, name)
+    if row["image"] is None:
+        return Seen(post, split, None, [])
+    source = row["image"]["bytes"] or row["image"]["path"]
+    post.picture = inspect_picture(source, max_pixels)
+    content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    image = as_upright_rgb(open_picture(content, max_pixels))
+    odd = _oddities(post, row["image"]["path"] or "")
+    if all(low == high for low, high in image.getextrema()):
+        odd.append("one colour")
+    return Seen(post, split, perceptual_hash(image), odd)
+
+
+def _oddities(post: Post, path: str) -> list[str]:
+    """Say what is unusual about a picture; all of it is read all the same."""
+    picture = post.picture
+    low, high = sorted((picture.width, picture.height))
+    ending = os.path.splitext(path)[1].lower()
+    checks = {
+        f"{picture.width} x {picture.height} pixels: small": low < SMALL_SIDE,
+        f"{picture.width} x {picture.height} pixels: long": high > LONG_RATIO * low,
+        f"{picture.frames} frames": picture.frames > 1,
+        f"turned (EXIF orientation {picture.orientation})": picture.orientation != 1,
+        f"mode {picture.mode}": picture.mode not in ("RGB", "L"),
+        f"{picture.format} called {ending}": bool(ending)
+        and ending not in ENDINGS.get(picture.format, {ending}),
+    }
+    return [what for what, is_so in checks.items() if is_so]
+
+
+def _identical_texts(posts: Sequence[Post]) -> list[list[Post]]:
+    by_text: dict[str, list[Post]] = {}
+    for post in posts:
+        if post.text:
+            by_text.setdefault(post.text, []).append(post)
+    return [group for group in by_text.values() if len(group) > 1]
+
+
+def _similar_pictures(seen: Sequence[Seen], max_distance: int) -> list[list[Post]]:
+    """Group posts whose pictures look alike but are not all the same bytes."""
+    having = [each for each in seen if each.look is not None]
+    groups: dict[int, list[Post]] = {}
+    components = similar_groups([each.look for each in having], max_distance)
+    for each, component in zip(having, components, strict=True):
+        groups.setdefault(component, []).append(each.post)
+    return [g for g in groups.values() if len({post.picture.sha256 for post in g}) > 1]
+
+
+def as_text(findings: Sequence[Finding], table: Table) -> str:
+    """Return the findings counted by kind, and the leaks between splits, as Markdown tables.
+
+    Args:
+        findings: Result of `audit`.
+        table: What was audited.
+
+    Returns:
+        Several lines.
+    """
+    lines = ["| finding | posts | groups | with contradicting labels |", "|---|---:|---:|---:|"]
+    for kind in dict.fromkeys(row["finding"] for row in findings):
+        rows = [row for row in findings if row["finding"] == kind]
+        labels: dict[int, set] = {}
+        for row in rows:
+            if row["group"] is not None:
+                labels.setdefault(row["group"], set()).add(row["label"])
+        contradicting = sum(len(group) > 1 for group in labels.values())
+        groups = f"{len(labels)} | {contradicting}" if labels else "- | -"
+        lines.append(f"| {kind} | {len({row['id'] for row in rows})} | {groups} |")
+    lines += [
+        "",
+        "| posts of | share with | " + " | ".join(GROUPED) + " |",
+        "|---|---|" + "---:|" * 4,
+    ]
+    for one, other in combinations(table.posts, 2):
+        shared = [str(_shared(findings, kind, one, other)) for kind in GROUPED]
+        lines.append(f"| {other} ({len(table.posts[other])}) | {one} | {' | '.join(shared)} |")
+    return "\n".join(lines)
+
+
+GROUPED = ("same picture", "similar picture", "same text", "identical text")
+
+
+def _shared(findings: Sequence[Finding], kind: str, one: str, other: str) -> int:
+    """Count the posts of one split that are in a group with a post of another."""
+    rows = [row for row in findings if row["finding"] == kind]
+    touched = {row["group"] for row in rows if row["split"] == one}
+    return Counter(row["split"] for row in rows if row["group"] in touched)[other]
+
+
+def write_findings(findings: list[Finding], file: Path) -> None:
+    """Write the findings as a Parquet file, whole or not at all."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        columns = {name: [row[name] for row in findings] for name in COLUMNS}
+        Dataset.from_dict(columns, features=FEATURES).to_parquet(str(beside))
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""Load a set by its name: read, look at the pictures, refuse or reject bad rows, divide, count."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+
+from datasets_scripts.errors import PostsError
+from datasets_scripts.mvsa_multiple import read_mvsa_multiple
+from datasets_scripts.mvsa_single import read_mvsa_single
+from datasets_scripts.pictures import inspect_pictures
+from datasets_scripts.post import Reading
+from datasets_scripts.posts import read_posts
+from datasets_scripts.prepared import is_prepared, load_prepared
+from datasets_scripts.summary import count
+from datasets_scripts.table import Table, build_split, features
+from datasets_scripts.tumemo import read_tumemo
+from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+
+READERS: dict[str, Callable[..., Reading]] = {
+    "mvsa_single": read_mvsa_single,
+    "mvsa_multiple": read_mvsa_multiple,
+    "tumemo": read_tumemo,
+    "posts": read_posts,
+}
+ON_BAD_ROWS = ("stop", "drop")
+
+
+def load_table(
+    name: str,
+    data_dir: str | Path,
+    on_bad_rows: str = "stop",
+    max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
+    **options: Any,
+) -> Table:
+    """Load a set from its raw files, or from a folder that was prepared from them.
+
+    Args:
+        name: "mvsa_single", "mvsa_multiple", "tumemo" or "posts".
+        data_dir: Folder with the files of the set.
+        on_bad_rows: "stop": one error that lists the first ten bad rows. "drop": go on without them.
+        max_image_pixels: A picture with more pixels makes its row a bad one.
+        options: What the reader of that set takes besides; not for a prepared folder, which has its
+            choices behind it, except that `protocol` must be that of the folder.
+
+    Returns:
+        The table; posts + rejected = rows read, always.
+
+    Raises:
+        PostsError: The data is bad.
+        ValueError: Unknown name, option or value of an option.
+    """
+    if name not in READERS:
+        raise ValueError(f"unknown set {name!r}: one of {sorted(READERS)}")
+    if on_bad_rows not in ON_BAD_ROWS:
+        raise ValueError(f"on_bad_rows {on_bad_rows!r}: one of {', '.join(ON_BAD_ROWS)}")
+    known = list(inspect.signature(READERS[name]).parameters)[1:]
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"{name} does not know {', '.join(unknown)}; it takes {', '.join(known)}")
+    if is_prepared(data_dir):
+        return load_prepared(data_dir, name, **options)
+    reading = READERS[name](data_dir, **options)
+    inspect_pictures(reading, max_image_pixels)
+    if on_bad_rows == "stop":
+        _refuse_bad_rows(reading)
+    return build_table(reading)
+
+
+def _refuse_bad_rows(reading: Reading) -> None:
+    bad = [str(row) for row in reading.rejected if row.bad]
+    if bad:
+        remedy = "Mend or remove these rows, or go on without them: on_bad_rows=drop."
+        raise PostsError.about(reading.source, "rows that cannot be used", bad, remedy)
+
+
+def build_table(reading: Reading) -> Table:
+    """Divide what was read, and count it.
+
+    Args:
+        reading: With inspected pictures.
+
+    Returns:
+        The table.
+
+    Raises:
+        PostsError: No post is left to train on.
+    """
+    division = reading.divide(reading.posts)
+    rejected = reading.rejected + division.left_out
+    if not division.splits["train"]:
+        reasons = [f"{row.where}: {row.detail or row.why}" for row in rejected]
+        raise PostsError.about(reading.source, "no post is left to train on", reasons)
+    columns = features(reading.label_names, reading.unimodal)
+    built = {name: build_split(posts, columns) for name, posts in division.splits.items()}
+    return Table(DatasetDict(built), count(reading, division, rejected), rejected)

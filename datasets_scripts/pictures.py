@@ -1,0 +1,94 @@
+"""Look at every picture once, before training: does it decode, how large is it, is it a copy?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from datasets.utils import tqdm
+
+from datasets_scripts.post import Picture, Post, Reading, Rejected
+from modeling_hybridsent.processing_hybridsent import UNREADABLE, as_upright_rgb, open_picture
+
+CHUNK = 512  # posts in the hands of the threads at once
+ORIENTATION = 0x0112  # EXIF tag
+
+
+def inspect_picture(source: str | bytes, max_pixels: int) -> Picture:
+    """Decode a picture as the processor will, and say what it is.
+
+    Args:
+        source: Path or bytes.
+        max_pixels: Refuse it undecoded if it has more pixels than this.
+
+    Returns:
+        The facts.
+
+    Raises:
+        ValueError: It cannot be read; the message says why.
+    """
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        if not content:
+            raise ValueError("the file is empty")
+        image = open_picture(content, max_pixels)
+        facts = Picture(
+            sha256=hashlib.sha256(content).digest(),
+            width=image.width,
+            height=image.height,
+            format=image.format or "",
+            mode=image.mode,
+            frames=getattr(image, "n_frames", 1),
+            orientation=image.getexif().get(ORIENTATION, 1),
+        )
+        as_upright_rgb(image)
+    except UNREADABLE as error:
+        raise ValueError(str(error) or repr(error)) from error
+    return facts
+
+
+def inspect_pictures(reading: Reading, max_pixels: int) -> None:
+    """Inspect the picture of every post; posts whose picture cannot be read become rejected rows.
+
+    Those that the set is known to hold broken lose the picture only.
+
+    Args:
+        reading: Changed in place.
+        max_pixels: Refuse larger pictures.
+    """
+
+    def inspect(post: Post) -> Picture | str | None:
+        try:
+            return None if post.image is None else inspect_picture(post.image, max_pixels)
+        except ValueError as error:
+            return str(error)
+
+    kept = []
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+        tqdm(total=len(reading.posts), desc="Looking at pictures", unit=" posts") as progress,
+    ):
+        for start in range(0, len(reading.posts), CHUNK):
+            chunk = reading.posts[start : start + CHUNK]
+            for post, found in zip(chunk, threads.map(inspect, chunk), strict=True):
+                if _keeps(post, found, reading):
+                    kept.append(post)
+            progress.update(len(chunk))
+    reading.posts = kept
+
+
+def _keeps(post: Post, found: Picture | str | None, reading: Reading) -> bool:
+    """Take in what was found of a post's picture and say whether the post stays."""
+    if not isinstance(found, str):
+        post.picture = found
+        return True
+    name = f"{os.path.basename(post.image)}: " if isinstance(post.image, str) else ""
+    if post.id in reading.corrupt_ids and post.text is not None:
+        reading.notes["picture broken in the published set"].append(f"{post.where}: {name}{found}")
+        post.image = None
+        return True
+    why = "picture cannot be read"
+    reading.rejected.append(Rejected(post.id, post.where, why, f"{name}{why}: {found}"))
+    return False
