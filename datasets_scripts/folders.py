@@ -1,5 +1,6 @@
-"""Build a folder beside its final place, so that nobody ever sees half of it."""
+"""Build a folder or file beside its final place, so that nobody ever sees half of it."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -41,3 +42,13 @@ def _make_readable(folder: Path) -> None:
     """Let everybody read `folder`: mkdtemp and safetensors write for their owner only."""
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def write_whole(text: str, file: Path) -> None:
+    """Write text beside `file` and rename it, so that nothing half-written stays."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -73,7 +73,7 @@ def load_table(
 def _refuse_bad_rows(reading: Reading) -> None:
     bad = [str(row) for row in reading.rejected if row.bad]
     if bad:
-        remedy = "Mend or remove these rows, or go on without them: on_bad_rows=drop."
+        remedy = "Mend or remove these rows, or go on without them: --on_bad_rows drop."
         raise PostsError.about(reading.source, "rows that cannot be used", bad, remedy)
 
 

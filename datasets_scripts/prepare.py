@@ -12,8 +12,7 @@ from datasets.exceptions import DatasetGenerationError
 from datasets_scripts.builder import PostsBuilder
 from datasets_scripts.card import dataset_card
 from datasets_scripts.errors import PostsError
-from datasets_scripts.folders import build_beside
-from datasets_scripts.post import Rejected
+from datasets_scripts.folders import build_beside, write_whole
 from datasets_scripts.prepared import (
     AGAIN,
     FORMAT_VERSION,
@@ -21,6 +20,7 @@ from datasets_scripts.prepared import (
     REJECTED,
     SUMMARY,
     read_summary,
+    rejected_lines,
 )
 from datasets_scripts.table import Table
 
@@ -59,7 +59,7 @@ def _fill(draft: Path, name: str, builder: PostsBuilder) -> None:
     _write_parquet(builder, data)
     ids = {split: list(posts["id"]) for split, posts in table.posts.items()}
     _write_json(ids, draft / IDS)
-    write_rejected(table.rejected, draft / REJECTED)
+    write_whole(rejected_lines(table.rejected), draft / REJECTED)
     _write_json(
         {"format_version": FORMAT_VERSION, "set": name, "counts": table.counts}, draft / SUMMARY
     )
@@ -80,11 +80,4 @@ def _write_parquet(builder: PostsBuilder, folder: Path) -> None:
 
 
 def _write_json(content: Any, file: Path) -> None:
-    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_rejected(rejected: list[Rejected], file: Path) -> None:
-    """Write one JSON object a rejected row: id, where, why, detail, bad."""
-    lines = (json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rejected)
-    with file.open("w", encoding="utf-8") as out:
-        out.writelines(lines)
+    write_whole(json.dumps(content, indent=1, ensure_ascii=False) + "\n", file)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import DatasetDict, load_dataset
+import pyarrow.compute as pc
+from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
 from datasets_scripts.errors import PostsError
@@ -70,6 +72,19 @@ def load_prepared(folder: str | Path, name: str, **options: Any) -> Table:
         PostsError: Another set or protocol, or a damaged folder.
     """
     prepared = read_summary(folder)
+    _refuse_other_choices(folder, prepared, name, options)
+    loaded = _load_files(Path(folder) / "data", prepared.counts["splits"])
+    splits = {
+        split: loaded[split] if split in loaded else loaded["train"].select([])
+        for split in prepared.counts["splits"]
+    }
+    _check(splits, prepared, folder)
+    return Table(DatasetDict(splits), prepared.counts, _rejected(folder))
+
+
+def _refuse_other_choices(
+    folder: str | Path, prepared: Prepared, name: str, options: Mapping[str, Any]
+) -> None:
     found = prepared.counts["protocol"]
     problems = [] if name == prepared.name else [f"it holds {prepared.name}, not {name}"]
     for option, value in options.items():
@@ -79,30 +94,48 @@ def load_prepared(folder: str | Path, name: str, **options: Any) -> Table:
             problems.append(f"its protocol is {found}, not {value}")
     if problems:
         raise PostsError.about(folder, "prepared otherwise than asked for", problems, AGAIN)
-    try:
-        posts = load_dataset(str(folder))
-    except (OSError, ValueError, DatasetGenerationError) as error:
-        raise PostsError.about(folder, "cannot be loaded", [repr(error)], AGAIN) from error
-    splits = {
-        split: posts[split] if split in posts else posts["train"].select([])
-        for split in prepared.counts["splits"]
+
+
+def _load_files(data: Path, splits: Mapping[str, Any]) -> DatasetDict:
+    """Load the files of the splits that have posts.
+
+    They are named one by one: the header of a card may name anything, addresses in the web included.
+    """
+    files = {
+        name: sorted(map(str, data.glob(f"*-{name}[-.]*parquet")))
+        for name, counts in splits.items()
+        if counts["present"]
     }
-    return Table(
-        DatasetDict(_checked(splits, prepared, folder)), prepared.counts, _rejected(folder)
-    )
+    if lost := [f"of {name}" for name, found in files.items() if not found]:
+        raise PostsError.about(data, "files are missing", lost, AGAIN)
+    try:
+        return load_dataset("parquet", data_files=files)
+    except (OSError, ValueError, DatasetGenerationError) as error:
+        raise PostsError.about(data, "cannot be loaded", [repr(error)], AGAIN) from error
 
 
-def _checked(splits: dict, prepared: Prepared, folder: str | Path) -> dict:
-    wrong = [
-        f"{name}: {len(posts)} posts, {prepared.counts['splits'][name]['present']} in {SUMMARY}"
-        for name, posts in splits.items()
-        if len(posts) != prepared.counts["splits"][name]["present"]
-    ]
+def _check(splits: Mapping[str, Dataset], prepared: Prepared, folder: str | Path) -> None:
+    """Refuse a folder whose posts are not those that were written."""
+    wrong = []
+    for name, posts in splits.items():
+        wanted = prepared.counts["splits"][name]["present"]
+        if len(posts) != wanted:
+            wrong.append(f"{name}: {len(posts)} posts, {wanted} in {SUMMARY}")
+        elsewhere = sum(
+            pc.sum(pc.and_(pc.is_valid(part), pc.is_null(part.field("bytes")))).as_py() or 0
+            for part in posts.data["image"].chunks  # each by itself: all may not fit into memory
+        )
+        if elsewhere:
+            wrong.append(f"{name}: {elsewhere} pictures are not in the files but elsewhere")
     if wrong:
-        raise PostsError.about(folder, "posts were lost or added", wrong, AGAIN)
-    return splits
+        raise PostsError.about(folder, "not the posts that were prepared", wrong, AGAIN)
 
 
 def _rejected(folder: str | Path) -> list[Rejected]:
     lines = (Path(folder) / REJECTED).read_text(encoding="utf-8").splitlines()
     return [Rejected(**json.loads(line)) for line in lines]
+
+
+def rejected_lines(rejected: Sequence[Rejected]) -> str:
+    """Return one JSON object a line and row: id, where, why, detail, bad."""
+    return "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rejected)

@@ -1,45 +1,21 @@
 """What the README tells people to type is run here, or by CI as it stands."""
 
-import json
-import os
 import re
-import shlex
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
-from tiny_models import picture, save_tiny, save_tiny_encoders
+from documented_commands import ROOT, blocks, commands, run, train
+from fabricated_sets import clmlf_ids, write_mvsa_single
+from tiny_models import save_tiny, save_tiny_encoders
 
+from datasets_scripts.__main__ import main as prepare_or_audit
 from quickstart.posts import write_posts
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BIN = Path(sys.executable).parent
-PRESENT = 40  # posts of a fabricated MVSA-Single that are on disk
-
-
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-
-
-COMMANDS = [
-    shlex.split(line, comments=True) for block in blocks("bash") for line in block.splitlines()
-]
+COMMANDS = commands(README)
 TRAININGS = [command for command in COMMANDS if command[:2] == ["accelerate", "launch"]]
 SEEDS = [command for command in TRAININGS if "--seed" in command]
-
-
-def run(command, folder):
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +33,13 @@ def folder(tmp_path_factory):
 
 
 def fabricate_mvsa_single(folder):
-    """The published layout with the published ids, made-up labels and a few made-up posts."""
-    splits = json.loads((ROOT / "datasets_scripts/splits/mvsa_single_clmlf.json").read_text())
-    ids = [int(i) for name in ("train", "validation", "test") for i in splits[name]]
-    labels = ["positive,positive", "neutral,negative", "neutral,neutral", "negative,neutral"]
-    rows = [f"{i}\t{labels[n % 4]}" for n, i in enumerate(ids)]
-    (folder / "data").mkdir(parents=True)
-    (folder / "labelResultAll.txt").write_text("\n".join(["ID\ttext,image", *rows]) + "\n")
-    some = [ids[0], ids[1], *splits["validation"], *splits["test"]][: PRESENT // 2]
-    for i in {*ids[:PRESENT], *map(int, some)}:
-        (folder / "data" / f"{i}.txt").write_text("a happy day\n")
-        picture(i).save(folder / "data" / f"{i}.jpg")
+    """A few made-up posts of every split, of all three classes."""
+    folder.mkdir()
+    ids = clmlf_ids()
+    chosen = [*ids["train"][:40], *ids["validation"][:18], *ids["test"][:18]]
+    pairs = ["positive,positive", "neutral,negative", "neutral,neutral", "negative,neutral"]
+    labels = {post_id: pairs[n % 4] for n, post_id in enumerate(chosen)}
+    write_mvsa_single(folder, {i: f"a happy day {i}".encode() for i in chosen}, labels)
 
 
 def test_make_targets_exist_and_both_are_run_by_ci():
@@ -78,21 +50,6 @@ def test_make_targets_exist_and_both_are_run_by_ci():
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
     for target in targets:
         assert f"make {target}" in ci
-
-
-def train(command, folder, **overrides):
-    """Run a training command of the README as it stands, on tiny encoders."""
-    tiny = {
-        "text_encoder": folder / "text",
-        "vision_encoder": folder / "vision",
-        "model_config": '{"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}',
-        "max_steps": 2,
-        "bf16": "false",
-        **overrides,
-    }
-    extra = [str(part) for name, value in tiny.items() for part in (f"--{name}", value)]
-    result = run([str(BIN / command[0]), *command[1:], *extra], folder)
-    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize(
@@ -115,6 +72,15 @@ def test_commands_of_the_seeds_give_the_table(folder):
     assert table[2:] == shown
 
 
+def test_data_commands_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    chosen = [c for c in COMMANDS if c[:3] == ["python", "-m", "datasets_scripts"]]
+    assert [command[3] for command in chosen] == ["mvsa_single", "audit"]
+    for command in chosen:
+        assert prepare_or_audit(command[3:]) == 0
+    assert (folder / "audit.parquet").is_file()
+
+
 def test_generating_command_runs(folder, tmp_path):
     (command,) = [c for c in COMMANDS if c[:3] == ["python", "-m", "quickstart.posts"]]
     result = run([sys.executable, *command[1:], "--train", "6", "--validation", "6"], tmp_path)
@@ -122,7 +88,7 @@ def test_generating_command_runs(folder, tmp_path):
     assert (tmp_path / command[-1] / "train.csv").is_file()
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=["pipeline", "classes"])
+@pytest.mark.parametrize("block", blocks(README, "python"), ids=["pipeline", "classes"])
 def test_python_block_runs(block, folder):
     result = run([sys.executable, "-c", block], folder)
     assert result.returncode == 0, result.stderr

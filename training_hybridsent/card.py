@@ -4,7 +4,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from training_hybridsent.report import as_markdown, write_whole
+from datasets_scripts.folders import write_whole
+from training_hybridsent.report import as_markdown
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 

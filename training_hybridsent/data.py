@@ -9,9 +9,9 @@ import torch
 from datasets import Dataset, DatasetDict, Image, concatenate_datasets
 
 from datasets_scripts import Table, load_table
+from datasets_scripts.folders import write_whole
 from datasets_scripts.post import Rejected
-from datasets_scripts.prepare import write_rejected
-from datasets_scripts.prepared import REJECTED
+from datasets_scripts.prepared import REJECTED, rejected_lines
 from modeling_hybridsent import HybridSentProcessor
 from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments
@@ -74,7 +74,7 @@ def keep_rejected(rejected: list[Rejected], output_dir: str) -> None:
     if rejected:
         folder = Path(output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        write_rejected(rejected, folder / REJECTED)
+        write_whole(rejected_lines(rejected), folder / REJECTED)
 
 
 def training_posts(posts: DatasetDict, arguments: DataArguments) -> Dataset:

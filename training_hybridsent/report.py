@@ -1,7 +1,6 @@
 """What a run says at its end: the table of inputs and branches, and metrics.json."""
 
 import json
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from datasets_scripts.folders import write_whole
 from training_hybridsent.arguments import DataArguments
 from training_hybridsent.calibration import fit_temperature
 from training_hybridsent.data import with_only
@@ -160,10 +160,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # a checkout runs without being installed, too
         return "not installed"
-
-
-def write_whole(text: str, file: Path) -> None:
-    """Write text beside `file` and rename it, so that nothing half-written stays."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)

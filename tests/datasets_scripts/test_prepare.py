@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
-from datasets import Image, load_dataset
+from datasets import Dataset, Image, load_dataset
 from fabricated_sets import clmlf_ids, jpeg, write_mvsa_single, write_tumemo
 
 from datasets_scripts import EMOTIONS, PostsBuilder, PostsError, load_table, prepare
@@ -175,6 +176,28 @@ def test_a_damaged_folder_is_named(out, raw, tmp_path, spoil):
     with pytest.raises(PostsError, match="Prepare the folder anew") as error:
         load_table("mvsa_single", folder)
     assert str(folder) in str(error.value)
+
+
+def test_pictures_outside_the_files_are_refused(out, raw, tmp_path):
+    """A row may name any file of this machine in place of a picture's bytes."""
+    folder = tmp_path / "out"
+    prepare("mvsa_single", raw, folder)
+    rows = Dataset.from_parquet(str(parquet(folder, "test"))).cast_column(
+        "image", Image(decode=False)
+    )
+    elsewhere = [{"bytes": None, "path": "/etc/hostname"}] * len(rows)
+    rows = rows.remove_columns("image").add_column("image", elsewhere).cast(rows.features)
+    pq.write_table(rows.data.table, parquet(folder, "test"))
+    with pytest.raises(PostsError, match="test: 2 pictures are not in the files but elsewhere"):
+        load_table("mvsa_single", folder)
+
+
+def test_addresses_in_the_card_are_not_fetched(raw, tmp_path):
+    folder = tmp_path / "out"
+    prepare("mvsa_single", raw, folder)
+    card = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(card.replace("data/mvsa", "http://127.0.0.1:9/mvsa"))
+    assert load_table("mvsa_single", folder).counts["kept"] == len(CHOSEN)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])

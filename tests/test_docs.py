@@ -1,0 +1,90 @@
+"""What docs/datasets.md tells people to type runs, and what it says of the code is so."""
+
+import inspect
+import re
+
+import pytest
+from datasets import load_dataset
+from documented_commands import ROOT, commands, train
+from fabricated_sets import (
+    clmlf_ids,
+    jpeg,
+    write_mvsa_multiple,
+    write_mvsa_single,
+    write_tumemo,
+)
+from tiny_models import save_tiny_encoders
+
+from datasets_scripts import EMOTIONS, READERS
+from datasets_scripts.__main__ import main
+from datasets_scripts.label_words import label_word_pattern
+from datasets_scripts.mvsa_multiple import COMMON_LIST
+from datasets_scripts.mvsa_single import PUBLISHED as MVSA_SINGLE
+from datasets_scripts.tumemo import PUBLISHED as TUMEMO
+from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+from quickstart.posts import write_posts
+
+TEXT = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+COMMANDS = commands(TEXT)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with every set that the page names, fabricated, and tiny encoders."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "run_train.py").symlink_to(ROOT / "run_train.py")
+    (folder / "configs").symlink_to(ROOT / "configs")
+    save_tiny_encoders(folder)
+    for name in ("mvsa_single", "mvsa_multiple", "tumemo", "my_table"):
+        (folder / name).mkdir()
+    ids = clmlf_ids()
+    chosen = [i for members in ids.values() for i in members[:12]]
+    pairs = ["positive,positive", "neutral,negative", "neutral,neutral"]
+    labels = {i: pairs[n % 3] for n, i in enumerate(chosen)}
+    texts = {i: f"a happy day {i}".encode() for i in chosen}
+    write_mvsa_single(folder / "mvsa_single", texts, labels)
+    write_mvsa_multiple(
+        folder / "mvsa_multiple", {str(i): ["neutral,positive"] * 3 for i in range(1, 21)}
+    )
+    write_tumemo(folder / "tumemo", {str(i): EMOTIONS[i % 7] for i in range(70)})
+    write_posts(folder / "my_posts", sizes={"train": 12, "validation": 8, "test": 8})
+    rows = [f"text {i},{i}.jpg,{('bad', 'good')[i % 2]}" for i in range(40)]
+    (folder / "my_table" / "posts.csv").write_text("\n".join(["tweet,photo,mood", *rows]))
+    for i in range(40):
+        (folder / "my_table" / f"{i}.jpg").write_bytes(jpeg(i))
+    return folder
+
+
+def test_every_command_runs_in_turn(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    kinds = set()
+    for command in COMMANDS:
+        if command[0] == "accelerate":
+            train(command, folder)
+        else:
+            assert command[:3] == ["python", "-m", "datasets_scripts"]
+            assert main(command[3:]) == 0, command
+        kinds.add(command[3])
+    assert kinds == {*READERS, "audit", "configs/mvsa_single.yaml"}
+    outputs = [c[c.index("--output_dir") + 1] for c in COMMANDS if "--output_dir" in c]
+    for output in outputs:
+        assert load_dataset(output)["train"].num_rows > 0
+
+
+def test_the_table_of_sets_lists_the_options_of_every_reader():
+    for name, reader in READERS.items():
+        (row,) = re.findall(rf"^\| `{name}` .*$", TEXT, flags=re.MULTILINE)
+        listed = set(re.findall(r"`([a-z_]+)`", row.split("|")[-2]))
+        assert listed == set(inspect.signature(reader).parameters) - {"data_dir", "protocol"}
+
+
+@pytest.mark.parametrize("published", [MVSA_SINGLE, COMMON_LIST, TUMEMO])
+def test_the_published_counts_stand_on_the_page(published):
+    for number in published.values():
+        assert f"{number:,}" in TEXT, number
+    assert f"{sum(published.values()):,}" in TEXT
+
+
+def test_what_the_page_says_of_limits_and_masks_is_so():
+    assert f"{DEFAULT_MAX_IMAGE_PIXELS:,} unless set" in TEXT
+    assert label_word_pattern(EMOTIONS).fullmatch("#clover")
