@@ -64,8 +64,9 @@ def divide_grouped(
     """Divide posts by shares: seeded, stratified by label, duplicates together.
 
     Groups of duplicates are taken largest first, within one size in the order of the SHA-256 of
-    "SEED:ID" (of the smallest id), and each goes where its labels are wanted most. The order of the
-    posts does not matter.
+    "SEED:ID" (of the smallest id), and each goes where its labels are wanted most once it is there:
+    a split keeps its share, and a large group does not fill a small split. The order of the posts
+    does not matter.
 
     Args:
         posts: With inspected pictures. Posts without label follow their group; where it went to
@@ -90,7 +91,8 @@ def divide_grouped(
         counts = Counter(post.label for post in group if post.label is not None)
         need = {
             split: sum(
-                n * (targets[label] - have[split][label] / share) for label, n in counts.items()
+                n * (targets[label] - (have[split][label] + n) / share)
+                for label, n in counts.items()
             )
             for split, share in wanted.items()
         }
