@@ -19,10 +19,16 @@ def main() -> None:
 
     from training_hybridsent.card import write_card
     from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
+    from training_hybridsent.figures import draw_figures
     from training_hybridsent.metrics import SentimentScores
     from training_hybridsent.model import build_model, build_processor, freeze_encoders
-    from training_hybridsent.report import as_markdown, calibrate, compare_inputs, describe_run
+    from training_hybridsent.publish import Target, prepare_target, publish
+    from training_hybridsent.report import as_markdown, calibrate, describe_run, score_posts
     from training_hybridsent.trainer import HybridSentTrainer
+
+    target = Target.of_arguments(training_arguments)
+    if target and training_arguments.process_index == 0:
+        prepare_target(target)  # a wrong token or name should not wait for the end of the training
 
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
@@ -48,16 +54,19 @@ def main() -> None:
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = calibrate(trainer, posts["validation"])
     trainer.save_model()
-    scored = "test" if len(posts.get("test", [])) else "validation"
-    rows = compare_inputs(trainer, posts[scored])
+    split = "test" if len(posts.get("test", [])) else "validation"
+    scored = score_posts(trainer, split, posts[split])
 
     if trainer.is_world_process_zero():
-        seconds = time.perf_counter() - start
-        run = describe_run(trainer, data_arguments, counts, calibration, scored, rows, seconds)
-        write_card(run, training_arguments.output_dir)
-        print(f"\nScores in percent on the {scored} posts of {run['dataset']['name']}:\n")
-        print(as_markdown(rows))
-        print(f"\nModel, model card (README.md) and metrics.json: {training_arguments.output_dir}")
+        folder, seconds = training_arguments.output_dir, time.perf_counter() - start
+        run = describe_run(trainer, data_arguments, counts, calibration, scored, seconds)
+        draw_figures(scored, calibration["temperature"], label_names, folder)
+        write_card([run], folder, target.repo_id if target else folder)
+        print(f"\nScores in percent on the {split} posts of {run['dataset']['name']}:\n")
+        print(as_markdown(scored.rows))
+        print(f"\nModel, model card (README.md) and metrics.json: {folder}")
+        if target:
+            print(f"Published: {publish(folder, target)}")
 
 
 if __name__ == "__main__":

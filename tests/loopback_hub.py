@@ -127,36 +127,44 @@ class Repo:
     id: str
     private: bool = False
     sdk: str | None = None
-    commits: list[Commit] = field(default_factory=list)  # oldest first, the last one is main
+    commits: list[Commit] = field(default_factory=list)  # of all branches, oldest first
+    heads: dict[str, Commit] = field(default_factory=dict)  # newest commit of each branch
     objects: dict[str, bytes] = field(default_factory=dict)  # uploaded LFS content by sha256
 
     @property
     def head(self) -> Commit:
-        return self.commits[-1]
+        return self.heads["main"]
 
     def at(self, revision: str) -> Commit:
-        for commit in reversed(self.commits):
-            if revision in ("main", commit.sha):
+        if revision in self.heads:
+            return self.heads[revision]
+        for commit in self.commits:
+            if revision == commit.sha:
                 return commit
         raise HubError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
 
-    def commit(self, message: str, files: Mapping[str, bytes], lfs: Iterable[str]) -> Commit:
-        """Put a whole new state on main."""
+    def commit(
+        self, message: str, files: Mapping[str, bytes], lfs: Iterable[str], branch: str = "main"
+    ) -> Commit:
+        """Put a whole new state on a branch."""
         date = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
         content = [(path, blob_id(files[path])) for path in sorted(files)]
         seed = repr((self.kind, self.id, len(self.commits), message, content))
         sha = hashlib.sha1(seed.encode()).hexdigest()
-        self.commits.append(Commit(sha, message, date, dict(files), frozenset(lfs) & files.keys()))
-        return self.head
+        commit = Commit(sha, message, date, dict(files), frozenset(lfs) & files.keys())
+        self.commits.append(commit)
+        self.heads[branch] = commit
+        return commit
 
-    def apply(self, lines: Iterable[Json]) -> Commit:
+    def apply(self, lines: Iterable[Json], branch: str) -> Commit:
         """Commit the operations of a request, all of them or none."""
-        files, lfs, message = dict(self.head.files), set(self.head.lfs), ""
+        head = self.heads[branch]
+        files, lfs, message = dict(head.files), set(head.lfs), ""
         for key, value in ((line["key"], line["value"]) for line in lines):
             path = value.get("path", "")
             if key == "header":
                 message = value["summary"]
-                if not self.head.sha.startswith(value.get("parentCommit", "")):
+                if not head.sha.startswith(value.get("parentCommit", "")):
                     raise HubError(412, message="A commit has happened since. Please refresh.")
             elif key == "file":
                 files[path] = base64.b64decode(value["content"])
@@ -172,7 +180,7 @@ class Repo:
                 files = {p: data for p, data in files.items() if p not in gone}
             else:
                 raise HubError(400, message=f"{key} of {path} cannot be committed")
-        return self.commit(message, files, lfs)
+        return self.commit(message, files, lfs, branch)
 
 
 class LoopbackHub:
@@ -361,13 +369,25 @@ async def lfs_put(ticket: str, request: Request, hub: Hub) -> Response:
 @router.post(API + "/commit/{rev:path}")
 async def make_commit(repo: Writable, rev: str, request: Request, hub: Hub) -> Json:
     body, fault = await receive_body(request, hub.faults["commit"])
-    if rev != "main" or "create_pr" in request.query_params:
-        raise HubError(501, message="the loopback hub commits to main only")
-    commit = repo.apply(json.loads(line) for line in body.splitlines())
+    if "create_pr" in request.query_params:
+        raise HubError(501, message="the loopback hub has no pull requests")
+    if rev not in repo.heads:
+        raise HubError(404, "RevisionNotFound", f"Invalid rev id: {rev}")
+    commit = repo.apply((json.loads(line) for line in body.splitlines()), rev)
     if fault:
         fault.strike()
     url = f"{hub.endpoint}/{PREFIXES[repo.kind + 's']}{repo.id}/commit/{commit.sha}"
     return {"success": True, "commitOid": commit.sha, "commitUrl": url}
+
+
+@router.post(API + "/branch/{branch:path}")
+async def create_branch(repo: Writable, branch: str, request: Request) -> Response:
+    if branch in repo.heads:
+        raise HubError(409, message=f"Reference {branch} already exists")
+    body = await request.body()
+    start = json.loads(body or b"{}").get("startingPoint", "main")
+    repo.heads[branch] = repo.at(start)
+    return Response()
 
 
 @router.get(API)
@@ -387,8 +407,11 @@ async def repo_info(repo: Readable, rev: str = "main", blobs: bool = False) -> J
 
 @router.get(API + "/refs")
 async def refs(repo: Readable) -> Json:
-    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.head.sha}
-    return {"branches": [main], "converts": [], "tags": [], "pullRequests": []}
+    branches = [
+        {"name": name, "ref": f"refs/heads/{name}", "targetCommit": commit.sha}
+        for name, commit in repo.heads.items()
+    ]
+    return {"branches": branches, "converts": [], "tags": [], "pullRequests": []}
 
 
 @router.get(API + "/tree/{rev}")

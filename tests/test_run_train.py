@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from isolated_python import run_isolated
+from loopback_hub import LoopbackHub
 from safetensors.torch import load_file
 from tiny_models import save_tiny_encoders
 
@@ -41,12 +42,12 @@ def recipe(tmp_path_factory):
     return file
 
 
-def launch(*arguments, launcher=("accelerate", "launch", "--num_processes", "1")):
+def launch(*arguments, launcher=("accelerate", "launch", "--num_processes", "1"), **environment):
     program, *rest = launcher
     return subprocess.run(
         [str(BIN / program), *rest, str(ROOT / "run_train.py"), *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -73,7 +74,9 @@ def test_folder_holds_model_code_card_and_metrics(trained):
         "pipeline_hybridsent.py",
         "metrics.json",
         "README.md",
+        "figures",
     } <= names
+    assert len(list((folder / "figures").glob("*.png"))) == 3
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
 
 
@@ -173,6 +176,42 @@ def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
     expected = load_file(tmp_path / "from_raw" / "model.safetensors")
     for name, tensor in load_file(tmp_path / "from_prepared" / "model.safetensors").items():
         assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with LoopbackHub() as hub:
+        names = ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DISABLE_XET", "HF_HOME")
+        environment = {name: hub.env(tmp_path / "hf")[name] for name in names}
+        yield hub, {**environment, "HF_HUB_OFFLINE": "0"}
+
+
+PUSH = ("--push_to_hub", "--hub_model_id", "tester/tiny", "--hub_private_repo", "true")
+
+
+def test_a_run_publishes_its_model_once_at_the_end(recipe, tmp_path, hub):
+    store, environment = hub
+    folder = tmp_path / "out"
+    result = launch(recipe, *PUSH, "--output_dir", folder, "--max_steps", 2, **environment)
+    assert result.returncode == 0, result.stderr
+    assert "Published: http://127.0.0.1" in result.stdout
+    repo = store.repos["model", "tester/tiny"]
+    assert repo.private
+    assert len(repo.commits) == 2
+    files = repo.head.files
+    assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+    assert 'model="tester/tiny"' in files["README.md"].decode()
+    assert not [name for name in files if "checkpoint" in name or name.endswith((".bin", ".pt"))]
+
+
+def test_a_wrong_token_is_named_before_the_training(recipe, tmp_path, hub):
+    _, environment = hub
+    folder = tmp_path / "out"
+    wrong = {**environment, "HF_TOKEN": "hf_wrong"}
+    result = launch(recipe, *PUSH, "--output_dir", folder, **wrong)
+    assert result.returncode != 0
+    assert "hf auth login" in result.stderr
+    assert not (folder / "model.safetensors").exists()
 
 
 def test_two_processes_train_together(recipe, tmp_path):

@@ -109,7 +109,13 @@ class HybridSentTrainingArguments(TrainingArguments):
         },
     )
 
+    publish_at_end: bool = field(default=False, init=False)  # what push_to_hub asked for
+
     def __post_init__(self) -> None:
+        if self.push_to_hub and not self.hub_model_id:
+            raise ValueError("--push_to_hub needs --hub_model_id USER/NAME.")
+        # The Trainer would push every checkpoint with a card of its own; we publish once, at the end.
+        self.publish_at_end, self.push_to_hub = self.push_to_hub, False
         # Pictures and texts are raw columns until the collator processes them, and only the label
         # of the post decides whether evaluation has labels.
         self.remove_unused_columns = False

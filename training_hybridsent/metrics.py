@@ -1,7 +1,7 @@
 """Scores of probabilities against labels: accuracy, F1, negative log likelihood, ECE, Brier score."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import evaluate
@@ -19,6 +19,40 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
+class CalibrationBins(NamedTuple):
+    """Equally wide bins of the top label's confidence, each array (bins,).
+
+    Attributes:
+        posts: Number of posts.
+        confidence: Sum of their confidences.
+        correct: Number of those whose top label is right.
+    """
+
+    posts: np.ndarray
+    confidence: np.ndarray
+    correct: np.ndarray
+
+
+def calibration_bins(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS
+) -> CalibrationBins:
+    """Sort posts into bins of confidence.
+
+    Args:
+        probabilities: (posts, labels).
+        labels: (posts,).
+        bins: Number of bins between 0 and 1.
+
+    Returns:
+        The bins, from the least confident one on.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    weights = (None, confidence, correct)
+    return CalibrationBins(*(np.bincount(which, weights=w, minlength=bins) for w in weights))
+
+
 def expected_calibration_error(
     probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS
 ) -> float:
@@ -34,11 +68,8 @@ def expected_calibration_error(
     Returns:
         ECE of the top label, between 0 and 1.
     """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(which, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    found = calibration_bins(probabilities, labels, bins)
+    return float(np.abs(found.correct - found.confidence).sum() / len(labels))
 
 
 class SentimentScores(evaluate.Metric):

@@ -26,7 +26,15 @@ def table_over_seeds(runs: Sequence[dict[str, Any]]) -> str:
         ValueError: The runs are of different data or share a seed.
     """
     seeds = [run["seed"] for run in runs]
-    data = {(r["dataset"]["name"], r["dataset"]["protocol"], r["scored_split"]) for r in runs}
+    data = {
+        (
+            run["dataset"]["name"],
+            run["dataset"]["protocol"],
+            run["dataset"]["counts"]["fingerprint"],
+            run["scored_split"],
+        )
+        for run in runs
+    }
     if len(data) > 1 or len(set(seeds)) < max(2, len(seeds)):
         raise ValueError(f"Give runs on the same posts with different seeds, not {data}, {seeds}.")
     lines = [

@@ -4,15 +4,16 @@ import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
+from sklearn.metrics import confusion_matrix
 
 from datasets_scripts.folders import write_whole
 from training_hybridsent.arguments import DataArguments
 from training_hybridsent.calibration import fit_temperature
-from training_hybridsent.data import with_only
+from training_hybridsent.data import NO_LABEL, with_only
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.trainer import HybridSentTrainer
 
@@ -72,15 +73,37 @@ def _row(
     }
 
 
-def compare_inputs(trainer: HybridSentTrainer, posts: Dataset) -> list[Row]:
+class Scored(NamedTuple):
+    """What the final model says of the posts that no choice was made on.
+
+    Attributes:
+        split: Name of the split.
+        rows: One row of scores for each input and branch; posts without what a row needs are left
+            out, and `posts` of the row says how many are left.
+        logits: Of the calibrated decision, (posts, labels).
+        labels: (posts,), -100 where unknown.
+        decision_weights: Of text, image and fusion, (posts, 3).
+        complete: True where a post has both text and picture, (posts,).
+    """
+
+    split: str
+    rows: list[Row]
+    logits: np.ndarray
+    labels: np.ndarray
+    decision_weights: np.ndarray
+    complete: np.ndarray
+
+
+def score_posts(trainer: HybridSentTrainer, split: str, posts: Dataset) -> Scored:
     """Score posts with the text alone, with the picture alone, by each branch and by the decision.
 
     Args:
         trainer: With the final model.
+        split: Name of the split.
         posts: Posts that no choice was made on.
 
     Returns:
-        One row of scores each; posts without what a row needs are left out and `posts` says so.
+        The scores.
     """
     rows = []
     for modality in ("text", "image"):
@@ -88,11 +111,15 @@ def compare_inputs(trainer: HybridSentTrainer, posts: Dataset) -> list[Row]:
         rows.append(_row(f"{modality} only", "decision", outputs["logits"], labels, trainer.scores))
     outputs, labels = trainer.predict_posts(posts)
     rows += _branch_rows(outputs, labels, posts, trainer.scores)
-    return [*rows, _row("both", "decision", outputs["logits"], labels, trainer.scores)]
+    rows.append(_row("both", "decision", outputs["logits"], labels, trainer.scores))
+    complete = [row["text"] is not None and row["image"] is not None for row in posts]
+    return Scored(
+        split, rows, outputs["logits"], labels, outputs["decision_weights"], np.array(complete)
+    )
 
 
 def as_markdown(rows: list[Row]) -> str:
-    """Return the table of `compare_inputs` as Markdown, scores in percent."""
+    """Return the rows of `Scored` as a Markdown table, in percent."""
     lines = [
         "| input | decided by | " + " | ".join(COLUMNS.values()) + " | posts |",
         "|---|---|" + "---:|" * (len(COLUMNS) + 1),
@@ -108,8 +135,7 @@ def describe_run(
     data: DataArguments,
     counts: dict[str, Any],
     calibration: dict[str, float],
-    scored: str,
-    rows: list[Row],
+    scored: Scored,
     seconds: float,
 ) -> dict[str, Any]:
     """Collect what a reader needs to judge and repeat a run, and write it to metrics.json.
@@ -119,17 +145,17 @@ def describe_run(
         data: Settings of the data.
         counts: What the loader counted.
         calibration: Result of `calibrate`.
-        scored: Split that `rows` are of.
-        rows: Result of `compare_inputs`.
+        scored: Result of `score_posts`.
         seconds: Wall time of the whole run.
 
     Returns:
         The content of metrics.json.
     """
+    names = trainer.scores.label_names
     run = {
         "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
-        "labels": trainer.scores.label_names,
+        "labels": names,
         "parameters": {
             "all": sum(p.numel() for p in trainer.model.parameters()),
             "trained": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
@@ -138,9 +164,15 @@ def describe_run(
             "name": trainer.args.metric_for_best_model,
             "value": trainer.state.best_metric,
         },
-        "calibration": {"fitted_on": "validation", **calibration},
-        "scored_split": scored,
-        "scores": rows,
+        "calibration": {
+            "fitted_on": "validation",
+            **calibration,
+            "scored": _calibration_of(scored, calibration["temperature"], trainer.scores),
+        },
+        "scored_split": scored.split,
+        "scores": scored.rows,
+        "confusion": _confusion(scored, len(names)),
+        "decision_weights": _mean_weights(scored, names),
         "processes": trainer.args.world_size,
         "seconds": round(seconds, 1),
         "versions": versions(),
@@ -148,6 +180,34 @@ def describe_run(
     text = json.dumps(run, indent=2) + "\n"
     write_whole(text, Path(trainer.args.output_dir) / "metrics.json")
     return run
+
+
+def _calibration_of(
+    scored: Scored, temperature: float, scores: SentimentScores
+) -> dict[str, float]:
+    """Compare likelihood and ECE without and with the temperature on the scored posts."""
+    found = {
+        "before": scores.of_logits(scored.logits * temperature, scored.labels),
+        "after": scores.of_logits(scored.logits, scored.labels),
+    }
+    return {f"{name}_{when}": found[when][name] for name in ("nll", "ece") for when in found}
+
+
+def _confusion(scored: Scored, labels: int) -> list[list[int]]:
+    """Count posts by label (row) and decision (column)."""
+    known = scored.labels != NO_LABEL
+    decided = scored.logits.argmax(axis=1)
+    return confusion_matrix(scored.labels[known], decided[known], labels=range(labels)).tolist()
+
+
+def _mean_weights(scored: Scored, names: list[str]) -> dict[str, list[float] | None]:
+    """Average the weights of text, image and fusion by label, over posts that have both."""
+    chosen = {name: scored.complete & (scored.labels == i) for i, name in enumerate(names)}
+    chosen["all"] = scored.complete
+    return {
+        name: scored.decision_weights[which].mean(axis=0).tolist() if which.any() else None
+        for name, which in chosen.items()
+    }
 
 
 def versions() -> dict[str, str]:

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from transformers import pipeline
 
 from datasets_scripts import load_table
+from training_hybridsent.figures import COLOURS
 
-COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
 COLUMNS, ROWS = 4, 2
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training_hybridsent.arguments import parse_arguments
+from training_hybridsent.arguments import HybridSentTrainingArguments, parse_arguments
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -65,3 +65,13 @@ def test_recipe_that_is_no_mapping_is_named(tmp_path):
     file.write_text("- one\n- two\n")
     with pytest.raises(ValueError, match=r"bad\.yaml"):
         parse_arguments([str(file)])
+
+
+def test_publishing_needs_a_name_and_is_kept_from_the_trainer(tmp_path):
+    with pytest.raises(ValueError, match="--hub_model_id USER/NAME"):
+        HybridSentTrainingArguments(output_dir=str(tmp_path), push_to_hub=True)
+    arguments = HybridSentTrainingArguments(
+        output_dir=str(tmp_path), push_to_hub=True, hub_model_id="someone/x"
+    )
+    assert arguments.publish_at_end
+    assert not arguments.push_to_hub  # or the Trainer would push every checkpoint
