@@ -20,10 +20,9 @@ from .configuration_hybridsent import HybridSentConfig
 from .modeling_hybridsent import (
     HybridSentForSequenceClassification,
     HybridSentModel,
-    HybridSentModelOutput,
-    HybridSentOutput,
     HybridSentPreTrainedModel,
 )
+from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
 from .pipeline_hybridsent import HybridSentPipeline
 from .processing_hybridsent import HybridSentProcessor, load_picture
 

@@ -133,7 +133,9 @@ class HybridSentSelfAttentionBlock(GradientCheckpointingLayer):
         self.feed_forward = HybridSentFeedForward(config)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
-    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, hidden_states: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Let every token look at the visible tokens of its own sequence.
 
         Args:
@@ -141,13 +143,14 @@ class HybridSentSelfAttentionBlock(GradientCheckpointingLayer):
             mask: True at real tokens, (batch, length).
 
         Returns:
-            (batch, length, hidden_size).
+            The updated sequence (batch, length, hidden_size) and the attention weights (batch, heads,
+            length, length), None unless attention is eager.
         """
         normed = self.attention_norm(hidden_states)
-        update, _ = self.attention(normed, normed, mask)
+        update, weights = self.attention(normed, normed, mask)
         hidden_states = hidden_states + self.dropout(update)
         update = self.feed_forward(self.feed_forward_norm(hidden_states))
-        return hidden_states + self.dropout(update)
+        return hidden_states + self.dropout(update), weights
 
 
 class HybridSentAttentionPooling(nn.Module):

@@ -86,6 +86,8 @@ class RAU(nn.Module):
         """
         from_input = nn.functional.linear(hidden_states, self.input_weight, self.input_bias)
         hidden = from_input.new_zeros(from_input.shape[0], self.hidden_size)
+        if torch.compiler.is_exporting() and isinstance(hidden_states.shape[1], torch.SymInt):
+            return self._scan(from_input, hidden, mask).masked_fill(~mask[..., None], 0.0)
         steps = range(hidden_states.shape[1])
         states = [hidden] * len(steps)
         for t in reversed(steps) if self.reverse else steps:
@@ -93,6 +95,32 @@ class RAU(nn.Module):
             hidden = torch.where(real, self.step(from_input[:, t], hidden), hidden)
             states[t] = hidden
         return torch.stack(states, dim=1).masked_fill(~mask[..., None], 0.0)
+
+    def _scan(
+        self, from_input: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Walk a sequence whose length is left open by `torch.export`.
+
+        A Python loop would fix the length; what it computes is the same.
+
+        Args:
+            from_input: W x + b of all gates, (batch, length, gates * H).
+            hidden: First state, (batch, H).
+            mask: True at real tokens, (batch, length).
+
+        Returns:
+            States, (batch, length, H).
+        """
+        from torch._higher_order_ops.scan import scan  # has no public name yet
+
+        def step(
+            state: torch.Tensor, token: tuple[torch.Tensor, torch.Tensor]
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            state = torch.where(token[1], self.step(token[0], state), state)
+            return state, state.clone()
+
+        tokens = (from_input.transpose(0, 1), mask.transpose(0, 1)[..., None])
+        return scan(step, hidden, tokens, dim=0, reverse=self.reverse)[1].transpose(0, 1)
 
 
 class BiRAU(nn.Module):

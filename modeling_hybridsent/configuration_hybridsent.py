@@ -1,13 +1,20 @@
 """Configuration of hybridsent: two encoders, the fusion between them and its ablation switches."""
 
+import json
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
+from transformers.activations import ACT2FN
 from transformers.configuration_utils import SubConfigSpec
+from transformers.utils import CONFIG_NAME
 
+# How messages about damaged files end; also the mark of a message that says all already.
+REMEDY = "Save or download it again"
 # Where the Auto classes and pipeline() find the code, in the folder or repository of the weights.
 _AUTO_MAP = {
     "AutoConfig": "configuration_hybridsent.HybridSentConfig",
@@ -77,7 +84,10 @@ class HybridSentConfig(PreTrainedConfig):
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="bert"),
         "vision_config": SubConfigSpec(config_class=AutoConfig, model_type="vit"),
     }
-    attribute_map = {"num_hidden_layers": "num_cross_modal_layers"}  # noqa: RUF012
+    attribute_map = {  # noqa: RUF012
+        "num_hidden_layers": "num_cross_modal_layers",
+        "layer_norm_epsilon": "layer_norm_eps",  # the library's other name for it
+    }
     # What evaluation must not gather: per-post scores are wanted, features and loss parts are not.
     keys_to_ignore_at_inference = [  # noqa: RUF012
         "losses",
@@ -85,6 +95,7 @@ class HybridSentConfig(PreTrainedConfig):
         "image_embeds",
         "fusion_embeds",
         "hidden_states",
+        "attentions",
         "cross_attentions",
     ]
 
@@ -132,11 +143,16 @@ class HybridSentConfig(PreTrainedConfig):
         """Raise on a keyword close to a field's name: transformers would store it without a word."""
         fields = [name for name in cls.__dataclass_fields__ if not name.startswith("_")]
         for name in set(unknown) - set(cls.attribute_map) - set(fields):
-            if meant := get_close_matches(name, fields, n=1, cutoff=0.75):
+            if meant := get_close_matches(name, fields, n=1, cutoff=0.8):
                 raise ValueError(f"HybridSentConfig has no {name!r}; did you mean {meant[0]!r}?")
 
     def validate_fusion_sizes(self) -> None:
         """Check that the sizes of the fusion go together."""
+        for name in ("hidden_size", "num_attention_heads", "intermediate_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(f"hidden_act ({self.hidden_act!r}) is no activation of transformers.")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
@@ -152,6 +168,16 @@ class HybridSentConfig(PreTrainedConfig):
                 f"text_ngram_sizes ({self.text_ngram_sizes}) must be positive numbers."
             )
 
+    def validate_vision_local_layer(self) -> None:
+        """Check that the vision encoder has the layer of the local features."""
+        vision, layer = self.vision_config, self.vision_local_layer
+        count = getattr(vision, "num_hidden_layers", None) or len(getattr(vision, "depths", ()))
+        if layer is not None and count and not -count - 1 <= layer <= count:
+            raise ValueError(
+                f"vision_local_layer ({layer}) must be one of the {count + 1} hidden states of the "
+                "vision encoder."
+            )
+
     def validate_decision(self) -> None:
         """Check that the decision has branches to weigh and a usable temperature."""
         if not self.use_unimodal_branches and self.decision_fusion != "fusion_only":
@@ -159,8 +185,76 @@ class HybridSentConfig(PreTrainedConfig):
                 f'decision_fusion="{self.decision_fusion}" weighs the unimodal branches, which '
                 'use_unimodal_branches=False removes; use decision_fusion="fusion_only".'
             )
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature ({self.temperature}) must be positive.")
+
+    def validate_problem_type(self) -> None:
+        """Check that the task is the one the decision is made for."""
+        if self.problem_type not in (None, "single_label_classification"):
+            raise ValueError(
+                f"problem_type={self.problem_type!r} is not supported: hybridsent gives each post "
+                "one label, for its decision is a weighted sum of distributions over labels; use "
+                'problem_type="single_label_classification".'
+            )
+
+    def validate_rates(self) -> None:
+        """Check that probabilities are probabilities and weights of the loss are not negative."""
+        for name in ("hidden_dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must lie between 0 and 1.")
+        for name in ("text_loss_weight", "image_loss_weight", "fusion_loss_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} ({getattr(self, name)}) must not be negative.")
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str, *args: Any, **kwargs: Any
+    ) -> "HybridSentConfig":
+        """Load a configuration, as `PreTrainedConfig.from_pretrained` does.
+
+        Args:
+            pretrained_model_name_or_path: Folder, file or Hub id.
+            *args: As in the parent class.
+            **kwargs: As in the parent class.
+
+        Returns:
+            The configuration; with `return_unused_kwargs=True` also the keywords it has no use for.
+
+        Raises:
+            OSError: There is no such file, or it is not JSON.
+            ValueError: It describes another kind of model or holds values that make no sense.
+        """
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except Exception as error:
+            raise _naming(pretrained_model_name_or_path, error) from error
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> "HybridSentConfig":
+        """Build the configuration from a dictionary, as `PreTrainedConfig.from_dict` does.
+
+        Args:
+            config_dict: Fields of this class, for instance those of a file.
+            **kwargs: Fields to override; `name_or_path` says where the dictionary was read.
+
+        Returns:
+            The configuration; with `return_unused_kwargs=True` also the keywords it has no use for.
+
+        Raises:
+            ValueError: It describes another kind of model or holds values that make no sense.
+        """
+        try:
+            kind = config_dict.get("model_type", cls.model_type)
+            if kind != cls.model_type:
+                raise ValueError(f"its model_type is {kind!r}, not {cls.model_type!r}.")
+            built = super().from_dict(config_dict, **kwargs)
+            # Overrides are set one by one, which leaves out the checks across fields.
+            (built[0] if isinstance(built, tuple) else built).validate()
+        except Exception as error:
+            if "name_or_path" not in kwargs:  # AutoConfig comes here directly, and gives it
+                raise
+            raise _naming(kwargs["name_or_path"], error) from error
+        return built
 
     @classmethod
     def from_text_vision_configs(
@@ -179,6 +273,21 @@ class HybridSentConfig(PreTrainedConfig):
         return cls(
             text_config=text_config.to_dict(), vision_config=vision_config.to_dict(), **kwargs
         )
+
+
+def _naming(name: str, error: Exception) -> Exception:
+    """Return an error that names the configuration it is about and says what to do."""
+    no_json = isinstance(error.__context__, (UnicodeDecodeError, json.JSONDecodeError))
+    if REMEDY in str(error) or (isinstance(error, OSError) and not no_json):
+        return error  # says all already
+    kind = OSError if isinstance(error, OSError) else ValueError
+    file = Path(name, CONFIG_NAME) if Path(name).is_dir() else name
+    return kind(f"{file} cannot be used: {as_sentence(error)} {REMEDY}, or correct it.")
+
+
+def as_sentence(error: Exception) -> str:
+    """Return an error's message with its full stop."""
+    return str(error) if str(error).endswith((".", "?", "!")) else f"{error}."
 
 
 __all__ = ["HybridSentConfig"]

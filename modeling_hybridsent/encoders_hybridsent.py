@@ -10,9 +10,12 @@
 The abstract names global and local features but does not define them; this reading is ours.
 """
 
+from inspect import signature
+
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 from .configuration_hybridsent import HybridSentConfig
 
@@ -69,7 +72,10 @@ def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     Returns:
         The encoder.
     """
-    return drop_pooling_parts(AutoModel.from_config(without_unused_parts(config)))
+    encoder = drop_pooling_parts(AutoModel.from_config(without_unused_parts(config)))
+    # Else the first forward would install them, under a lock that torch.compile cannot trace.
+    maybe_install_capturing_hooks(encoder)
+    return encoder
 
 
 def as_tokens(features: torch.Tensor) -> torch.Tensor:
@@ -100,6 +106,31 @@ def encode_image(
     """
     outputs = encoder(pixel_values=pixel_values, output_hidden_states=True, return_dict=True)
     return as_tokens(outputs.last_hidden_state), [as_tokens(x) for x in outputs.hidden_states]
+
+
+def encode_text(
+    encoder: PreTrainedModel, tokens: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the text encoder once.
+
+    Args:
+        encoder: A text encoder.
+        tokens: `input_ids` (batch, tokens) or `inputs_embeds` (batch, tokens, text width), and
+            `attention_mask` (batch, tokens), which never has an empty row.
+
+    Returns:
+        Token states of the last layer and non-contextual embeddings, each (batch, tokens, text
+        width).
+
+    Raises:
+        ValueError: The encoder takes no `inputs_embeds`.
+    """
+    if "inputs_embeds" in tokens and "inputs_embeds" not in signature(encoder.forward).parameters:
+        raise ValueError(
+            f"The text encoder {encoder.config.model_type!r} takes no inputs_embeds; give input_ids."
+        )
+    outputs = encoder(**tokens, output_hidden_states=True, return_dict=True)
+    return outputs.last_hidden_state, outputs.hidden_states[0]
 
 
 def _expected_image_size(config: PreTrainedConfig) -> int:
@@ -199,7 +230,7 @@ class HybridSentNgrams(nn.Module):
 
 
 class HybridSentTextFeatures(nn.Module):
-    """Global and local text features from one pass of the text encoder (S1)."""
+    """Global and local text features from what one pass of the text encoder gives (S1)."""
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
@@ -207,37 +238,24 @@ class HybridSentTextFeatures(nn.Module):
         self.ngrams = HybridSentNgrams(config) if config.use_local_features else None
 
     def forward(
-        self,
-        encoder: PreTrainedModel,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        mask: torch.Tensor,
+        self, states: torch.Tensor, embeddings: torch.Tensor | None, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Encode the texts.
+        """Project the text encoder's output.
 
         Args:
-            encoder: The text encoder.
-            input_ids: (batch, tokens).
-            attention_mask: What the encoder may look at, (batch, tokens); never an empty row.
+            states: Token states of the last layer, (batch, tokens, text width).
+            embeddings: Non-contextual token embeddings, (batch, tokens, text width).
             mask: True at real tokens of present texts, (batch, tokens).
 
         Returns:
             Global and local features, each (batch, tokens, hidden_size); local is None when off.
         """
-        outputs = encoder(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            output_hidden_states=self.ngrams is not None,
-            return_dict=True,
-        )
-        global_features = self.global_projection(outputs.last_hidden_state, mask)
-        if self.ngrams is None:
-            return global_features, None
-        return global_features, self.ngrams(outputs.hidden_states[0], mask)
+        local = None if self.ngrams is None else self.ngrams(embeddings, mask)
+        return self.global_projection(states, mask), local
 
 
 class HybridSentImageFeatures(nn.Module):
-    """Global and local image features from one pass of the vision encoder (S1)."""
+    """Global and local image features from what one pass of the vision encoder gives (S1)."""
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
@@ -249,20 +267,19 @@ class HybridSentImageFeatures(nn.Module):
         )
 
     def forward(
-        self, encoder: PreTrainedModel, pixel_values: torch.Tensor, has_image: torch.Tensor
+        self, last: torch.Tensor, stages: list[torch.Tensor], has_image: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-        """Encode the pictures.
+        """Project the vision encoder's output.
 
         Args:
-            encoder: The vision encoder.
-            pixel_values: (batch, 3, height, width).
+            last: Tokens of the last stage, (batch, tokens, channels).
+            stages: Tokens of every stage, each (batch, its tokens, its channels).
             has_image: True where the post has a picture, (batch,).
 
         Returns:
             Global features (batch, tokens, hidden_size); local features (batch, finer tokens,
             hidden_size), None when off; mask of the global tokens (batch, tokens).
         """
-        last, stages = encode_image(encoder, pixel_values)
         mask = has_image[:, None].expand(-1, last.shape[1])
         global_features = self.global_projection(last, mask)
         if self.local_projection is None:

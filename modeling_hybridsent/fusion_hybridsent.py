@@ -41,7 +41,7 @@ class HybridSentUnimodalBranch(nn.Module):
 
     def forward(
         self, features: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Attend and pool.
 
         Args:
@@ -49,10 +49,11 @@ class HybridSentUnimodalBranch(nn.Module):
             mask: True at real tokens, (batch, tokens).
 
         Returns:
-            Attended features (batch, tokens, hidden_size) and pooled vector (batch, hidden_size).
+            Attended features (batch, tokens, hidden_size), pooled vector (batch, hidden_size) and
+            attention weights (batch, heads, tokens, tokens), None unless attention is eager.
         """
-        features = self.self_attention(features, mask)
-        return features, self.pooling(features, mask)
+        features, weights = self.self_attention(features, mask)
+        return features, self.pooling(features, mask), weights
 
 
 class HybridSentCrossAttentionBlock(nn.Module):
@@ -69,14 +70,24 @@ class HybridSentCrossAttentionBlock(nn.Module):
 
     def forward(
         self, hidden_states: torch.Tensor, memory: torch.Tensor, memory_mask: torch.Tensor
-    ) -> torch.Tensor:
-        """Update `hidden_states` (batch, tokens, hidden_size) from the visible part of `memory`."""
-        update, _ = self.attention(
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Update one modality from the visible part of the other.
+
+        Args:
+            hidden_states: (batch, tokens, hidden_size).
+            memory: (batch, keys, hidden_size).
+            memory_mask: True where a key may be looked at, (batch, keys).
+
+        Returns:
+            The updated states (batch, tokens, hidden_size) and the attention weights (batch, heads,
+            tokens, keys), None unless attention is eager.
+        """
+        update, weights = self.attention(
             self.query_norm(hidden_states), self.memory_norm(memory), memory_mask
         )
         hidden_states = hidden_states + self.dropout(update)
         update = self.feed_forward(self.feed_forward_norm(hidden_states))
-        return hidden_states + self.dropout(update)
+        return hidden_states + self.dropout(update), weights
 
 
 def _with_local(
@@ -111,7 +122,7 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
         text_length: int,
         text_local: torch.Tensor | None,
         image_local: torch.Tensor | None,
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Exchange information between the two halves of the sequence.
 
         Args:
@@ -122,13 +133,15 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
             image_local: Local image features, (batch, finer tokens, hidden_size) or None.
 
         Returns:
-            The updated sequence in the same order.
+            The updated sequence in the same order; the weights of the text's attention to the picture
+            (batch, heads, text tokens, image global + local tokens) and of the picture's to the text
+            (batch, heads, image tokens, text global + local tokens), None unless attention is eager.
         """
         text, image = hidden_states[:, :text_length], hidden_states[:, text_length:]
         text_mask, image_mask = mask[:, :text_length], mask[:, text_length:]
-        new_text = self.text_to_image(text, *_with_local(image, image_mask, image_local))
-        new_image = self.image_to_text(image, *_with_local(text, text_mask, text_local))
-        return torch.cat([new_text, new_image], dim=1)
+        new_text, to_image = self.text_to_image(text, *_with_local(image, image_mask, image_local))
+        new_image, to_text = self.image_to_text(image, *_with_local(text, text_mask, text_local))
+        return torch.cat([new_text, new_image], dim=1), to_image, to_text
 
 
 class HybridSentFusionBranch(nn.Module):
@@ -152,8 +165,8 @@ class HybridSentFusionBranch(nn.Module):
 
     def forward(
         self, hidden_states: torch.Tensor, mask: torch.Tensor, text_length: int
-    ) -> torch.Tensor:
-        """Return one fused vector a post.
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Fuse the tokens of a post and pool them.
 
         Args:
             hidden_states: Text states then image states, (batch, text + image tokens, hidden_size).
@@ -161,15 +174,17 @@ class HybridSentFusionBranch(nn.Module):
             text_length: Number of text tokens at the front.
 
         Returns:
-            (batch, hidden_size).
+            The fused sequence (batch, text + image tokens, hidden_size), the pooled vector (batch,
+            hidden_size) and the attention weights (batch, heads, text + image tokens, text + image
+            tokens), None unless attention is eager.
         """
         modality = (torch.arange(mask.shape[1], device=mask.device) >= text_length).long()
         hidden_states = hidden_states + self.modality_embedding(modality)
         if self.recurrence is not None:
             update = self.recurrence(self.recurrence_norm(hidden_states), mask)
             hidden_states = hidden_states + self.dropout(self.recurrence_output(update))
-        hidden_states = self.self_attention(hidden_states, mask)
-        return self.pooling(hidden_states, mask)
+        hidden_states, weights = self.self_attention(hidden_states, mask)
+        return hidden_states, self.pooling(hidden_states, mask), weights
 
 
 class HybridSentDecisionFusion(nn.Module):
@@ -211,8 +226,8 @@ class HybridSentDecisionFusion(nn.Module):
             hidden = nn.functional.gelu(self.inner(self.norm(features.to(embeds.dtype))))
             return self.scores(self.dropout(hidden)).float()
         if self.kind == "global":
-            return self.global_scores.float().expand(len(embeds), 3)
-        return log_probs.new_zeros(len(embeds), 3)
+            return self.global_scores.float().expand(embeds.shape[0], 3)
+        return log_probs.new_zeros(embeds.shape[0], 3)
 
     def forward(
         self, embeds: torch.Tensor, logits: torch.Tensor, present: torch.Tensor

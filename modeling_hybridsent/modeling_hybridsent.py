@@ -6,8 +6,8 @@ enhancement and hybrid fusion", ITM Web of Conferences 83 (2026) 01004, doi
 every other choice is ours.
 """
 
+import contextlib
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,10 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_outputs import ModelOutput
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
-from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
-from .attention_hybridsent import HybridSentAttention
 from .birau_hybridsent import RAU
 from .configuration_hybridsent import HybridSentConfig
 from .encoders_hybridsent import (
@@ -29,6 +26,8 @@ from .encoders_hybridsent import (
     HybridSentTextFeatures,
     build_encoder,
     drop_pooling_parts,
+    encode_image,
+    encode_text,
     measure_vision_features,
     without_unused_parts,
 )
@@ -39,73 +38,11 @@ from .fusion_hybridsent import (
     HybridSentFusionBranch,
     HybridSentUnimodalBranch,
 )
+from .loading_hybridsent import explain_failure, local_folder, place_of, require_complete
+from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
 
-
-@dataclass
-class HybridSentModelOutput(ModelOutput):
-    """Pooled vectors of the three branches.
-
-    Attributes:
-        text_embeds: (batch, hidden_size), zero where the text is missing; None without unimodal
-            branches.
-        image_embeds: (batch, hidden_size), zero where the picture is missing; None without unimodal
-            branches.
-        fusion_embeds: (batch, hidden_size).
-        has_text: True where the post has a text, (batch,).
-        has_image: True where the post has a picture, (batch,).
-        hidden_states: With `output_hidden_states=True`, a tuple of num_cross_modal_layers + 1 tensors
-            (batch, text + image tokens, hidden_size): what enters the first cross-modal layer and
-            what leaves each; empty when there are none.
-        cross_attentions: With `output_attentions=True` and eager attention, a tuple of
-            2 * num_cross_modal_layers tensors: for each layer the text's attention to the picture
-            (batch, heads, text tokens, image global + local tokens), then the picture's to the text
-            (batch, heads, image tokens, text global + local tokens). Empty with sdpa, which does not
-            keep weights; meaningless for posts with a missing modality.
-    """
-
-    text_embeds: torch.FloatTensor | None = None
-    image_embeds: torch.FloatTensor | None = None
-    fusion_embeds: torch.FloatTensor | None = None
-    has_text: torch.BoolTensor | None = None
-    has_image: torch.BoolTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
-
-
-@dataclass
-class HybridSentOutput(ModelOutput):
-    """Scores of a batch of posts, with each branch's part in the decision.
-
-    Attributes:
-        loss: Weighted sum of `losses`, scalar; None without labels.
-        losses: Named parts of the loss before weighting, each scalar: `decision` (negative log
-            likelihood of p), `text`, `image`, `fusion` (cross-entropies); None without labels.
-        logits: log p of the calibrated decision, (batch, num_labels), float32, so that
-            softmax(logits) is p itself.
-        text_logits: Text branch, (batch, num_labels), not calibrated; None without unimodal branches.
-        image_logits: Image branch, (batch, num_labels), not calibrated; None without unimodal branches.
-        fusion_logits: Fusion branch, (batch, num_labels), not calibrated.
-        decision_weights: Weights of text, image and fusion, (batch, 3), float32; each row sums to 1,
-            exactly 0 for a branch that cannot decide.
-        text_embeds: As in `HybridSentModelOutput`.
-        image_embeds: As in `HybridSentModelOutput`.
-        fusion_embeds: As in `HybridSentModelOutput`.
-        hidden_states: As in `HybridSentModelOutput`; None unless asked for.
-        cross_attentions: As in `HybridSentModelOutput`; None unless asked for.
-    """
-
-    loss: torch.FloatTensor | None = None
-    losses: dict[str, torch.FloatTensor] | None = None
-    logits: torch.FloatTensor | None = None
-    text_logits: torch.FloatTensor | None = None
-    image_logits: torch.FloatTensor | None = None
-    fusion_logits: torch.FloatTensor | None = None
-    decision_weights: torch.FloatTensor | None = None
-    text_embeds: torch.FloatTensor | None = None
-    image_embeds: torch.FloatTensor | None = None
-    fusion_embeds: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    cross_attentions: tuple[torch.FloatTensor, ...] | None = None
+# Global features, local features (None when off) and mask of the global ones.
+_Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
 class HybridSentPreTrainedModel(PreTrainedModel):
@@ -119,18 +56,39 @@ class HybridSentPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = [  # noqa: RUF012
         "HybridSentCrossModalLayer",
+        "HybridSentFusionBranch",
         "HybridSentSelfAttentionBlock",
     ]
     _supports_sdpa = True
     # The loss is a mean over posts; the Trainer must divide it by accumulation steps itself.
     accepts_loss_kwargs = False
-    _can_record_outputs = {  # noqa: RUF012
-        "hidden_states": HybridSentCrossModalLayer,
-        "cross_attentions": [
-            OutputRecorder(HybridSentAttention, index=1, layer_name="text_to_image.attention"),
-            OutputRecorder(HybridSentAttention, index=1, layer_name="image_to_text.attention"),
-        ],
-    }
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Tell the library that initialisation here leaves loaded tensors alone, as its own does.
+
+        For other code it skips modules without parameters of their own, and with them part of the
+        initialisation of CLIP, SigLIP and ModernBERT encoders.
+        """
+        return False
+
+    def enable_input_require_grads(self) -> None:
+        """Make the encoders' embeddings ask for a gradient, which gradient checkpointing needs.
+
+        The library's own fails on embeddings that return a tuple, as Swin's do.
+        """
+
+        def ask(_module: nn.Module, _inputs: tuple, output: torch.Tensor | tuple) -> None:
+            (output[0] if isinstance(output, tuple) else output).requires_grad_(True)
+
+        embeddings = {}
+        for model in self.modules():
+            if isinstance(model, PreTrainedModel):
+                with contextlib.suppress(NotImplementedError):
+                    part = model.get_input_embeddings()
+                    embeddings[id(part)] = part
+        embeddings.pop(id(None), None)
+        self._require_grads_hooks = [x.register_forward_hook(ask) for x in embeddings.values()]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -141,6 +99,56 @@ class HybridSentPreTrainedModel(PreTrainedModel):
                 init.uniform_(parameter, -bound, bound)
         elif isinstance(module, HybridSentDecisionFusion) and module.kind == "global":
             init.zeros_(module.global_scores)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | None,
+        *args: Any,
+        ignore_mismatched_sizes: bool = False,
+        output_loading_info: bool = False,
+        **kwargs: Any,
+    ) -> "HybridSentPreTrainedModel | tuple[HybridSentPreTrainedModel, dict]":
+        """Load a model, as `PreTrainedModel.from_pretrained` does, but never with fresh weights.
+
+        Args:
+            pretrained_model_name_or_path: Folder or Hub id; None with `state_dict=`.
+            *args: As in the parent class.
+            ignore_mismatched_sizes: True starts tensors of another shape fresh, as another number
+                of labels needs it.
+            output_loading_info: True returns also the names of tensors that were missing, unknown or
+                of another shape; missing ones are no error then, and start fresh.
+            **kwargs: As in the parent class.
+
+        Returns:
+            The model in evaluation mode; with `output_loading_info=True` also that information.
+
+        Raises:
+            OSError: A file is absent or damaged; the message names it.
+            RuntimeError: Tensors are missing or have another shape; the message names them.
+            ValueError: The configuration makes no sense; the message names its file.
+        """
+        name, place = pretrained_model_name_or_path, place_of(kwargs)
+        options = {"ignore_mismatched_sizes": True, "output_loading_info": True, **kwargs}
+        if name is None:  # the caller brings the weights
+            options["ignore_mismatched_sizes"] = ignore_mismatched_sizes
+            model, info = super().from_pretrained(name, *args, **options)
+            return (model, info) if output_loading_info else model
+
+        def build() -> PreTrainedModel:
+            return cls(cls.config_class.from_pretrained(name, **place))
+
+        try:
+            model, info = super().from_pretrained(name, *args, **options)
+        except Exception as error:
+            explained = explain_failure(error, local_folder(name, place), build)
+            if explained is error:
+                raise
+            raise explained from error
+        require_complete(
+            info, local_folder(name, place), ignore_mismatched_sizes, may_lack=output_loading_info
+        )
+        return (model, info) if output_loading_info else model
 
     def save_pretrained(
         self, save_directory: str, *args: Any, save_original_format: bool = False, **kwargs: Any
@@ -178,6 +186,22 @@ def _require_a_modality(has_text: torch.Tensor, has_image: torch.Tensor) -> None
         raise ValueError(
             f"Posts {empty} of the batch have neither text nor picture; give each post one of them."
         )
+
+
+def _text_mask(
+    input_ids: torch.Tensor | None,
+    inputs_embeds: torch.Tensor | None,
+    attention_mask: torch.Tensor | None,
+) -> torch.Tensor | None:
+    """Return the mask of the text tokens, (batch, tokens), all visible if none is given."""
+    if input_ids is not None and inputs_embeds is not None:
+        raise ValueError("Give input_ids or inputs_embeds, not both.")
+    if input_ids is None and inputs_embeds is None:
+        return None
+    if attention_mask is not None:
+        return attention_mask
+    tokens = input_ids if inputs_embeds is None else inputs_embeds[..., 0]
+    return torch.ones_like(tokens, dtype=torch.long)
 
 
 class HybridSentModel(HybridSentPreTrainedModel):
@@ -228,8 +252,12 @@ class HybridSentModel(HybridSentPreTrainedModel):
         return self
 
     def _encode_text(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, has_text: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        self,
+        input_ids: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None,
+        attention_mask: torch.Tensor,
+        has_text: torch.Tensor,
+    ) -> _Features:
         """Return global and local text features and their mask; a missing text leaves no trace."""
         present = has_text[:, None]  # (batch, 1)
         mask = attention_mask.bool() & present
@@ -237,25 +265,22 @@ class HybridSentModel(HybridSentPreTrainedModel):
         # The encoder gets one constant visible token for a missing text: softmax over nothing is NaN.
         first = torch.arange(mask.shape[1], device=mask.device) == 0
         visible = torch.where(present, attention_mask.bool(), first)
-        features = self.text_features(
-            self.text_model,
-            torch.where(present, input_ids, filler),
-            visible.to(attention_mask.dtype),
-            mask,
-        )
-        return *features, mask
+        tokens = {"attention_mask": visible.to(attention_mask.dtype)}
+        if inputs_embeds is None:
+            tokens["input_ids"] = torch.where(present, input_ids, filler)
+        else:
+            tokens["inputs_embeds"] = inputs_embeds.masked_fill(~present[..., None], 0.0)
+        return *self.text_features(*encode_text(self.text_model, tokens), mask), mask
 
-    def _encode_image(
-        self, pixel_values: torch.Tensor, has_image: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+    def _encode_image(self, pixel_values: torch.Tensor, has_image: torch.Tensor) -> _Features:
         """Return global and local image features and their mask; a missing picture leaves no trace."""
         pixel_values = pixel_values.to(self.dtype)
         pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
         # Convolutions follow the memory order of their input; this one is twice as fast on a CPU.
         pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
-        return self.image_features(self.vision_model, pixel_values, has_image)
+        return self.image_features(*encode_image(self.vision_model, pixel_values), has_image)
 
-    def _nothing(self, batch: int) -> tuple[torch.Tensor, None, torch.Tensor]:
+    def _nothing(self, batch: int) -> _Features:
         """Stand in for a modality that the whole batch lacks: one masked token a post."""
         states = torch.zeros(
             batch, 1, self.config.hidden_size, device=self.device, dtype=self.dtype
@@ -263,7 +288,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         return states, None, torch.zeros(batch, 1, device=self.device, dtype=torch.bool)
 
     @merge_with_config_defaults
-    @capture_outputs(tie_last_hidden_states=False)
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.LongTensor | None = None,
@@ -271,6 +296,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         pixel_values: torch.FloatTensor | None = None,
         has_text: torch.BoolTensor | None = None,
         has_image: torch.BoolTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> HybridSentModelOutput:
         """Encode and fuse a batch of posts.
@@ -282,6 +308,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
             has_text: True where the post has a text, (batch,); None means all that `input_ids` give.
             has_image: True where the post has a picture, (batch,); None means all that
                 `pixel_values` give.
+            inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
             **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
@@ -289,38 +316,76 @@ class HybridSentModel(HybridSentPreTrainedModel):
             not change a bit of them.
 
         Raises:
-            ValueError: A post has neither text nor picture; the message gives its index.
+            ValueError: A post has neither text nor picture; the message gives its index. Or
+                `input_ids` and `inputs_embeds` are both given.
         """
-        if input_ids is not None and attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
+        attention_mask = _text_mask(input_ids, inputs_embeds, attention_mask)
         has_text, has_image = self._modalities(attention_mask, pixel_values, has_text, has_image)
         _require_a_modality(has_text, has_image)
-        if input_ids is None:
-            text, text_local, text_mask = self._nothing(len(has_text))
+        if attention_mask is None:
+            text = self._nothing(has_text.shape[0])
         else:
-            text, text_local, text_mask = self._encode_text(input_ids, attention_mask, has_text)
+            text = self._encode_text(input_ids, inputs_embeds, attention_mask, has_text)
         if pixel_values is None:
-            image, image_local, image_mask = self._nothing(len(has_text))
+            image = self._nothing(has_text.shape[0])
         else:
-            image, image_local, image_mask = self._encode_image(pixel_values, has_image)
+            image = self._encode_image(pixel_values, has_image)
+        return HybridSentModelOutput(
+            **self._only_asked(self._fuse(text, image), kwargs),
+            has_text=has_text.long(),
+            has_image=has_image.long(),
+        )
 
-        text_embeds, image_embeds = None, None
+    # Hidden states and attention weights are handed on by hand: recorded by the hooks of the
+    # library's `capture_outputs`, those of the encoders would be recorded twice.
+    def _fuse(self, text: _Features, image: _Features) -> dict[str, Any]:
+        """Run everything behind the encoders; returns fields of `HybridSentModelOutput`."""
+        text, text_local, text_mask = text
+        # Spread over devices, the two encoders may have ended on different ones.
+        image, image_local, image_mask = (
+            None if part is None else part.to(text.device) for part in image
+        )
+        text_embeds, image_embeds, attentions = None, None, []
         if self.text_branch is not None:
-            text, text_embeds = self.text_branch(text, text_mask)
-            image, image_embeds = self.image_branch(image, image_mask)
+            text, text_embeds, text_weights = self.text_branch(text, text_mask)
+            image, image_embeds, image_weights = self.image_branch(image, image_mask)
+            attentions = [text_weights, image_weights]
 
         text_length = text.shape[1]
-        hidden_states = torch.cat([text, image], dim=1)  # (batch, text + image tokens, hidden_size)
+        states = [torch.cat([text, image], dim=1)]  # each (batch, text + image tokens, hidden_size)
         mask = torch.cat([text_mask, image_mask], dim=1)
+        cross_attentions = []
         for layer in self.cross_modal_layers:
-            hidden_states = layer(hidden_states, mask, text_length, text_local, image_local)
-        return HybridSentModelOutput(
-            text_embeds=text_embeds,
-            image_embeds=image_embeds,
-            fusion_embeds=self.fusion_branch(hidden_states, mask, text_length),
-            has_text=has_text,
-            has_image=has_image,
-        )
+            after, *weights = layer(states[-1], mask, text_length, text_local, image_local)
+            states.append(after)
+            cross_attentions += weights
+        fused, fusion_embeds, weights = self.fusion_branch(states[-1], mask, text_length)
+        return {
+            "last_hidden_state": fused,
+            "fusion_embeds": fusion_embeds,
+            "text_embeds": text_embeds,
+            "image_embeds": image_embeds,
+            "hidden_states": tuple(states) if self.cross_modal_layers else (),
+            "attentions": tuple(x for x in (*attentions, weights) if x is not None),
+            "cross_attentions": tuple(x for x in cross_attentions if x is not None),
+        }
+
+    def _only_asked(self, fields: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+        """Leave out hidden states and attention weights that nobody asked for."""
+
+        def wanted(name: str) -> bool | int | list[int]:
+            given = asked.get(name)
+            return getattr(self.config, name) if given is None else given
+
+        if not wanted("output_attentions"):
+            fields.update(attentions=None, cross_attentions=None)
+        which, states = wanted("output_hidden_states"), fields["hidden_states"]
+        if which is False:
+            fields["hidden_states"] = None
+        elif which is not True:  # numbers of layers: the others are None
+            kept = {i % len(states) for i in ([which] if isinstance(which, int) else which)}
+            fields["hidden_states"] = tuple(x if i in kept else None for i, x in enumerate(states))
+        return fields
 
     def _modalities(
         self,
@@ -333,7 +398,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         given = attention_mask if attention_mask is not None else pixel_values
         if given is None:
             raise ValueError("Give input_ids, pixel_values or both.")
-        nothing = torch.zeros(len(given), dtype=torch.bool, device=given.device)
+        nothing = torch.zeros(given.shape[0], dtype=torch.bool, device=given.device)
         text = nothing if attention_mask is None else attention_mask.bool().any(dim=1)
         image = nothing if pixel_values is None else ~nothing
         return (
@@ -351,6 +416,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
+        config.validate_problem_type()  # it may have been set after the configuration was built
         self.hybridsent = HybridSentModel(config)
         self.text_classifier, self.image_classifier = None, None
         if config.use_unimodal_branches:
@@ -445,6 +511,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         labels: torch.LongTensor | None = None,
         text_labels: torch.LongTensor | None = None,
         image_labels: torch.LongTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> HybridSentOutput:
         """Score a batch of posts and, given labels, compute the loss.
@@ -460,13 +527,15 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             text_labels: Label of the text alone, (batch,), for the text branch; None means `labels`.
             image_labels: Label of the picture alone, (batch,), for the image branch; None means
                 `labels`.
+            inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
             **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
             Scores, branches, decision weights and, with labels, losses.
 
         Raises:
-            ValueError: A post has neither text nor picture; the message gives its index.
+            ValueError: A post has neither text nor picture; the message gives its index. Or
+                `input_ids` and `inputs_embeds` are both given, or labels are no label numbers.
         """
         outputs = self.hybridsent(
             input_ids=input_ids,
@@ -474,10 +543,13 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             pixel_values=pixel_values,
             has_text=has_text,
             has_image=has_image,
-            **kwargs,
+            inputs_embeds=inputs_embeds,
+            **{**kwargs, "return_dict": True},
         )
         branch_logits = self._branch_logits(outputs)
-        present = self.decision_fusion.present_branches(outputs.has_text, outputs.has_image)
+        present = self.decision_fusion.present_branches(
+            outputs.has_text.bool(), outputs.has_image.bool()
+        )
         log_p, weights = self._decide(outputs, branch_logits, present)
         loss, losses = None, None
         if labels is not None:
@@ -499,12 +571,18 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             image_embeds=outputs.image_embeds,
             fusion_embeds=outputs.fusion_embeds,
             hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
             cross_attentions=outputs.cross_attentions,
         )
 
 
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Average the cross-entropy over labelled posts; 0 where there is none, instead of NaN."""
+    if labels.dim() != 1 or labels.is_floating_point():
+        raise ValueError(
+            f"Labels must be one whole number a post, (batch,), not {labels.dtype} of shape "
+            f"{tuple(labels.shape)}: several labels a post, and regression, are not supported."
+        )
     total = nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
     return total / (labels != -100).sum().clamp(min=1)
 
@@ -519,7 +597,5 @@ def _load_encoder(name: str, part: str) -> PreTrainedModel:
 __all__ = [
     "HybridSentForSequenceClassification",
     "HybridSentModel",
-    "HybridSentModelOutput",
-    "HybridSentOutput",
     "HybridSentPreTrainedModel",
 ]

@@ -1,18 +1,97 @@
 """The pipeline for task "image-text-sentiment": a post in, a label with its reasons out."""
 
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
+from transformers.dynamic_module_utils import custom_object_save
+
+from .processing_hybridsent import has_text, load_picture
 
 _BRANCHES = ("text", "image", "fusion")
+_COLUMNS = ("text", "image")
+
+
+@dataclass
+class _Place:
+    """A post and its place among those given, for errors."""
+
+    index: int
+    post: Any
+
+
+class _Rows(Dataset):
+    """Posts that have a length."""
+
+    def __init__(self, posts: Any) -> None:
+        self.posts = posts
+
+    def __len__(self) -> int:
+        return len(self.posts)
+
+    def __getitem__(self, index: int) -> _Place:
+        try:
+            return _Place(index, self.posts[index])
+        except Exception as error:  # a dataset decodes its pictures here
+            raise _at(index, f"it cannot be read: {error}.") from error
+
+
+class _Stream(IterableDataset):
+    """Posts that come one after the other, nobody knows how many."""
+
+    def __init__(self, posts: Iterable[Any]) -> None:
+        self.posts = posts
+
+    def __iter__(self) -> Iterator[_Place]:
+        return (_Place(index, post) for index, post in enumerate(self.posts))
+
+
+def _at(index: int, what: str) -> ValueError:
+    return ValueError(f"Post {index} of the input: {what} Correct this post or leave it out.")
+
+
+def _only_what_counts(posts: Any) -> Any:
+    """Take the columns of a post out of a set of the `datasets` library, pictures undecoded.
+
+    So neither a broken picture in another column nor the size of a picture matters before
+    `load_picture` has looked at it. Sets that a user's own function transforms stay as they are.
+    """
+    if not (hasattr(posts, "select_columns") and hasattr(posts, "with_format")):
+        return posts
+    if (getattr(posts, "format", None) or {}).get("type") == "custom":
+        return posts
+    posts = posts.with_format(None)
+    columns = [name for name in _COLUMNS if name in (posts.column_names or ())]
+    if columns:
+        posts = posts.select_columns(columns)
+    feature = (posts.features or {}).get("image")
+    if getattr(feature, "decode", False):
+        posts = posts.cast_column("image", type(feature)(decode=False))
+    return posts
+
+
+def _several(inputs: Any) -> Dataset | None:
+    """Number the posts of a list, a set or a stream; None for what is to be taken as one post."""
+    if isinstance(inputs, (Mapping, str, bytes)):
+        return None
+    if isinstance(inputs, (Sequence, Dataset, Iterator)) or hasattr(inputs, "select_columns"):
+        posts = _only_what_counts(inputs)
+        is_stream = isinstance(posts, IterableDataset) or not isinstance(posts, Sized)
+        return _Stream(posts) if is_stream else _Rows(posts)
+    return None
 
 
 class HybridSentPipeline(Pipeline):
-    """Score posts, each a dictionary with "text" and "image"; either may be None or left out.
+    """Score posts, each a mapping with "text" and "image"; either may be None or left out.
 
-    A post gives a dictionary with the best label and its calibrated probability; a list gives a
-    list. See `_sanitize_parameters` for what a call may ask for.
+    One post gives a dictionary with the best label and its calibrated probability. Posts that have
+    a length (a list, a tuple, a dataset) give a list; posts that stream (a generator, another
+    iterator, an iterable dataset) give an iterator. See `_sanitize_parameters` for what a call may
+    ask for.
     """
 
     _load_processor = True
@@ -22,45 +101,107 @@ class HybridSentPipeline(Pipeline):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.processor is None:
+            raise ValueError(
+                "image-text-sentiment needs processor=, for a model given as an object."
+            )
         self.model.eval()
         self.tokenizer = self.processor.tokenizer  # the library pads batches with its pad token
 
-    def _sanitize_parameters(
-        self, top_k: int | None = 1, return_branches: bool = False, **unknown: Any
-    ) -> tuple[dict, dict, dict]:
+    def __call__(self, inputs: Any = None, **options: Any) -> Any:
+        """Score one post or several.
+
+        Args:
+            inputs: A post, a list or tuple of posts, a `Dataset` of torch or of the `datasets`
+                library with columns `text` and `image` (others are passed over), or an iterator or
+                iterable dataset of posts. Left out where `text=` and `image=` give one post.
+            **options: `text` and `image` of one post; `batch_size` and `num_workers`; what
+                `_sanitize_parameters` takes.
+
+        Returns:
+            An answer, a list of answers or an iterator over answers: see the class.
+
+        Raises:
+            ValueError: A post that is none; for several posts the message gives its place.
+            TypeError: An unknown option.
+        """
+        post = {name: options.pop(name) for name in _COLUMNS if name in options}
+        if post and inputs is not None:
+            raise TypeError("Give posts, or text= and image= of one post, not both.")
+        inputs = post or inputs
+        several = _several(inputs)
+        if several is None:
+            return super().__call__(inputs, **options)
+        answers = super().__call__(several, **options)
+        return list(answers) if isinstance(several, _Rows) else iter(answers)
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
+        """Save model, processor and code, so that `pipeline(model=folder)` loads them again.
+
+        Args:
+            save_directory: Folder to write.
+            **kwargs: For the model's and the processor's `save_pretrained`.
+        """
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.processor.save_pretrained(save_directory, **kwargs)
+        # Model and processor do not import this file, and may have been loaded from elsewhere.
+        custom_object_save(self, save_directory)
+
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict, dict, dict]:
         """Sort a call's options.
 
         Args:
-            top_k: 1 gives the best label as a dictionary; more, or None for all, gives a list of
-                such dictionaries, best first.
-            return_branches: Add what text, image and fusion say and how much each weighs.
-            **unknown: Refused.
+            **options: `top_k`: 1, unless given, gives the best label as a dictionary; more, or None
+                for all, gives a list of such dictionaries, best first. `return_branches`: True adds
+                what text, image and fusion say and how much each weighs.
 
         Returns:
             Options of preprocess, forward and postprocess.
 
         Raises:
             TypeError: An unknown option.
+            ValueError: A `top_k` that is no number of labels.
         """
+        unknown = set(options) - {"top_k", "return_branches"}
         if unknown:
             raise TypeError(f"image-text-sentiment does not know {sorted(unknown)}.")
-        return {}, {}, {"top_k": top_k, "return_branches": return_branches}
+        top_k = options.get("top_k")
+        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+            raise ValueError(
+                f"top_k={top_k!r}: give a positive whole number, or None for all labels."
+            )
+        return {}, {}, options
 
-    def preprocess(self, post: dict[str, Any]) -> dict[str, torch.Tensor]:
+    def preprocess(self, post: Any) -> dict[str, torch.Tensor]:
         """Prepare one post.
 
         Args:
-            post: "text": string or None; "image": path, bytes, PIL image or None.
+            post: "text": string or None; "image": what `load_picture` takes.
 
         Returns:
             Model inputs of a batch of one.
 
         Raises:
-            ValueError: The post is no such dictionary, or has neither text nor picture.
+            ValueError: The post is no such mapping, or has neither text nor picture.
         """
-        if not isinstance(post, dict) or not {"text", "image"} & set(post):
-            raise ValueError(f'A post is {{"text": ..., "image": ...}}, not {post!r}.')
-        return self.processor(text=[post.get("text")], images=[post.get("image")])
+        if not isinstance(post, _Place):
+            return self._prepare(post)
+        try:
+            return self._prepare(post.post)
+        except (ValueError, TypeError, OSError) as error:
+            raise _at(post.index, str(error)) from error
+
+    def _prepare(self, post: Any) -> dict[str, torch.Tensor]:
+        if not isinstance(post, Mapping) or not set(_COLUMNS) & set(post):
+            what = (
+                f"keys {sorted(map(str, post))}" if isinstance(post, Mapping) else f"{post!r:.80}"
+            )
+            raise ValueError(f'A post is {{"text": ..., "image": ...}}, not {what}.')
+        text = post.get("text")
+        picture = load_picture(post.get("image"), self.processor.max_image_pixels, "its picture")
+        if not has_text(text, "its text") and picture is None:
+            raise ValueError("The post has neither text nor picture; give it one of them.")
+        return self.processor(text=[text], images=[picture])
 
     def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         outputs = self.model(**inputs)

@@ -3,7 +3,7 @@
 import io
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,16 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import BatchFeature, ProcessorMixin
 from transformers.image_transforms import to_pil_image
+from transformers.processing_utils import ImagesKwargs, ProcessingKwargs, TextKwargs, Unpack
 from transformers.utils import logging
+
+from .processor_files_hybridsent import ProcessorFiles
 
 logger = logging.get_logger(__name__)
 
 # Pillow warns above this size; a bigger picture is an attack or a mistake more often than a post.
 DEFAULT_MAX_IMAGE_PIXELS = 89_478_485
+DEFAULT_MAX_LENGTH = 128  # tokens
 # What Pillow's decoders raise on bytes that are no picture, or not a whole one.
 UNREADABLE = (
     ValueError,
@@ -26,6 +30,15 @@ UNREADABLE = (
     struct.error,
     Image.DecompressionBombError,
 )
+# Keywords of the library's that would part the rows of a batch from its posts, or mark picture tokens.
+_UNSUPPORTED = {
+    "is_split_into_words",
+    "return_mm_token_type_ids",
+    "return_overflowing_tokens",
+    "return_text_replacement_offsets",
+    "text_pair_target",
+    "text_target",
+}
 
 
 def open_picture(source: Any, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Image.Image:
@@ -72,8 +85,9 @@ def load_picture(
     """Load a post's picture from whatever a caller has.
 
     Args:
-        source: None, path, bytes of an image file, PIL image, array (height, width, 3) or tensor
-            (3, height, width).
+        source: None, path, bytes of an image file, PIL image, array (height, width, 3), tensor
+            (3, height, width), or what `datasets` has for an undecoded image: a mapping with "bytes"
+            and "path", of which the bytes count if there are any.
         max_pixels: Refuse files with more pixels than this, before decoding them.
         name: How to call the picture in errors.
 
@@ -82,9 +96,13 @@ def load_picture(
         without a file, of which a warning tells.
 
     Raises:
-        ValueError: The picture cannot be read, is a web address or has too many pixels.
-        TypeError: The source is of an unknown kind.
+        ValueError: The picture cannot be read, is a web address, has too many pixels or is of an
+            unknown kind.
     """
+    if isinstance(source, Mapping):
+        if not {"bytes", "path"} & set(source):
+            raise ValueError(f"{name}: has neither bytes nor path but {sorted(map(str, source))}.")
+        source = source.get("path") if source.get("bytes") is None else source["bytes"]
     if source is None or (isinstance(source, (str, bytes)) and not source):
         return None
     is_path = isinstance(source, (str, os.PathLike)) and "://" not in os.fspath(source)
@@ -102,12 +120,59 @@ def load_picture(
         raise ValueError(f"{name}{what}: {error}.") from error
 
 
+def has_text(text: Any, name: str = "text") -> bool:
+    """Say whether a post has a text: None, an empty string and white space mean that it has none.
+
+    Args:
+        text: What the caller gives as the text of one post.
+        name: How to call the text in errors.
+
+    Returns:
+        True for a string with more than white space.
+
+    Raises:
+        ValueError: Neither a string nor None.
+    """
+    if text is not None and not isinstance(text, str):
+        raise ValueError(f"{name}: is a {type(text).__name__}; give a string or None.")
+    return bool(text and text.strip())
+
+
 def _as_list(value: Any) -> list[Any] | None:
     """Wrap one post's text or picture in a list; None stays None, which means: not given at all."""
     if value is None or isinstance(value, list):
         return value
-    is_sequence = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-    return list(value) if is_sequence else [value]
+    if isinstance(value, (str, bytes, os.PathLike, Mapping, Image.Image)):
+        return [value]
+    dimensions = getattr(value, "ndim", None)  # 3: one picture, 4: a batch, 1: paths, for instance
+    is_many = isinstance(value, Iterable) if dimensions is None else dimensions in (1, 4)
+    return list(value) if is_many else [value]
+
+
+def _count_posts(texts: list[Any] | None, pictures: list[Any] | None) -> int:
+    """Count the posts of a batch; raises ValueError unless text and pictures agree on it."""
+    count = len(texts if texts is not None else pictures or [])
+    if count == 0 or (pictures is not None and len(pictures) != count):
+        raise ValueError(
+            f"Got {count} texts and {len(pictures or [])} images; give one of each a post, "
+            "with None for what is missing."
+        )
+    return count
+
+
+def _only_picture(source: Any, name: str) -> Any:
+    """Take a post's picture out of the list that the library's processors allow around it."""
+    if not isinstance(source, (list, tuple)):
+        return source
+    if len(source) > 1:
+        raise ValueError(f"{name}: is a list of {len(source)}; a post has one picture or none.")
+    return source[0] if source else None
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}={value!r}: give a positive whole number.")
+    return value
 
 
 class HybridSentProcessor(ProcessorMixin):
@@ -116,42 +181,113 @@ class HybridSentProcessor(ProcessorMixin):
     Args:
         image_processor: Image processor of the vision encoder.
         tokenizer: Tokenizer of the text encoder.
-        max_length: Cut texts to this many tokens.
         max_image_pixels: Refuse picture files with more pixels than this.
+        **kwargs: `max_length`, 128 unless given: cut texts to this many tokens. And what
+            `ProcessorMixin` takes.
+
+    Raises:
+        ValueError: A setting is no positive whole number.
     """
 
     def __init__(
         self,
         image_processor: Any,
         tokenizer: Any,
-        max_length: int = 128,
+        *,
         max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
         **kwargs: Any,
     ) -> None:
+        # Among **kwargs, since the library wants no argument here that a call takes by that name, too.
+        self.max_length = _positive("max_length", kwargs.pop("max_length", DEFAULT_MAX_LENGTH))
+        self.max_image_pixels = _positive("max_image_pixels", max_image_pixels)
         super().__init__(image_processor, tokenizer, **kwargs)
-        self.max_length = max_length
-        self.max_image_pixels = max_image_pixels
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any
+    ) -> "HybridSentProcessor":
+        """Load a processor as the parent does, and try it out.
+
+        Args:
+            pretrained_model_name_or_path: Folder or Hub id.
+            *args: As in the parent class.
+            **kwargs: As in the parent class; `max_length` and `max_image_pixels` override the stored.
+
+        Returns:
+            The processor.
+
+        Raises:
+            OSError: A file is missing or cannot be read; the message names it.
+            ValueError: A file holds what does not work; the message names it.
+        """
+        files = ProcessorFiles(pretrained_model_name_or_path, kwargs)
+        try:
+            loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+            processor = loaded[0] if isinstance(loaded, tuple) else loaded
+            files.require_whole(processor.tokenizer)
+            processor._try_out()
+        except ImportError:  # a package is missing, no file
+            raise
+        except Exception as error:
+            explained = files.explain(error)
+            if explained is error:
+                raise
+            raise explained from error
+        return loaded
+
+    def _try_out(self) -> None:
+        """Process one post, since many a wrong setting breaks nothing before that."""
+        settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())
+        self._tokenize(["a"], **settings["text_kwargs"])
+        pixels = self._pixels([Image.new("RGB", (32, 32))], **settings["images_kwargs"])
+        if not pixels.isfinite().all():
+            raise ValueError("a black picture gives numbers that are not finite")
 
     @property
     def model_input_names(self) -> list[str]:
         """Names of what a call returns."""
         return ["input_ids", "attention_mask", "pixel_values", "has_text", "has_image"]
 
+    @property
+    def text_kwargs(self) -> dict[str, Any]:
+        """What the tokenizer is given unless it was made for, or a call asks for, something else."""
+        common = {"padding": True, "truncation": True, "return_tensors": "pt"}
+        return {**common, "max_length": self.max_length}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what `processor_config.json` holds, with the place of the code."""
+        place = f"{type(self).__module__.rsplit('.', 1)[-1]}.{type(self).__name__}"
+        kept = {"max_length": self.max_length, "auto_map": {"AutoProcessor": place}}
+        content = {**super().to_dict(), **kept}
+        pictures = content["image_processor"]
+        if "data_config" in pictures:  # timm's: its __init__ asks for this under another name
+            pictures["pretrained_cfg"] = pictures["data_config"]
+        return content
+
+    @staticmethod
+    def validate_init_kwargs(
+        processor_config: dict[str, Any], valid_kwargs: Sequence[str]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Part what `__init__` takes from what it does not, as the parent does from its signature."""
+        ours = [*valid_kwargs, "max_length", "max_image_pixels"]
+        return ProcessorMixin.validate_init_kwargs(processor_config, ours)
+
     def __call__(
         self,
-        text: str | Sequence[str | None] | None = None,
         images: Any = None,
-        return_tensors: str = "pt",
-        **kwargs: Any,
+        text: str | Sequence[str | None] | None = None,
+        **kwargs: Unpack[ProcessingKwargs],
     ) -> BatchFeature:
         """Prepare one post or a batch of posts.
 
         Args:
-            text: One text or a list, where None, an empty string or white space means: this post has
-                no text. None instead of a list: no post has one.
-            images: One picture or a list of what `load_picture` takes, likewise.
-            return_tensors: Only "pt".
-            **kwargs: Handed to the tokenizer, such as `padding`, `max_length` or `truncation`.
+            images: One picture or a list of what `load_picture` takes, each alone or in a list of its
+                own. None instead of a list: no post has one.
+            text: One text or a list, likewise, where None, an empty string or white space means:
+                this post has no text.
+            **kwargs: For the tokenizer (such as `padding`, `max_length` or `truncation`) or the image
+                processor (such as `size` or `do_rescale`), flat or in `text_kwargs` and
+                `images_kwargs`; `return_tensors`, "pt" unless given, "np" or None for lists.
 
         Returns:
             `has_text` and `has_image`, each bool (batch,); `input_ids` and `attention_mask`, each
@@ -161,48 +297,92 @@ class HybridSentProcessor(ProcessorMixin):
         Raises:
             ValueError: Nothing given, lists of different lengths, a picture that cannot be read, or
                 a post with neither text nor picture; the message gives the post's index.
+            TypeError: An unknown keyword.
         """
-        if return_tensors != "pt":
-            raise ValueError(f'return_tensors={return_tensors!r}: only "pt" is supported.')
+        self._refuse_unknown(kwargs)
+        settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for(), **kwargs)
+        kind = _tensor_kind(settings["text_kwargs"], settings["images_kwargs"])
         texts, pictures = _as_list(text), _as_list(images)
-        count = len(texts if texts is not None else pictures or [])
-        if count == 0 or (pictures is not None and len(pictures) != count):
-            raise ValueError(
-                f"Got {count} texts and {len(pictures or [])} images; give one of each a post, "
-                "with None for what is missing."
-            )
+        count = _count_posts(texts, pictures)
         pictures = self._load_pictures(pictures)
-        has_text = torch.tensor([bool(x and x.strip()) for x in texts or [None] * count])
-        has_image = torch.tensor([x is not None for x in pictures or [None] * count])
-        empty = torch.nonzero(~(has_text | has_image)).flatten().tolist()
+        names = [f"Text of post {i}" for i in range(count)]
+        with_text = [has_text(*pair) for pair in zip(texts or [None] * count, names, strict=True)]
+        with_image = [x is not None for x in pictures or [None] * count]
+        empty = [i for i in range(count) if not (with_text[i] or with_image[i])]
         if empty:
             raise ValueError(f"Posts {empty} have neither text nor picture; give each one of them.")
-        data = {"has_text": has_text, "has_image": has_image}
+        data: dict[str, Any] = {"has_text": with_text, "has_image": with_image}
         if texts is not None:
-            data |= self._tokenize(texts, **kwargs)
+            data |= self._tokenize(texts, **settings["text_kwargs"])
         if pictures is not None:
-            data["pixel_values"] = self._pixels(pictures, has_image)
-        return BatchFeature(data)
+            pixels = self._pixels(pictures, **settings["images_kwargs"])
+            data["pixel_values"] = pixels if kind else list(pixels)
+        return BatchFeature(data, tensor_type=kind)
+
+    def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
+        """Raise on a misspelt or unsupported keyword, which the library would pass over."""
+        text = set(TextKwargs.__annotations__) - _UNSUPPORTED
+        own = getattr(self.image_processor, "valid_kwargs", None)
+        images = set(ImagesKwargs.__annotations__) | set(getattr(own, "__annotations__", ()))
+        groups = {"text_kwargs": text, "images_kwargs": images, "common_kwargs": text | images}
+        unknown = set(kwargs) - set(groups) - text - images
+        for group, known in groups.items():
+            unknown |= set(kwargs.get(group) or ()) - known
+        if unknown:
+            raise TypeError(f"{type(self).__name__} does not take {sorted(unknown)}.")
+
+    def _made_for(self) -> dict[str, Any]:
+        """Settings that the tokenizer was made with.
+
+        Many tokenizers of the Hub carry a `max_length` that nobody chose: it counts with a `padding`.
+        """
+        settings = dict(self.tokenizer.init_kwargs)
+        if "padding" not in settings:
+            settings.pop("max_length", None)
+        return settings
 
     def _load_pictures(self, sources: list[Any] | None) -> list[Image.Image | None] | None:
         if sources is None:
             return None
+        names = [f"Picture of post {i}" for i in range(len(sources))]
         return [
-            load_picture(source, self.max_image_pixels, f"Picture of post {i}")
-            for i, source in enumerate(sources)
+            load_picture(_only_picture(source, name), self.max_image_pixels, name)
+            for source, name in zip(sources, names, strict=True)
         ]
 
-    def _tokenize(self, texts: list[str | None], **kwargs: Any) -> dict[str, torch.Tensor]:
-        settings = {"padding": True, "truncation": True, "max_length": self.max_length, **kwargs}
-        encoded = self.tokenizer([x or "" for x in texts], return_tensors="pt", **settings)
-        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+    def _tokenize(self, texts: list[str | None], **settings: Any) -> dict[str, Any]:
+        if settings["max_length"] is not None:
+            _positive("max_length", settings["max_length"])
+        encoded = dict(self.tokenizer([x or "" for x in texts], **settings))
+        if not settings.get("return_token_type_ids"):
+            encoded.pop("token_type_ids", None)  # the model has no use for them
+        return encoded
 
-    def _pixels(self, pictures: list[Image.Image | None], has_image: torch.Tensor) -> torch.Tensor:
+    def _pixels(self, pictures: list[Image.Image | None], **settings: Any) -> torch.Tensor:
         """Process the pictures; a placeholder keeps the missing ones' places and is then cleared."""
-        placeholder = Image.new("RGB", (32, 32))
-        filled = [placeholder if x is None else x for x in pictures]
-        pixels = self.image_processor(filled, return_tensors="pt")["pixel_values"]
-        return pixels.masked_fill(~has_image[:, None, None, None], 0.0)
+        missing = torch.tensor([x is None for x in pictures])
+        # Of the size of a picture beside it, for an image processor that does not resize.
+        size = next((x.size for x in pictures if x is not None), (32, 32))
+        filled = [Image.new("RGB", size) if x is None else x for x in pictures]
+        settings["return_tensors"] = "pt"
+        try:
+            pixels = self.image_processor(filled, **settings)["pixel_values"]
+        except ValueError as error:
+            what = str(error).splitlines()[0]
+            raise ValueError(f"The pictures do not fit into one batch: {what}") from error
+        return pixels.masked_fill(missing.to(pixels.device)[:, None, None, None], 0.0)
 
 
-__all__ = ["HybridSentProcessor", "as_upright_rgb", "load_picture", "open_picture"]
+def _tensor_kind(text: dict[str, Any], images: dict[str, Any]) -> str | None:
+    """Read the one `return_tensors` of a call out of its merged settings."""
+    kind = text["return_tensors"]
+    if images.get("return_tensors", kind) != kind:
+        raise ValueError(
+            f"return_tensors={kind!r} for text, another for images; give it once, flat."
+        )
+    if kind not in ("pt", "np", None):
+        raise ValueError(f'return_tensors={kind!r}: only "pt", "np" and None are supported.')
+    return kind
+
+
+__all__ = ["HybridSentProcessor", "as_upright_rgb", "has_text", "load_picture", "open_picture"]

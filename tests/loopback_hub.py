@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
+import pytest
 import uvicorn
 import yaml
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from huggingface_hub import constants
 from starlette.types import Receive, Scope, Send
 
 Json = dict[str, Any]
@@ -246,6 +248,14 @@ class LoopbackHub:
         ours["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"  # datasets would count loads at an S3 address
         kept = {name: os.environ[name] for name in os.environ if not OTHER_HUB.fullmatch(name)}
         return kept | ours | more
+
+
+def point_client_at(hub: LoopbackHub, patch: pytest.MonkeyPatch) -> None:
+    """Let huggingface_hub in this process know `hub` and no other; it read its settings at import."""
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    patch.setattr(constants, "ENDPOINT", hub.endpoint)
+    patch.setenv("HF_TOKEN", hub.token)
 
 
 async def answer_error(_: Request, error: Any) -> Response:

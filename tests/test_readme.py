@@ -7,10 +7,13 @@ import pytest
 import yaml
 from documented_commands import ROOT, blocks, commands, run, train
 from fabricated_sets import clmlf_ids, write_mvsa_single
-from tiny_models import save_tiny, save_tiny_encoders
+from finished_runs import save_finished_run
+from loopback_hub import LoopbackHub, point_client_at
+from tiny_models import save_tiny_encoders
 
 from datasets_scripts.__main__ import main as prepare_or_audit
 from quickstart.posts import write_posts
+from training_hybridsent.publish import main as publish
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = commands(README)
@@ -24,7 +27,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     (folder / "run_train.py").symlink_to(ROOT / "run_train.py")
     (folder / "configs").symlink_to(ROOT / "configs")
-    save_tiny(folder / "outputs" / "quickstart")
+    save_finished_run(folder / "outputs" / "quickstart")
     save_tiny_encoders(folder)
     write_posts(folder / "outputs" / "synthetic-posts")
     fabricate_mvsa_single(folder / "mvsa_single")
@@ -79,6 +82,17 @@ def test_data_commands_run(folder, monkeypatch):
     for command in chosen:
         assert prepare_or_audit(command[3:]) == 0
     assert (folder / "audit.parquet").is_file()
+
+
+def test_publishing_commands_run(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    dry, real = [c for c in COMMANDS if "training_hybridsent.publish" in c]
+    assert publish(dry[3:]) == 0
+    assert "nothing was sent" in capsys.readouterr().out
+    with LoopbackHub(user="USER") as hub:
+        point_client_at(hub, monkeypatch)
+        assert publish(real[3:]) == 0
+        assert hub.repos["model", "USER/NAME"].private
 
 
 def test_generating_command_runs(folder, tmp_path):

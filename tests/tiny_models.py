@@ -112,6 +112,12 @@ def save_tiny(folder):
     return model, processor
 
 
+def probabilities_of(answers, labels):
+    """What a pipeline said of posts with top_k=None, as a tensor (posts, labels)."""
+    scores = [{entry["label"]: entry["score"] for entry in answer} for answer in answers]
+    return torch.tensor([[named[name] for name in labels.values()] for named in scores])
+
+
 def save_tiny_encoders(folder):
     """Save two tiny encoders as folders `text` and `vision`, as a user's own would be."""
     # A ViT, because the library renames its tensors on saving and then resumes without them.

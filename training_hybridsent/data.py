@@ -136,7 +136,7 @@ class PostCollator:
         try:
             batch = self.processor(
                 text=[row.get("text") for row in rows],
-                images=[self._picture(row.get("image")) for row in rows],
+                images=[row.get("image") for row in rows],
             )
         except ValueError as error:
             ids = [row.get("id", "?") for row in rows]
@@ -146,9 +146,3 @@ class PostCollator:
                 values = [row[column] for row in rows]
                 batch[name] = torch.tensor([NO_LABEL if x is None else x for x in values])
         return dict(batch)
-
-    @staticmethod
-    def _picture(image: dict[str, Any] | None) -> bytes | str | None:
-        if image is None:
-            return None
-        return image["bytes"] if image["bytes"] is not None else image["path"]

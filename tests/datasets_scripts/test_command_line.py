@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from fabricated_sets import clmlf_ids, write_mvsa_multiple, write_mvsa_single, write_tumemo
-from loopback_hub import Fault, LoopbackHub
+from loopback_hub import Fault, LoopbackHub, point_client_at
 
 from datasets_scripts import EMOTIONS, READERS, load_table
 from datasets_scripts.__main__ import build_parser, guess_set, main
@@ -98,13 +98,8 @@ def test_sets_are_told_apart_by_their_files(raw, tmp_path):
 @pytest.fixture
 def hub(monkeypatch):
     """A hub on this machine, for the client in this process."""
-    from huggingface_hub import constants
-
     with LoopbackHub() as hub:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-        monkeypatch.setenv("HF_TOKEN", hub.token)
+        point_client_at(hub, monkeypatch)
         yield hub
 
 

@@ -1,9 +1,17 @@
 """The pipeline answers in kind and agrees with the model."""
 
+import io
+import json
+
+import datasets
 import pytest
 import torch
+from datasets import Features, Image, Value
+from isolated_python import run_isolated
 from tiny_models import LABELS, picture, tiny_model, tiny_processor
 from transformers import pipeline
+
+from modeling_hybridsent import HybridSentPipeline
 
 POSTS = [
     {"text": "a happy day", "image": picture(0)},
@@ -72,3 +80,235 @@ def test_anything_else_is_refused_with_the_right_form(pipe, post):
 def test_unknown_option_is_refused(pipe):
     with pytest.raises(TypeError, match="return_branch"):
         pipe(POSTS[0], return_branch=True)
+
+
+ROWS = [{"text": None, "image": None, **post, "id": i} for i, post in enumerate(POSTS)]
+FEATURES = Features(text=Value("string"), image=Image(), id=Value("int64"))
+
+
+def png(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def same(answers, expected):
+    """Whether answers agree; rounding differs with the batch."""
+    assert [a["label"] for a in answers] == [a["label"] for a in expected]
+    assert [a["score"] for a in answers] == pytest.approx([a["score"] for a in expected], abs=1e-5)
+    return True
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return datasets.Dataset.from_list(ROWS, features=FEATURES)
+
+
+class TorchRows(torch.utils.data.Dataset):
+    def __len__(self):
+        return len(POSTS)
+
+    def __getitem__(self, index):
+        return POSTS[index]
+
+
+class TorchStream(torch.utils.data.IterableDataset):
+    def __len__(self):
+        return len(POSTS)
+
+    def __iter__(self):
+        return iter(POSTS)
+
+
+def from_caption(batch):
+    return {"text": batch["caption"], "image": batch["image"]}
+
+
+HAVE_A_LENGTH = {
+    "tuple": lambda rows: tuple(POSTS),
+    "decoded": lambda rows: rows,
+    "undecoded": lambda rows: rows.cast_column("image", Image(decode=False)),
+    "as tensors": lambda rows: rows.with_format("torch"),
+    "as frames": lambda rows: rows.with_format("pandas"),
+    "transformed": lambda rows: rows.rename_column("text", "caption").with_transform(from_caption),
+    "torch": lambda rows: TorchRows(),
+}
+STREAM = {
+    "generator": lambda rows: (post for post in POSTS),
+    "map": lambda rows: map(dict, POSTS),
+    "iterable set": lambda rows: rows.to_iterable_dataset(),
+    "without features": lambda rows: datasets.IterableDataset.from_generator(lambda: iter(ROWS)),
+    "torch": lambda rows: TorchStream(),
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("kind", HAVE_A_LENGTH)
+def test_what_has_a_length_gives_a_list(pipe, rows, kind, batch_size):
+    answers = pipe(HAVE_A_LENGTH[kind](rows), batch_size=batch_size)
+    assert type(answers) is list
+    assert same(answers, pipe(POSTS))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("kind", STREAM)
+def test_what_streams_gives_an_iterator(pipe, rows, kind, batch_size):
+    answers = pipe(STREAM[kind](rows), batch_size=batch_size)
+    assert iter(answers) is answers
+    assert same(list(answers), pipe(POSTS))
+
+
+def test_a_stream_is_read_only_as_far_as_needed(pipe):
+    read = []
+    answers = pipe((read.append(i) or POSTS[0]) for i in range(1000))
+    assert read == []
+    next(answers)
+    assert len(read) < 5
+
+
+@pytest.mark.parametrize("nothing", [[], (), iter(())], ids=["list", "tuple", "iterator"])
+def test_no_posts_give_no_answers(pipe, nothing):
+    assert list(pipe(nothing)) == []
+
+
+def test_workers(pipe, rows):
+    assert same(pipe(rows, batch_size=2, num_workers=1), pipe(POSTS))
+
+
+def test_post_in_keywords(pipe):
+    assert pipe(**POSTS[0]) == pipe(POSTS[0])
+    assert pipe(text="a sad day !") == pipe(POSTS[1])
+    with pytest.raises(TypeError, match="not both"):
+        pipe(POSTS[0], text="sun")
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "undecoded"])
+def test_every_kind_of_picture(pipe, tmp_path, kind):
+    (tmp_path / "x.png").write_bytes(png(picture(0)))
+    source = {
+        "path": str(tmp_path / "x.png"),
+        "bytes": png(picture(0)),
+        "undecoded": {"bytes": png(picture(0)), "path": None},
+    }[kind]
+    assert pipe({**POSTS[0], "image": source}) == pipe(POSTS[0])
+
+
+BAD = {
+    "empty": ({"text": " ", "image": None}, "neither text nor picture"),
+    "number": ({"text": 3}, "its text: is a int"),
+    "string": ("sun", "A post is .* not 'sun'"),
+    "other keys": ({"label": 1, "id": 2}, r"A post is .* not keys \['id', 'label'\]"),
+    "no picture": ({"image": b"no picture"}, "its picture: cannot identify"),
+    "web address": ({"image": "http://127.0.0.1:9/x.jpg"}, "is a web address"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_bad_post_is_one_error_naming_its_place(pipe, kind, batch_size):
+    bad, message = BAD[kind]
+    for posts in ([*POSTS[:2], bad], (post for post in [*POSTS[:2], bad])):
+        with pytest.raises(ValueError, match=f"^Post 2 of the input: .*{message}.*leave it out"):
+            list(pipe(posts, batch_size=batch_size))
+    with pytest.raises(ValueError, match=message):
+        pipe(bad)
+
+
+@pytest.mark.parametrize("change", ["none", "stream", "transform"])
+def test_a_bad_picture_in_a_set_names_its_row(pipe, change):
+    cells = [{"bytes": png(picture()), "path": None}, {"bytes": b"no picture", "path": None}]
+    rows = [{"text": "sun", "image": cell, "id": 0} for cell in cells]
+    rows = datasets.Dataset.from_list(rows, features=FEATURES)
+    posts = {
+        "none": lambda: rows,
+        "stream": rows.to_iterable_dataset,
+        "transform": lambda: rows.with_transform(dict),
+    }[change]()
+    with pytest.raises(ValueError, match=r"^Post 1 of the input: .*cannot identify"):
+        list(pipe(posts))
+
+
+def test_other_columns_do_not_matter_even_if_broken(pipe, rows):
+    broken = [{"bytes": b"no picture", "path": None}] * len(ROWS)
+    rows = rows.add_column("thumbnail", broken).cast_column("thumbnail", Image())
+    assert same(pipe(rows), pipe(POSTS))
+
+
+def test_size_of_pictures_in_a_set_is_looked_at_before_decoding(rows, monkeypatch):
+    processor = tiny_processor(max_image_pixels=100)
+    small = pipeline("image-text-sentiment", model=tiny_model(), processor=processor, device="cpu")
+    monkeypatch.setattr(Image, "decode_example", None)
+    for posts in (rows, rows.to_iterable_dataset()):
+        with pytest.raises(ValueError, match=r"Post 0 of the input: .*48 x 40 pixels"):
+            list(small(posts))
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "all"])
+def test_top_k_must_be_a_number_of_labels(pipe, wrong):
+    with pytest.raises(ValueError, match="top_k"):
+        pipe(POSTS[0], top_k=wrong)
+
+
+def test_options_given_once_hold_for_every_call():
+    parts = {"model": tiny_model(), "processor": tiny_processor(), "device": "cpu"}
+    pipe = pipeline("image-text-sentiment", **parts, top_k=2, return_branches=True, batch_size=2)
+    answers = pipe(POSTS)
+    assert [len(answer) for answer in answers] == [2] * len(POSTS)
+    assert set(answers[0][0]["branches"]) == {"text", "image", "fusion"}
+    assert "branches" not in pipe(POSTS[0], top_k=1, return_branches=False)
+
+
+def test_processor_is_needed():
+    with pytest.raises(ValueError, match="needs processor="):
+        HybridSentPipeline(model=tiny_model(), device="cpu")
+
+
+def test_everything_of_a_post_can_move_to_a_device(pipe):
+    for tensor in pipe.preprocess(POSTS[0]).values():
+        assert isinstance(tensor, torch.Tensor)
+    moved = pipe._ensure_tensor_on_device(pipe.preprocess(POSTS[0]), torch.device("meta"))
+    assert {tensor.device.type for tensor in moved.values()} == {"meta"}
+    assert pipe.device == pipe.model.device == torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def saved(pipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("vision", ["vit", "resnet"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "float16", torch.float32])
+def test_other_precisions(tmp_path, vision, dtype):
+    parts = {"model": tiny_model(vision=vision), "processor": tiny_processor()}
+    exact = pipeline("image-text-sentiment", **parts, device="cpu")
+    exact.save_pretrained(tmp_path)
+    place = {"model": str(tmp_path), "device": "cpu", "trust_remote_code": True}
+    low = pipeline("image-text-sentiment", dtype=dtype, **place)
+    assert str(low.dtype).endswith(str(dtype).removeprefix("torch."))
+    for answer, other in zip(low(POSTS, batch_size=4), exact(POSTS), strict=True):
+        assert answer["score"] == pytest.approx(other["score"], abs=0.02)
+    assert set(low(POSTS[0], return_branches=True)["branches"]) == {"text", "image", "fusion"}
+
+
+AGAIN = """
+import json
+from transformers import pipeline
+post = {"text": "a happy day"}
+pipe = pipeline("image-text-sentiment", model=FOLDER, trust_remote_code=True, device="cpu")
+pipe.save_pretrained("again")
+again = pipeline("image-text-sentiment", model="again", trust_remote_code=True, device="cpu")
+assert type(again).__module__.startswith("transformers_modules"), type(again)
+print(json.dumps([pipe(post), again(post), again([post, post])[1]]))
+"""
+
+
+def test_it_saves_all_that_loading_needs(pipe, saved, tmp_path):
+    names = {file.name for file in saved.iterdir()}
+    assert {"processor_config.json", "tokenizer.json", "pipeline_hybridsent.py"} <= names
+    assert "preprocessor_config.json" not in names  # the same twice could differ
+    result = run_isolated(f"FOLDER = {str(saved)!r}\n" + AGAIN, tmp_path)
+    assert result.returncode == 0, result.stderr
+    for answer in json.loads(result.stdout.splitlines()[-1]):
+        assert answer == pytest.approx(pipe({"text": "a happy day"}), abs=1e-5)

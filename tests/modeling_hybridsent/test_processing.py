@@ -1,12 +1,20 @@
 """The joint processor: what it returns, what it takes for a picture, what it refuses."""
 
 import io
+import json
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_models import IMAGE_SIZE, picture, tiny_processor
+from tiny_models import IMAGE_SIZE, picture, tiny_processor, tiny_tokenizer
+from transformers import (
+    AutoImageProcessor,
+    AutoTokenizer,
+    ConvNextImageProcessor,
+    TimmWrapperImageProcessor,
+)
 
 from modeling_hybridsent import HybridSentProcessor, load_picture
 
@@ -147,3 +155,185 @@ def test_round_trip_keeps_settings_and_results(tmp_path):
     theirs = again(text=["a happy day not"], images=[picture()])
     for name, tensor in ours.items():
         assert torch.equal(tensor, theirs[name]), name
+
+
+def test_positions_are_those_of_the_library(processor):
+    out = processor([picture()], ["sun"])
+    assert out["has_image"].tolist() == out["has_text"].tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("texts", "pictures"),
+    [
+        (("sun", "rain"), (picture(), picture())),
+        (np.array(["sun", "rain"]), np.stack([np.asarray(picture())] * 2)),
+        ((x for x in ("sun", "rain")), torch.zeros(2, 3, 40, 48)),
+        (["sun", "rain"], [[picture()], [picture()]]),
+    ],
+    ids=["tuples", "arrays", "generator and tensor", "nested"],
+)
+def test_every_kind_of_batch(processor, texts, pictures):
+    out = processor(text=texts, images=pictures)
+    assert out["has_text"].tolist() == out["has_image"].tolist() == [True, True]
+
+
+def test_list_around_a_picture(processor):
+    out = processor(text=["sun", "rain"], images=[[], [picture()]])
+    assert out["has_image"].tolist() == [False, True]
+    with pytest.raises(ValueError, match="Picture of post 1: is a list of 2"):
+        processor(text=["sun", "rain"], images=[[], [picture(), picture()]])
+
+
+@pytest.mark.parametrize("wrong", [3, float("nan"), ["a", "b"]])
+def test_text_of_another_kind_is_an_error_naming_the_post(processor, wrong):
+    with pytest.raises(ValueError, match="Text of post 1: is a"):
+        processor(text=["sun", wrong])
+
+
+def test_undecoded_picture_of_datasets(processor, tmp_path):
+    picture(1).save(tmp_path / "x.png")
+    path = str(tmp_path / "x.png")
+    sources = [
+        {"bytes": png(picture(0)), "path": path},
+        {"bytes": None, "path": path},
+        {"bytes": None, "path": None},
+        {"path": path},
+    ]
+    out = processor(text=["sun"] * 4, images=sources)
+    assert out["has_image"].tolist() == [True, True, False, True]
+    expected = processor(images=[picture(0), picture(1), picture(1)])["pixel_values"]
+    assert torch.equal(out["pixel_values"][[0, 1, 3]], expected)
+    with pytest.raises(ValueError, match="neither bytes nor path but"):
+        processor(images=[{"url": "x"}])
+
+
+def test_arguments_reach_tokenizer_and_image_processor(processor):
+    post = {"text": "a happy day", "images": picture()}
+    flat = processor(**post, padding="max_length", max_length=9, size=32, do_rescale=False)
+    nested = processor(
+        **post,
+        text_kwargs={"padding": "max_length", "max_length": 9},
+        images_kwargs={"size": 32, "do_rescale": False},
+    )
+    assert flat["input_ids"].shape == (1, 9)
+    assert flat["pixel_values"].shape == (1, 3, 32, 32)
+    assert flat["pixel_values"].max() > 100
+    for name, tensor in flat.items():
+        assert torch.equal(tensor, nested[name]), name
+    with pytest.raises(ValueError, match="passed two times"):
+        processor(**post, max_length=9, text_kwargs={"max_length": 9})
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"max_lenght": 9},
+        {"videos": None},
+        {"text_kwargs": {"paddin": True}},
+        {"images_kwargs": {"sise": 32}},
+        {"return_overflowing_tokens": True},
+        {"text_target": ["sun"]},
+    ],
+    ids=str,
+)
+def test_unknown_argument_is_refused(processor, unknown):
+    name = (
+        next(iter(next(iter(unknown.values()))))
+        if "kwargs" in str(unknown)
+        else next(iter(unknown))
+    )
+    with pytest.raises(TypeError, match=f"does not take.*{name}"):
+        processor(text="sun", images=picture(), **unknown)
+
+
+def test_numpy_and_lists(processor):
+    post = {"text": ["sun", "a happy day"], "images": [None, picture()]}
+    tensors, arrays = processor(**post), processor(**post, return_tensors="np")
+    for name, tensor in tensors.items():
+        assert isinstance(arrays[name], np.ndarray)
+        assert np.array_equal(arrays[name], tensor.numpy()), name
+    lists = processor(**post, return_tensors=None, padding=False)
+    assert [len(ids) for ids in lists["input_ids"]] == [3, 5]
+    assert lists["has_image"] == [False, True]
+    assert torch.equal(torch.stack(lists["pixel_values"]), tensors["pixel_values"])
+
+
+@pytest.mark.parametrize("wrong", ["tf", "mlx", "jax"])
+def test_other_frameworks_are_refused(processor, wrong):
+    with pytest.raises(ValueError, match='only "pt", "np" and None'):
+        processor(text="sun", return_tensors=wrong)
+    with pytest.raises(ValueError, match="another for images"):
+        processor(text="sun", images=picture(), images_kwargs={"return_tensors": "np"})
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 2.5, "9"])
+def test_settings_are_positive_numbers(processor, wrong):
+    for name in ("max_length", "max_image_pixels"):
+        with pytest.raises(ValueError, match=f"{name}=.*positive"):
+            tiny_processor(**{name: wrong})
+    with pytest.raises(ValueError, match=r"max_length=.*positive"):
+        processor(text="sun", max_length=wrong)
+
+
+def test_length_of_the_tokenizer_counts_only_with_its_padding():
+    carried, meant = tiny_tokenizer(), tiny_tokenizer()
+    carried.init_kwargs["max_length"] = 9  # as many tokenizers of the Hub have it
+    meant.init_kwargs.update(max_length=9, padding="max_length")
+    processor = tiny_processor(max_length=6)
+    for tokenizer, length in ((carried, 6), (meant, 9)):
+        processor.tokenizer = tokenizer
+        assert processor(text="sun " * 50)["input_ids"].shape == (1, length)
+        assert processor(text="sun " * 50, max_length=5, padding=True)["input_ids"].shape == (1, 5)
+
+
+def test_what_the_model_does_not_use_comes_only_on_demand():
+    processor = tiny_processor()
+    processor.tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    assert "token_type_ids" in processor.tokenizer("sun")
+    assert "token_type_ids" not in processor(text="sun")
+    out = processor(text="sun", return_token_type_ids=True, return_special_tokens_mask=True)
+    assert out["token_type_ids"].tolist() == [[0, 0, 0]]
+    assert out["special_tokens_mask"].tolist() == [[1, 0, 1]]
+
+
+def test_pictures_of_different_sizes_are_a_named_error():
+    resizing_only = ConvNextImageProcessor(do_resize=False)
+    processor = HybridSentProcessor(resizing_only, tiny_tokenizer())
+    out = processor(text=["sun", "rain"], images=[None, picture()])
+    assert out["pixel_values"].shape == (2, 3, 40, 48)
+    with pytest.raises(ValueError, match="do not fit into one batch"):
+        processor(images=[picture(), picture(width=20)])
+
+
+def test_parts_and_settings_stand_in_the_folder(tmp_path):
+    processor = tiny_processor(max_length=5)
+    processor.save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "processor_config.json").read_text())
+    assert content["max_length"] == 5
+    assert content["auto_map"] == {"AutoProcessor": "processing_hybridsent.HybridSentProcessor"}
+    again = HybridSentProcessor.from_pretrained(tmp_path)
+    assert again.to_dict() == processor.to_dict()
+    assert HybridSentProcessor.from_pretrained(tmp_path, max_length=7).max_length == 7
+    image_processor = AutoImageProcessor.from_pretrained(tmp_path)
+    assert image_processor.to_dict() == processor.image_processor.to_dict()
+    ids = processor(text="a happy day")["input_ids"]
+    assert AutoTokenizer.from_pretrained(tmp_path).decode(ids[0]) == processor.decode(ids[0])
+    assert processor.batch_decode(ids, skip_special_tokens=True) == ["a happy day"]
+
+
+def test_image_processor_of_timm_survives_saving(tmp_path):
+    settings = {"input_size": (3, 32, 32), "mean": (0.1, 0.2, 0.3), "crop_pct": 0.9}
+    image_processor = TimmWrapperImageProcessor(pretrained_cfg=settings)
+    processor = HybridSentProcessor(image_processor, tiny_tokenizer())
+    processor.save_pretrained(tmp_path)
+    again = HybridSentProcessor.from_pretrained(tmp_path)
+    again.save_pretrained(tmp_path / "twice")
+    twice = HybridSentProcessor.from_pretrained(tmp_path / "twice")
+    expected = processor(images=[picture()])["pixel_values"]
+    for loaded in (again, twice):
+        assert torch.equal(loaded(images=[picture()])["pixel_values"], expected)
+
+
+def test_it_can_be_pickled(processor):
+    again = pickle.loads(pickle.dumps(processor))
+    assert torch.equal(again(text="a sun")["input_ids"], processor(text="a sun")["input_ids"])

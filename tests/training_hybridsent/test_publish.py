@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 from finished_runs import save_finished_run
-from huggingface_hub import HfApi, constants, parse_eval_result_entries
+from huggingface_hub import HfApi, parse_eval_result_entries
 from isolated_python import run_isolated
-from loopback_hub import Fault, LoopbackHub
-from tiny_models import picture
+from loopback_hub import Fault, LoopbackHub, point_client_at
+from tiny_models import picture, probabilities_of
 
 from training_hybridsent.isolated_check import check_loads_isolated
 from training_hybridsent.publish import Target, main, publish
@@ -36,10 +36,7 @@ def folder(trained, tmp_path):
 @pytest.fixture
 def hub(monkeypatch):
     with LoopbackHub() as hub:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-        monkeypatch.setenv("HF_TOKEN", hub.token)
+        point_client_at(hub, monkeypatch)
         yield hub
 
 
@@ -47,10 +44,7 @@ def hub(monkeypatch):
 def published(trained):
     """The folder, published once, on a hub that stays for the tests of this module."""
     with LoopbackHub() as hub, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(constants, "HF_HUB_OFFLINE", False)
-        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        patch.setattr(constants, "ENDPOINT", hub.endpoint)
-        patch.setenv("HF_TOKEN", hub.token)
+        point_client_at(hub, patch)
         publish(trained[0], Target(REPO))
         yield hub, hub.repos["model", REPO]
 
@@ -143,10 +137,8 @@ def test_a_stranger_loads_it_from_the_hub_and_again_offline(published, trained, 
         answers = json.loads(result.stdout.splitlines()[-1])
         for name in ("AutoModel", "AutoModelForSequenceClassification"):
             torch.testing.assert_close(torch.tensor(answers[name]), expected, atol=1e-5, rtol=0)
-        for answer, logits in zip(answers["pipeline"], expected, strict=True):
-            found = {entry["label"]: entry["score"] for entry in answer}
-            got = torch.tensor([found[name] for name in model.config.id2label.values()])
-            torch.testing.assert_close(got, logits.softmax(dim=-1), atol=1e-5, rtol=0)
+        got = probabilities_of(answers["pipeline"], model.config.id2label)
+        torch.testing.assert_close(got, expected.softmax(dim=-1), atol=1e-5, rtol=0)
 
 
 def test_it_refuses_to_load_from_the_hub_without_trust(published, tmp_path):

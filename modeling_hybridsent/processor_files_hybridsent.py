@@ -1,0 +1,126 @@
+"""Damaged processor files are one error that names the file and says what to do.
+
+The library itself raises whatever the damage happens to break, names another file that it would have
+taken instead, or goes on: without `tokenizer.json` some tokenizers load with an empty vocabulary.
+"""
+
+import json
+import os
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import cached_file
+
+PROCESSOR, TOKENIZER_SETTINGS = "processor_config.json", "tokenizer_config.json"
+PICTURES, TOKENIZER = "preprocessor_config.json", "tokenizer.json"
+REMEDY = "Save it again with save_pretrained, or download it again"
+_PLACE = ("cache_dir", "revision", "subfolder")
+
+
+class ProcessorFiles:
+    """The files that one `from_pretrained` reads, in a folder or in the cache of the Hub.
+
+    Args:
+        name: Folder or id of a repository.
+        arguments: The other arguments of `from_pretrained`.
+    """
+
+    def __init__(self, name: str | os.PathLike, arguments: dict[str, Any]) -> None:
+        self.name = os.fspath(name)
+        self.arguments = arguments
+        self.is_folder = os.path.isdir(self.name)
+        self.remedy = REMEDY if self.is_folder else f"{REMEDY} with force_download=True"
+
+    def find(self, file: str) -> str | None:
+        """Say where a file lies; None where there is none. No network is asked."""
+        place = {x: self.arguments[x] for x in _PLACE if self.arguments.get(x) is not None}
+        return cached_file(
+            self.name,
+            file,
+            local_files_only=True,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+            **place,
+        )
+
+    def require_whole(self, tokenizer: Any) -> None:
+        """Raise OSError unless every file that counts is there and can be read.
+
+        Args:
+            tokenizer: The tokenizer that was loaded from these files.
+        """
+        for file in (PROCESSOR, TOKENIZER_SETTINGS):
+            if self.find(file) is None:
+                raise self._lacking(file)
+            self._read(file)
+        if self.find(PICTURES):
+            self._read(PICTURES)
+        vocabularies = [x for x in tokenizer.vocab_files_names.values() if x]
+        if vocabularies and not any(self.find(file) for file in vocabularies):
+            raise self._lacking(TOKENIZER if TOKENIZER in vocabularies else vocabularies[0])
+
+    def explain(self, error: Exception) -> Exception:
+        """Find the file that made loading fail.
+
+        Args:
+            error: What loading raised.
+
+        Returns:
+            An error that names the file; `error` itself when the files are not to blame.
+        """
+        found = {file: self.find(file) for file in (PROCESSOR, TOKENIZER_SETTINGS, TOKENIZER)}
+        if REMEDY in str(error) or not (self.is_folder or any(found.values())):
+            return error
+        try:
+            for file in (PROCESSOR, TOKENIZER_SETTINGS):
+                if found[file] is None:
+                    return self._lacking(file)
+            for file in (*found, PICTURES):
+                self._read(file)
+            self._try_tokenizer()
+        except Exception as damage:
+            return damage
+        if "image_processor" in self._read(PROCESSOR):
+            return self._nonsense(PROCESSOR, error)
+        if self.find(PICTURES):
+            return self._nonsense(PICTURES, error)
+        return self._nonsense(PROCESSOR, KeyError("image_processor"))
+
+    def _read(self, file: str) -> dict[str, Any]:
+        """Read a JSON object; {} where there is no file."""
+        place = self.find(file)
+        if place is None:
+            return {}
+        try:
+            with open(place, encoding="utf-8") as stream:
+                content = json.load(stream)
+        except ValueError as damage:  # neither JSON nor UTF-8
+            raise OSError(f"{place} is damaged ({damage}). {self.remedy}.") from damage
+        if not isinstance(content, dict):
+            kind = type(content).__name__
+            raise OSError(f"{place} is damaged (a {kind}, not an object). {self.remedy}.")
+        return content
+
+    def _try_tokenizer(self) -> None:
+        """Load the tokenizer and use it; raises an error that names the file at fault."""
+        try:
+            AutoTokenizer.from_pretrained(self.name, **self.arguments)(["a"], padding=True)
+        except Exception as damage:
+            place = self.find(TOKENIZER)
+            if place is None:
+                raise self._lacking(TOKENIZER) from damage
+            try:
+                PreTrainedTokenizerFast(tokenizer_file=place)
+            except Exception as nonsense:
+                raise self._nonsense(TOKENIZER, nonsense) from damage
+            raise self._nonsense(TOKENIZER_SETTINGS, damage) from damage
+
+    def _lacking(self, file: str) -> OSError:
+        return OSError(f"{self.name} has no {file}. {self.remedy}.")
+
+    def _nonsense(self, file: str, error: Exception) -> ValueError:
+        what = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        place = self.find(file)
+        return ValueError(
+            f"{place} describes nothing that works ({what:.300}). {self.remedy}, or correct it."
+        )
