@@ -7,7 +7,6 @@ every other choice is ours.
 """
 
 import contextlib
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,10 @@ from .fusion_hybridsent import (
 )
 from .loading_hybridsent import explain_failure, local_folder, place_of, require_complete
 from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
+
+# Saving copies the files that this one imports, and those that they import: so processor and
+# pipeline go wherever the model goes, also where the library uploads what it has just saved.
+from .pipeline_hybridsent import HybridSentPipeline  # noqa: F401
 
 # Global features, local features (None when off) and mask of the global ones.
 _Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
@@ -155,11 +158,9 @@ class HybridSentPreTrainedModel(PreTrainedModel):
     ) -> None:
         """Save weights, configuration and all code, as `PreTrainedModel.save_pretrained` does.
 
-        The library copies only the files that the model class imports, which leaves out processor
-        and pipeline, so all code files beside this one are copied here. Weights keep the names that
-        the modules have now: the library's default renames some vision encoders' tensors to older
-        names, and its own Trainer then resumes without them (huggingface/transformers issues 43701
-        and 48805).
+        Weights keep the names that the modules have now: the library's default renames some vision
+        encoders' tensors to older names, and its own Trainer then resumes without them
+        (huggingface/transformers issues 43701 and 48805).
 
         Args:
             save_directory: Folder to write.
@@ -170,9 +171,6 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         super().save_pretrained(
             save_directory, *args, save_original_format=save_original_format, **kwargs
         )
-        for file in Path(__file__).parent.glob("*_hybridsent.py"):
-            if Path(save_directory).resolve() != file.parent:
-                shutil.copyfile(file, Path(save_directory) / file.name)
         for file in Path(save_directory).glob("*.safetensors"):
             file.chmod(0o644)  # written for the owner alone, which a shared folder cannot use
 

@@ -3,10 +3,13 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 import yaml
+from documented_commands import ROOT
 from finished_runs import save_finished_run
 from huggingface_hub import HfApi, parse_eval_result_entries
 from isolated_python import run_isolated
@@ -168,6 +171,24 @@ def test_the_installed_class_and_the_published_code_agree(published, trained, tm
     inputs = processor(text=TEXTS, images=[picture(0), None, picture(1)])
     with torch.no_grad():
         assert torch.equal(local.eval()(**inputs).logits, model(**inputs).logits)
+
+
+OWN_WAYS = """
+from modeling_hybridsent import HybridSentForSequenceClassification
+model = HybridSentForSequenceClassification.from_pretrained({folder!r})
+model.push_to_hub("tester/one")
+model.save_pretrained("two", push_to_hub=True, repo_id="tester/two")
+"""
+
+
+def test_the_librarys_own_ways_to_push_send_all_code_too(trained, tmp_path):
+    with LoopbackHub() as hub:
+        environment = hub.env(tmp_path / "hf", PYTHONPATH=str(ROOT), HF_HUB_OFFLINE="0")
+        command = [sys.executable, "-c", OWN_WAYS.format(folder=str(trained[0]))]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+        for name in ("tester/one", "tester/two"):
+            sent = hub.repos["model", name].head.files
+            assert {file.name for file in trained[0].glob("*_hybridsent.py")} <= set(sent)
 
 
 def test_private_and_branch(hub, folder):
