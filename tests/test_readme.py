@@ -129,6 +129,8 @@ def test_every_file_and_setting_that_is_named_exists():
         if "/" in path or path.endswith((".py", ".md")):
             assert (ROOT / path).exists(), path
     config = (ROOT / "modeling_hybridsent" / "configuration_hybridsent.py").read_text()
-    for setting in re.findall(r"`(\w+)=", README):
-        if setting != "trust_remote_code":
-            assert f"    {setting}:" in config, setting
+    switches = README.split("## How it works")[1].split("## Layout")[0]
+    settings = re.findall(r"`(\w+)=", switches)
+    assert len(settings) >= 5
+    for setting in settings:
+        assert f"    {setting}:" in config, setting
