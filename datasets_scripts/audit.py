@@ -8,26 +8,22 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import Dataset, Features, Image, Value
-from datasets.utils import tqdm
 
 from datasets_scripts.grouping import same_content
 from datasets_scripts.label_words import label_word_pattern
-from datasets_scripts.pictures import inspect_picture
+from datasets_scripts.pictures import decode_picture, in_threads
 from datasets_scripts.post import Post
 from datasets_scripts.similar import perceptual_hash, similar_groups
 from datasets_scripts.table import Table
-from modeling_hybridsent.processing_hybridsent import as_upright_rgb, open_picture
 
 MAX_DISTANCE = 4  # of 64 bits of the perceptual hash: the same picture, scaled or compressed anew
 SMALL_SIDE = 32  # pixels
 LONG_RATIO = 5
-CHUNK = 512
 COLUMNS = ("finding", "group", "id", "split", "label", "detail")
 FEATURES = Features({name: Value("int64" if name == "group" else "string") for name in COLUMNS})
 ENDINGS = {"JPEG": {".jpg", ".jpeg"}, "PNG": {".png"}, "GIF": {".gif"}, "WEBP": {".webp"}}
@@ -98,19 +94,13 @@ def _finding(kind: str, each: Seen, detail: str, group: int | None = None) -> Fi
 
 
 def _look(table: Table, max_pixels: int) -> Iterable[Seen]:
-    """Look at all posts, split by split, a chunk at a time."""
+    """Look at all posts, split by split."""
     undecoded = table.posts.cast_column("image", Image(decode=False))
+    items = (
+        (row, split, posts.features["label"]) for split, posts in undecoded.items() for row in posts
+    )
     total = sum(map(len, undecoded.values()))
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as threads,
-        tqdm(total=total, desc="Looking at posts", unit=" posts") as progress,
-    ):
-        for split, posts in undecoded.items():
-            label = posts.features["label"]
-            for start in range(0, len(posts), CHUNK):
-                rows = list(posts.select(range(start, min(start + CHUNK, len(posts)))))
-                yield from threads.map(lambda row: _look_at(row, split, label, max_pixels), rows)  # noqa: B023
-                progress.update(len(rows))
+    return in_threads(lambda item: _look_at(*item, max_pixels), items, total, "Looking at posts")
 
 
 def _look_at(row: dict[str, Any], split: str, label: Any, max_pixels: int) -> Seen:
@@ -119,9 +109,7 @@ def _look_at(row: dict[str, Any], split: str, label: Any, max_pixels: int) -> Se
     if row["image"] is None:
         return Seen(post, split, None, [])
     source = row["image"]["bytes"] or row["image"]["path"]
-    post.picture = inspect_picture(source, max_pixels)
-    content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    image = as_upright_rgb(open_picture(content, max_pixels))
+    post.picture, image = decode_picture(source, max_pixels)
     odd = _oddities(post, row["image"]["path"] or "")
     if all(low == high for low, high in image.getextrema()):
         odd.append("one colour")

@@ -67,5 +67,4 @@ def dataset_card(name: str, table: Table, files: Mapping[str, Sequence[str]]) ->
         labels=", ".join(columns["label"].names),
         protocol=table.counts["protocol"],
         counts=as_text(table.counts),
-        example="FOLDER_OR_REPO",
     )

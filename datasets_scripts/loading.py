@@ -92,7 +92,7 @@ def build_table(reading: Reading) -> Table:
     division = reading.divide(reading.posts)
     rejected = reading.rejected + division.left_out
     if not division.splits["train"]:
-        reasons = [f"{row.where}: {row.detail or row.why}" for row in rejected]
+        reasons = [str(row) for row in rejected]
         raise PostsError.about(reading.source, "no post is left to train on", reasons)
     columns = features(reading.label_names, reading.unimodal)
     built = {name: build_split(posts, columns) for name, posts in division.splits.items()}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from datasets.utils import tqdm
+from PIL.Image import Image
 
 from datasets_scripts.post import Picture, Post, Reading, Rejected
 from modeling_hybridsent.processing_hybridsent import UNREADABLE, as_upright_rgb, open_picture
@@ -15,8 +19,11 @@ from modeling_hybridsent.processing_hybridsent import UNREADABLE, as_upright_rgb
 CHUNK = 512  # posts in the hands of the threads at once
 ORIENTATION = 0x0112  # EXIF tag
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
-def inspect_picture(source: str | bytes, max_pixels: int) -> Picture:
+
+def decode_picture(source: str | bytes, max_pixels: int) -> tuple[Picture, Image]:
     """Decode a picture as the processor will, and say what it is.
 
     Args:
@@ -24,7 +31,7 @@ def inspect_picture(source: str | bytes, max_pixels: int) -> Picture:
         max_pixels: Refuse it undecoded if it has more pixels than this.
 
     Returns:
-        The facts.
+        The facts, and the picture upright and in RGB.
 
     Raises:
         ValueError: It cannot be read; the message says why.
@@ -43,10 +50,38 @@ def inspect_picture(source: str | bytes, max_pixels: int) -> Picture:
             frames=getattr(image, "n_frames", 1),
             orientation=image.getexif().get(ORIENTATION, 1),
         )
-        as_upright_rgb(image)
+        return facts, as_upright_rgb(image)
     except UNREADABLE as error:
         raise ValueError(str(error) or repr(error)) from error
-    return facts
+
+
+def inspect_picture(source: str | bytes, max_pixels: int) -> Picture:
+    """Return the facts of `decode_picture` alone."""
+    return decode_picture(source, max_pixels)[0]
+
+
+def in_threads(
+    function: Callable[[Item], Found], items: Iterable[Item], total: int, what: str
+) -> Iterator[Found]:
+    """Apply a function in threads, in order, a bounded number of items at once, with a progress bar.
+
+    Args:
+        function: Most of its work must let other threads run, as decoding pictures does.
+        items: What to apply it to.
+        total: How many items there are.
+        what: Is being done, for the bar.
+
+    Yields:
+        The results in the order of the items.
+    """
+    waiting = iter(items)
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+        tqdm(total=total, desc=what, unit=" posts") as progress,
+    ):
+        while chunk := list(islice(waiting, CHUNK)):
+            yield from threads.map(function, chunk)
+            progress.update(len(chunk))
 
 
 def inspect_pictures(reading: Reading, max_pixels: int) -> None:
@@ -65,18 +100,11 @@ def inspect_pictures(reading: Reading, max_pixels: int) -> None:
         except ValueError as error:
             return str(error)
 
-    kept = []
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as threads,
-        tqdm(total=len(reading.posts), desc="Looking at pictures", unit=" posts") as progress,
-    ):
-        for start in range(0, len(reading.posts), CHUNK):
-            chunk = reading.posts[start : start + CHUNK]
-            for post, found in zip(chunk, threads.map(inspect, chunk), strict=True):
-                if _keeps(post, found, reading):
-                    kept.append(post)
-            progress.update(len(chunk))
-    reading.posts = kept
+    posts = reading.posts
+    seen = in_threads(inspect, posts, len(posts), "Looking at pictures")
+    reading.posts = [
+        post for post, found in zip(posts, seen, strict=True) if _keeps(post, found, reading)
+    ]
 
 
 def _keeps(post: Post, found: Picture | str | None, reading: Reading) -> bool:
