@@ -1,15 +1,19 @@
-"""Temperature scaling of the decision.
+"""Temperature scaling of the decision, and how familiar a post must look.
 
-Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+Sources: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017; Liu,
+Wang, Owens, Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020.
 """
 
 import numpy as np
+from datasets import Dataset
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 from training_hybridsent.data import NO_LABEL
 
 BOUNDS = (0.05, 20.0)
+# As in the source: the limit that keeps 95 % of the posts it was set on.
+KEPT_BY_LIMIT = 0.95
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -31,3 +35,30 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     found = minimize_scalar(negative_log_likelihood, bounds=np.log(BOUNDS), method="bounded")
     return float(np.exp(found.x))
+
+
+def present_branches(posts: Dataset) -> dict[str, np.ndarray]:
+    """Tell which posts have what a branch reads: bool (posts,) for text, image and fusion."""
+    present = {
+        name: np.array([value is not None for value in posts[name]]) for name in ("text", "image")
+    }
+    return {**present, "fusion": present["text"] & present["image"]}
+
+
+def energy_limits(outputs: dict[str, np.ndarray], posts: Dataset) -> dict[str, float]:
+    """Find the energy, -logsumexp(logits), that 95 % of the posts stay below, for each branch.
+
+    A post above its branch's limit looks unlike those that the model knows.
+
+    Args:
+        outputs: Result of `predict_posts`, with logits of the branches, (posts, labels).
+        posts: The posts, of the kind that the model was made for.
+
+    Returns:
+        Branch -> limit; without branches that are off or that no post has.
+    """
+    return {
+        name: float(np.quantile(-logsumexp(outputs[f"{name}_logits"][has], axis=1), KEPT_BY_LIMIT))
+        for name, has in present_branches(posts).items()
+        if f"{name}_logits" in outputs and has.any()
+    }

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from datasets_scripts.folders import write_whole
 from training_hybridsent.arguments import DataArguments
-from training_hybridsent.calibration import fit_temperature
+from training_hybridsent.calibration import energy_limits, fit_temperature, present_branches
 from training_hybridsent.data import NO_LABEL, with_only
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.trainer import HybridSentTrainer
@@ -23,7 +23,7 @@ COLUMNS = {"accuracy": "acc", "macro_f1": "macro F1", "weighted_f1": "weighted F
 Row = dict[str, Any]
 
 
-def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, float]:
+def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
     """Fit the temperature on validation posts and store it in the model's configuration.
 
     Args:
@@ -31,7 +31,7 @@ def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, float]:
         posts: Validation posts.
 
     Returns:
-        The temperature, and likelihood and ECE before and after on the same posts.
+        The temperature; likelihood and ECE before and after on the same posts; `energy_limits`.
     """
     outputs, labels = trainer.predict_posts(posts)
     factor = fit_temperature(outputs["logits"], labels)
@@ -44,6 +44,7 @@ def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, float]:
         "nll_after": after["nll"],
         "ece_before": before["ece"],
         "ece_after": after["ece"],
+        "energy_limits": energy_limits(outputs, posts),
     }
 
 
@@ -51,13 +52,9 @@ def _branch_rows(
     outputs: dict[str, np.ndarray], labels: np.ndarray, posts: Dataset, scores: SentimentScores
 ) -> list[Row]:
     """Score each branch on the posts that have its modalities."""
-    present = {
-        name: np.array([value is not None for value in posts[name]]) for name in ("text", "image")
-    }
-    present["fusion"] = present["text"] & present["image"]
     return [
         _row("both", f"{name} branch", outputs[f"{name}_logits"][has], labels[has], scores)
-        for name, has in present.items()
+        for name, has in present_branches(posts).items()
         if f"{name}_logits" in outputs
     ]
 
@@ -134,7 +131,7 @@ def describe_run(
     trainer: HybridSentTrainer,
     data: DataArguments,
     counts: dict[str, Any],
-    calibration: dict[str, float],
+    calibration: dict[str, Any],
     scored: Scored,
     seconds: float,
 ) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from training_hybridsent.calibration import fit_temperature
+from training_hybridsent.calibration import energy_limits, fit_temperature
 from training_hybridsent.metrics import SentimentScores, expected_calibration_error, softmax
 
 NAMES = ["negative", "neutral", "positive"]
@@ -67,3 +67,32 @@ def test_temperature_is_recovered(true_temperature):
     labels = (calibrated + gumbel).argmax(axis=1)  # a draw from softmax(calibrated)
     fitted = fit_temperature(calibrated * true_temperature, labels)
     assert fitted == pytest.approx(true_temperature, rel=0.05)
+
+
+def test_energy_limit_keeps_95_percent_of_the_posts_that_have_what_a_branch_reads():
+    random = np.random.default_rng(0)
+    has_text = np.arange(2000) % 4 != 0
+    posts = {
+        "text": ["words" if has else None for has in has_text],
+        "image": [{"bytes": b"x", "path": None}] * 2000,
+    }
+    logits = random.normal(size=(2000, 3))
+    outputs = {
+        "text_logits": np.where(has_text[:, None], logits, -1e6),  # what is missing must not count
+        "image_logits": logits,
+        "fusion_logits": np.where(has_text[:, None], 2 * logits, 1e6),
+        "logits": logits,
+    }
+    limits = energy_limits(outputs, posts)
+    energy = -np.log(np.exp(logits).sum(axis=1))
+    assert list(limits) == ["text", "image", "fusion"]
+    assert np.mean(energy <= limits["image"]) == pytest.approx(0.95, abs=1e-3)
+    assert np.mean(energy[has_text] <= limits["text"]) == pytest.approx(0.95, abs=1e-3)
+    doubled = -np.log(np.exp(2 * logits[has_text]).sum(axis=1))
+    assert np.mean(doubled <= limits["fusion"]) == pytest.approx(0.95, abs=1e-3)
+
+
+def test_a_branch_that_is_off_or_that_no_post_has_gets_no_energy_limit():
+    posts = {"text": ["a", "b"], "image": [None, None]}
+    outputs = {"image_logits": np.zeros((2, 3)), "fusion_logits": np.zeros((2, 3))}
+    assert energy_limits(outputs, posts) == {}
