@@ -1,0 +1,1 @@
+"""What the Space is made of; `app.py` beside this folder starts it."""

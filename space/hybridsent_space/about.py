@@ -1,0 +1,105 @@
+"""The tabs "About" and "API": what the model is, what it was measured to be, how to call it."""
+
+import base64
+import os
+import re
+from pathlib import Path
+
+import gradio as gr
+
+from hybridsent_space.model import LoadedModel
+from hybridsent_space.settings import Settings
+
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
+
+API = """
+Both forms are endpoints that a program can call; the link "Use via API" at the foot of the page shows them, too.
+
+```python
+from gradio_client import Client, handle_file
+
+client = Client("{address}")
+print(client.predict(text="so fed up", image=None, api_name="/predict"))
+print(client.predict(text=None, image=handle_file("photo.jpg"), api_name="/predict"))
+summary, files = client.predict(file=handle_file("posts.csv"), api_name="/predict_table")
+```
+
+`/predict(text, image)` gives one JSON object: `label`, `score` (calibrated probability), `scores` of all labels, `branches`
+(`text`, `image`, `fusion`: `weight`, `label`, `score`, `scores`), `agreement` of text and picture, `energy`, `familiar`, `summary`,
+`warnings`. A post that cannot be scored gives an object with only `error`. Posts of several callers are scored together,
+{batch} at once; who finds {waiting} requests waiting is told to come back.
+
+`/predict_table(file)` takes CSV, JSONL, Parquet or ZIP and gives a summary and the files `scored.csv` and `scored.parquet`: every row in
+its order; one that failed says why in the column `error`. In the CSV file a cell that a spreadsheet would run as a formula begins with an
+apostrophe; the Parquet file holds texts as they came.
+
+Limits: {characters:,} characters a text; {image_bytes:,} bytes and {image_pixels:,} pixels a picture (JPEG, PNG, WebP, GIF, BMP, told by
+content); {table_bytes:,} bytes, {unpacked:,} unpacked, and {rows:,} rows a table. Files must be uploaded; addresses are not fetched. What is
+uploaded lies in a temporary folder and is deleted after an hour at most two; a shared result stays until the server ends or {shared}
+newer ones came.
+"""  # noqa: E501
+
+
+def facts(loaded: LoadedModel) -> str:
+    """Say which model this is, in Markdown."""
+    metrics, config = loaded.metrics, loaded.model.config
+    lines = [
+        f"| model | `{loaded.name}` |",
+        "|---|---|",
+        f"| commit | {f'`{loaded.commit}`' if loaded.commit else 'a folder on this machine'} |",
+        f"| labels | {', '.join(loaded.labels)} |",
+        f"| encoders | {config.text_config.model_type}, {config.vision_config.model_type} |",
+        f"| parameters | {sum(p.numel() for p in loaded.model.parameters()):,} |",
+        f"| temperature | {config.temperature:.3f} |",
+    ]
+    calibration = metrics.get("calibration", {})
+    limits = calibration.get("energy_limits", {})
+    told = ", ".join(f"{name} {limit:.2f}" for name, limit in limits.items())
+    lines.append(f"| energy limits | {told or 'not measured: no post is called unfamiliar'} |")
+    if not metrics:
+        lines.append("| measured | no metrics.json was published with this model |")
+    return "\n".join(lines)
+
+
+def card_markdown(loaded: LoadedModel) -> str:
+    """Return the model card without its header, its own pictures inside, others left out."""
+
+    def draw(match: re.Match) -> str:
+        file = Path(os.path.normpath(loaded.folder / match[2]))
+        if "://" in match[2] or not file.is_relative_to(loaded.folder) or file.suffix != ".png":
+            return match[1]
+        return (
+            f"![{match[1]}](data:image/png;base64,{_base64(file)})" if file.is_file() else match[1]
+        )
+
+    card = PICTURE.sub(draw, FRONT_MATTER.sub("", loaded.card))
+    return card or "No model card was published with this model."
+
+
+def _base64(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
+
+
+def build_about(loaded: LoadedModel) -> None:
+    """Lay the tab out."""
+    gr.Markdown(facts(loaded))
+    gr.Markdown(card_markdown(loaded), elem_id="card")
+
+
+def build_api(settings: Settings) -> None:
+    """Lay the tab out."""
+    gr.Markdown(
+        API.format(
+            address="http://127.0.0.1:7860",
+            batch=settings.batch_size,
+            waiting=settings.max_waiting,
+            characters=settings.max_text_characters,
+            image_bytes=settings.max_image_bytes,
+            image_pixels=settings.max_image_pixels,
+            table_bytes=settings.max_table_bytes,
+            unpacked=settings.max_unpacked_bytes,
+            rows=settings.max_table_rows,
+            shared=settings.max_shared_results,
+        )
+    )

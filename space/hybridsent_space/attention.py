@@ -1,0 +1,91 @@
+"""Where text and picture looked: the cross-attention of the model, laid over the post."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from hybridsent_space.posts import Post
+from hybridsent_space.scorer import Scorer
+
+HEAT_SIDE = 64  # both grids of the picture are brought to this, to be added
+
+
+@dataclass(frozen=True)
+class Look:
+    """What each modality looked at in the other.
+
+    Attributes:
+        spans: Of each token, where it begins and ends in the text and what share of the picture's
+            attention it got, largest 1.
+        heat: The text's attention over the picture as the model sees it, (rows, columns), largest
+            1; None where the model's image tokens are no square grid.
+    """
+
+    spans: list[tuple[int, int, float]]
+    heat: np.ndarray | None
+
+
+def look(scorer: Scorer, post: Post) -> Look | None:
+    """Read the cross-attention of one post, averaged over layers, heads and who looks.
+
+    Args:
+        scorer: With the model.
+        post: A post.
+
+    Returns:
+        Where they looked; None for a post with one modality and for a model without cross-attention.
+    """
+    if post.text is None or post.picture is None:
+        return None
+    prepared = scorer.prepare(post)
+    outputs = scorer.run([prepared], output_attentions=True)[0]
+    weights = outputs.get("cross_attentions")
+    if not weights:
+        return None
+    to_image = torch.stack([x[0].mean(dim=0) for x in weights[0::2]]).mean(dim=0)  # (tokens, keys)
+    to_text = torch.stack([x[0].mean(dim=0) for x in weights[1::2]]).mean(dim=0)  # (image, keys)
+    real = prepared["attention_mask"][0].bool()
+    tokens, image_tokens = len(real), to_text.shape[0]
+    on_tokens = to_text.mean(dim=0)
+    if len(on_tokens) == 2 * tokens:  # each token once as global and once as local feature
+        on_tokens = on_tokens[:tokens] + on_tokens[tokens:]
+    on_image = to_image[real].mean(dim=0).numpy()
+    grids = [_as_grid(on_image[:image_tokens]), _as_grid(on_image[image_tokens:])]
+    heats = [_stretch(grid) for grid in grids if grid is not None]
+    return Look(
+        _spans(scorer.loaded.processor, post.text, on_tokens.tolist()),
+        _up_to_one(np.sum(heats, axis=0)) if heats else None,
+    )
+
+
+def _as_grid(weights: np.ndarray) -> np.ndarray | None:
+    """Lay the weights of image tokens out as they stand in the picture, class tokens left out."""
+    side = math.isqrt(len(weights))
+    return weights[len(weights) - side * side :].reshape(side, side) if side > 1 else None
+
+
+def _stretch(grid: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(grid.astype(np.float32) * grid.size)
+    return np.asarray(image.resize((HEAT_SIDE, HEAT_SIDE), Image.Resampling.BILINEAR))
+
+
+def _up_to_one(values: np.ndarray) -> np.ndarray:
+    return values / max(float(values.max()), 1e-12)
+
+
+def _spans(processor: Any, text: str, weights: list[float]) -> list[tuple[int, int, float]]:
+    """Find the place of each token in the text; special tokens have none."""
+    encoded = processor.tokenizer(
+        text, truncation=True, max_length=processor.max_length, return_offsets_mapping=True
+    )
+    places = [
+        (start, end, weight)
+        for (start, end), weight in zip(encoded["offset_mapping"], weights, strict=True)
+        if end > start
+    ]
+    largest = max((weight for *_, weight in places), default=1.0) or 1.0
+    return [(start, end, weight / largest) for start, end, weight in places]

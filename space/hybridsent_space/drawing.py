@@ -1,0 +1,156 @@
+"""Answers and explanations as HTML; every word of a visitor is escaped."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from PIL import Image
+
+from hybridsent_space.occlusion import Occlusion
+from hybridsent_space.scorer import BRANCHES, Answer
+from hybridsent_space.wording import NAMES
+
+# Of the branches and of for and against: told apart also by those who see fewer colours.
+COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
+NARROW = 0.15  # weight
+FOR, AGAINST = (69, 123, 157), (214, 93, 14)
+
+
+def escape(text: str) -> str:
+    """Make text safe to stand in HTML, also in an attribute."""
+    return html.escape(text, quote=True)
+
+
+def answer_html(answer: Answer) -> str:
+    """Draw the label, the sentence, the warnings and the three branches with their weights."""
+    if "error" in answer:
+        return f'<p role="alert" class="hs-note">{escape(answer["error"])}</p>'
+    notes = "".join(f'<p role="status" class="hs-note">{escape(x)}</p>' for x in answer["warnings"])
+    return (
+        f'<p class="hs-answer">{escape(answer["label"])} '
+        f"<small>{100 * answer['score']:.0f} %</small></p>"
+        f"{_bars(answer['scores'], 'var(--body-text-color-subdued)')}"
+        f"<p>{escape(answer['summary'])}</p>{notes}{_branches(answer)}"
+    )
+
+
+def _branches(answer: Answer) -> str:
+    shown = [(name, answer["branches"].get(name)) for name in BRANCHES]
+    weights = "".join(
+        f'<span style="width:{100 * branch["weight"]:.2f}%;background:{COLOURS[name]}">'
+        f"{_told(name, branch['weight'])}</span>"
+        for name, branch in shown
+        if branch
+    )
+    spoken = ", ".join(f"{NAMES[name]} {branch['weight']:.2f}" for name, branch in shown if branch)
+    cards = "".join(_card(name, branch) for name, branch in shown)
+    return (
+        f'<h4>Weights of the branches</h4><div class="hs-weights" role="img" '
+        f'aria-label="Weights: {spoken}">{weights}</div><div class="hs-branches">{cards}</div>'
+    )
+
+
+def _told(name: str, weight: float) -> str:
+    return f"{NAMES[name]} {weight:.2f}" if weight > NARROW else ""  # no room for words
+
+
+def _card(name: str, branch: Answer | None) -> str:
+    title = f"{NAMES[name].capitalize()} branch"
+    if branch is None:
+        return f'<section class="hs-branch"><h4>{title}</h4>did not take part</section>'
+    return (
+        f'<section class="hs-branch"><h4>{title}: weight {branch["weight"]:.2f}</h4>'
+        f"{_bars(branch['scores'], COLOURS[name])}</section>"
+    )
+
+
+def _bars(scores: dict[str, float], colour: str) -> str:
+    return "".join(
+        _row(label, score, colour, f"{100 * score:.0f} %") for label, score in scores.items()
+    )
+
+
+def _row(name: str, share: float, colour: str, told: str) -> str:
+    return (
+        f'<div class="hs-row"><span>{escape(name)}</span><span class="hs-track" aria-hidden="true">'
+        f'<i style="width:{100 * share:.1f}%;background:{colour}"></i></span><span>{told}</span></div>'
+    )
+
+
+def marked_text(text: str, spans: list[tuple[int, int, float]], unit: str) -> str:
+    """Colour parts of a text.
+
+    Args:
+        text: The text.
+        spans: Begin, end and value of each part, between -1 and 1: blue for, orange against.
+        unit: What the value is, said when a pointer rests on the part.
+
+    Returns:
+        HTML.
+    """
+    parts, done = [], 0
+    largest = max((abs(value) for *_, value in spans), default=0.0) or 1.0
+    for start, end, value in spans:
+        colour = "{}, {}, {}".format(*(AGAINST if value < 0 else FOR))
+        parts.append(escape(text[done:start]))
+        parts.append(
+            f'<mark style="background:rgba({colour}, {0.55 * abs(value) / largest:.3f})" '
+            f'title="{escape(unit)} {value:+.3f}">{escape(text[start:end])}</mark>'
+        )
+        done = end
+    return f'<div class="hs-text" tabindex="0">{"".join(parts)}{escape(text[done:])}</div>'
+
+
+def figure(picture: Image.Image, caption: str) -> str:
+    """Draw a picture with its caption, inside the page."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=85)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return (
+        f'<figure><img alt="{escape(caption)}" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def figures(*drawn: str) -> str:
+    """Put drawn figures side by side."""
+    return f'<div class="hs-pictures">{"".join(drawn)}</div>'
+
+
+def thumbnail_html(data: str) -> str:
+    """Show a small picture, given as data for a browser; "" shows none."""
+    return f'<img src="{data}" alt="" width="56">' if data else ""
+
+
+def counts_html(title: str, counts: dict[str, int]) -> str:
+    """Draw how many there are of each."""
+    largest = max(counts.values(), default=1)
+    rows = "".join(
+        f"{_row(name, count / largest, COLOURS['text'], f'{count:,}')}"
+        for name, count in counts.items()
+    )
+    return f'<section class="hs-branch"><h4>{escape(title)}</h4>{rows}</section>'
+
+
+def side_by_side(*sections: str) -> str:
+    """Put sections beside each other where there is room."""
+    return f'<div class="hs-branches">{"".join(sections)}</div>'
+
+
+def without_html(found: Occlusion) -> str:
+    """Say what the answer would be without each modality and which region mattered most."""
+    lines = [f"<p>The whole post: {escape(found.label)}, {100 * found.score:.0f} %.</p>"]
+    for name, answer in found.without.items():
+        lines.append(
+            f"<p>Without the {NAMES[name]}: {escape(answer['label'])}, "
+            f"{100 * answer['score']:.0f} %; {escape(found.label)} "
+            f"{100 * answer['scores'][found.label]:.0f} %.</p>"
+        )
+    if found.regions is not None:
+        row, column = np.unravel_index(np.abs(found.regions).argmax(), found.regions.shape)
+        lines.append(
+            f"<p>The region that matters most is in row {row + 1}, column {column + 1}: without it "
+            f"{escape(found.label)} changes by {-100 * found.regions[row, column]:+.0f} points.</p>"
+        )
+    return "".join(lines)

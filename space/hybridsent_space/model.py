@@ -1,0 +1,93 @@
+"""The model that is shown, loaded the way every user loads it."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from transformers import AutoModelForSequenceClassification, AutoProcessor, PreTrainedModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in evaluation mode, with what was published beside it.
+
+    Attributes:
+        name: Folder or Hub id.
+        commit: Commit of the Hub that was loaded; None for a folder.
+        folder: Folder of the files.
+        model: The model; its fusion keeps attention weights.
+        processor: Its processor.
+        metrics: Content of metrics.json, {} where there is none.
+        card: Content of README.md, "" where there is none.
+    """
+
+    name: str
+    commit: str | None
+    folder: Path
+    model: PreTrainedModel
+    processor: Any
+    metrics: dict[str, Any]
+    card: str
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels, by index."""
+        return [name for _, name in sorted(self.model.config.id2label.items())]
+
+
+def load_model(name: str, revision: str = "") -> LoadedModel:
+    """Load a model with its code, all of it from one commit.
+
+    Args:
+        name: Folder or Hub id.
+        revision: Commit, tag or branch of a Hub id.
+
+    Returns:
+        The model.
+
+    Raises:
+        OSError: There is no such model, or a file is missing or damaged.
+        ValueError: metrics.json holds no JSON object.
+    """
+    folder, commit = Path(name), None
+    if not folder.is_dir():
+        folder = Path(snapshot_download(name, revision=revision or None))
+        commit = folder.name
+        if commit != revision:
+            logger.warning(f"{name} is loaded at commit {commit}: set HYBRIDSENT_REVISION to it, "
+                           "so that this server never runs code that nobody has read.")  # fmt: skip
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        trust_remote_code=True,
+        attn_implementation={"": "eager"},  # of the fusion alone: sdpa keeps no attention weights
+    )
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    card = folder / "README.md"
+    return LoadedModel(
+        name,
+        commit,
+        folder,
+        model,
+        processor,
+        _read_metrics(folder / "metrics.json"),
+        card.read_text(encoding="utf-8") if card.is_file() else "",
+    )
+
+
+def _read_metrics(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}.") from error
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{file} holds no JSON object.")
+    return metrics

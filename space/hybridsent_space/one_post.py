@@ -1,0 +1,221 @@
+"""The tab "One post": score, see what decided, share."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image, ImageOps
+
+from hybridsent_space.attention import look
+from hybridsent_space.drawing import (
+    AGAINST,
+    FOR,
+    answer_html,
+    figure,
+    figures,
+    marked_text,
+    without_html,
+)
+from hybridsent_space.occlusion import occlude
+from hybridsent_space.posts import Post, RefusedError, check_post
+from hybridsent_space.scorer import Answer, Scorer
+from hybridsent_space.seen import as_seen, with_heat, with_regions
+from hybridsent_space.settings import Settings
+from hybridsent_space.shared_results import SharedResults
+from hybridsent_space.turns import URGENT
+
+SHARED_SIDE = 512  # pixels of a shared picture
+LINK = "(key) => key ? new URL('?result=' + key, window.location.href).href : ''"
+CAUSAL = (
+    "Attention tells where the model looked, not what moved its decision. So here each part was "
+    "taken away and the model asked again. Blue speaks for the label, orange against it; the "
+    "deepest colour is the largest effect."
+)
+
+
+class OnePost:
+    """What the tab does, apart from how it looks.
+
+    Args:
+        scorer: With the model.
+        settings: Limits.
+        shared: Keeps results for links.
+    """
+
+    def __init__(self, scorer: Scorer, settings: Settings, shared: SharedResults) -> None:
+        self.scorer = scorer
+        self.settings = settings
+        self.shared = shared
+
+    def predict(self, texts: list[Any], images: list[Any]) -> tuple[list[Answer]]:
+        """Score a post: a short text, a picture, or both; the other may be null.
+
+        Returns the label, its calibrated probability (score), the probabilities of all labels
+        (scores), what the branches text, image and fusion say and how much each weighed, whether text
+        and picture agree, the energy and whether the post looks familiar, a summary and warnings. A
+        post that cannot be scored gives only an error that says why.
+        """
+        posts = [self._post(*given) for given in zip(texts, images, strict=True)]
+        return (self.scorer.answer(posts, URGENT),)
+
+    def _post(self, text: Any, image: Any) -> Post | RefusedError:
+        try:
+            return check_post(text, read_upload(image), self.settings)
+        except RefusedError as error:
+            return error
+
+    def explain(self, text: Any, image: Any, answer: Answer | None) -> tuple[str, str]:
+        """Draw where the model looked, and what each part did for the decision.
+
+        Args:
+            text: The post's text.
+            image: Its picture, as Gradio hands it over.
+            answer: The answer that stands on the page.
+
+        Returns:
+            Both as HTML; "" where there is nothing to explain.
+        """
+        post = self._post(text, image) if answer and "error" not in answer else None
+        if not isinstance(post, Post):
+            return "", ""
+        seen = None if post.picture is None else as_seen(self.scorer, post.picture)
+        return self._looked(post, seen), self._mattered(post, seen)
+
+    def _looked(self, post: Post, seen: Image.Image | None) -> str:
+        found = look(self.scorer, post)
+        if found is None or seen is None:
+            return "<p>Cross-attention needs a text and a picture, and a model that has it.</p>"
+        text = marked_text(post.text or "", found.spans, "share of the attention")
+        drawn = [figure(seen, "The picture as the model sees it")]
+        if found.heat is not None:
+            drawn.append(figure(with_heat(seen, found.heat), "Bright: where the text looked"))
+        return f"<p>Words that the picture looked at:</p>{text}{figures(*drawn)}"
+
+    def _mattered(self, post: Post, seen: Image.Image | None) -> str:
+        found = occlude(self.scorer, post)
+        parts = [f"<p>{CAUSAL}</p>", without_html(found)]
+        if found.words:
+            parts.append(marked_text(post.text or "", found.words, "probability lost without it"))
+        if seen is not None and found.regions is not None:
+            tinted = with_regions(seen, found.regions, (FOR, AGAINST))
+            parts.append(figures(figure(tinted, "Regions taken away one by one")))
+        return "".join(parts)
+
+    def share(self, text: Any, image: Any, answer: Answer | None) -> str:
+        """Keep what is on the page for a link; returns its key, "" where there is no result."""
+        if not answer or "error" in answer:
+            gr.Warning("Score a post first; then there is something to share.")
+            return ""
+        content = read_upload(image)
+        picture = None if content is None else _small(check_post(None, content, self.settings))
+        return self.shared.keep({"text": text, "picture": picture, "answer": answer})
+
+    def open_shared(self, request: gr.Request) -> tuple[Any, Any, Any]:
+        """Show the result that the page's address names; leave the form alone where it names none."""
+        key = request.query_params.get("result")
+        if not key:
+            return gr.skip(), gr.skip(), gr.skip()
+        result = self.shared.find(key)
+        if result is None:
+            gr.Warning("This link's result is gone: the server keeps only the newest.")
+            return gr.skip(), gr.skip(), gr.skip()
+        picture = result["picture"]
+        image = picture and Image.open(io.BytesIO(base64.b64decode(picture)))
+        return result["text"], image, result["answer"]
+
+
+def read_upload(image: Any) -> bytes | None:
+    """Read what was uploaded as a picture.
+
+    Args:
+        image: As Gradio hands it over unprocessed: None or a mapping with the path of the file,
+            which the gate has checked.
+
+    Returns:
+        Content of the file.
+
+    Raises:
+        RefusedError: There is no such file any more.
+    """
+    if image is None:
+        return None
+    path = image.get("path") if isinstance(image, dict) else None
+    try:
+        return Path(path).read_bytes()
+    except (OSError, TypeError, ValueError) as error:
+        raise RefusedError("The picture is gone from the server; choose it again.") from error
+
+
+def _small(post: Post) -> str:
+    small = ImageOps.exif_transpose(post.picture).convert("RGB")
+    small.thumbnail((SHARED_SIDE, SHARED_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, format="JPEG", quality=85)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def show(answer: Answer | None) -> str:
+    """Draw an answer; "" where there is none."""
+    return answer_html(answer) if answer else ""
+
+
+def build_one_post(work: OnePost, page: gr.Blocks, examples: list[list[Any]]) -> None:
+    """Lay the tab out.
+
+    Args:
+        work: What it does.
+        page: The page, for results that its address names.
+        examples: Text and path of a picture, either may be None.
+    """
+    with gr.Row():
+        with gr.Column():
+            text = gr.Textbox(
+                label="Text", lines=3, max_length=work.settings.max_text_characters,
+                placeholder="What the post says; may stay empty",
+            )  # fmt: skip
+            image = gr.Image(
+                label="Picture",
+                placeholder="Upload, paste or take a picture; may stay empty",
+                type="filepath",
+                sources=["upload", "clipboard", "webcam"],
+                height=280,
+            )
+            button = gr.Button("Score", variant="primary")
+            gr.Examples(examples, [text, image], label="Examples")
+        with gr.Column():
+            result = gr.HTML(label="Result", elem_id="result")
+            share = gr.Button("Make a link to this result", size="sm")
+            link = gr.Textbox(label="Link", interactive=False, elem_id="link")
+            with gr.Accordion("The answer as JSON", open=False):
+                answer = gr.JSON(label="Answer", elem_id="answer")
+    with gr.Row():
+        with gr.Column(), gr.Accordion("What moved the decision: parts taken away"):
+            mattered = gr.HTML(elem_id="mattered")
+        with gr.Column(), gr.Accordion("Where the model looked: cross-attention"):
+            looked = gr.HTML(elem_id="looked")
+
+    raw = {"preprocess": False}  # a picture is read and checked by us, one by one
+    hidden = {"api_visibility": "private", "show_progress": "minimal"}
+    scored = gr.on(
+        [button.click, text.submit],
+        work.predict,
+        [text, image],
+        [answer],
+        api_name="predict",
+        batch=True,
+        max_batch_size=work.settings.batch_size,
+        concurrency_limit=1,
+        show_progress_on=result,
+        **raw,
+    )
+    opened = page.load(work.open_shared, None, [text, image, answer], **hidden)
+    for event in (scored, opened):
+        event.then(show, [answer], [result], **hidden).then(
+            work.explain, [text, image, answer], [looked, mattered], concurrency_limit=2,
+            **raw, **hidden,
+        )  # fmt: skip
+    share.click(work.share, [text, image, answer], [link], **raw, **hidden).then(
+        None, [link], [link], js=LINK
+    )

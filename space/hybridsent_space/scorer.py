@@ -1,0 +1,171 @@
+"""Posts in, answers out: what the model says, how sure it is and what decided."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from hybridsent_space.model import LoadedModel
+from hybridsent_space.posts import Post, RefusedError
+from hybridsent_space.turns import PATIENT, Turns
+from hybridsent_space.wording import summary_of, warnings_about
+
+BRANCHES = ("text", "image", "fusion")
+Answer = dict[str, Any]
+
+
+try:
+    from spaces import GPU as on_gpu  # noqa: N811 (only on a Space with shared graphics cards)
+except ImportError:
+
+    def on_gpu(function: Callable) -> Callable:
+        """Leave a function as it is."""
+        return function
+
+
+# By number, since shared graphics cards run a function in another process: a model that is an
+# argument would be copied there with every call.
+_MODELS: dict[int, Any] = {}
+
+
+@on_gpu
+def run_model(number: int, inputs: dict[str, torch.Tensor], **options: bool) -> dict[str, Any]:
+    """Run a model on one batch.
+
+    Args:
+        number: Of the model in `_MODELS`.
+        inputs: What its processor made.
+        **options: For instance `output_attentions`.
+
+    Returns:
+        `logits`, `decision_weights`, `NAME_logits` of each branch that there is and, if asked for,
+        `cross_attentions`; on the CPU.
+    """
+    model = _MODELS[number]
+    there = {name: value.to(model.device) for name, value in inputs.items()}
+    with torch.inference_mode():
+        outputs = model(**there, **options)
+    wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
+    kept = {name: outputs[name].float().cpu() for name in wanted if outputs.get(name) is not None}
+    if outputs.cross_attentions:
+        kept["cross_attentions"] = [x.float().cpu() for x in outputs.cross_attentions]
+    return kept
+
+
+class Scorer:
+    """Score posts with one model, for everybody who asks.
+
+    Args:
+        loaded: The model.
+        batch_size: Posts in one pass.
+    """
+
+    def __init__(self, loaded: LoadedModel, batch_size: int) -> None:
+        self.loaded = loaded
+        self.batch_size = batch_size
+        self.labels = loaded.labels
+        self.turns = Turns()
+        self._number = len(_MODELS)
+        _MODELS[self._number] = loaded.model
+        self.energy_limits = loaded.metrics.get("calibration", {}).get("energy_limits", {})
+
+    def prepare(self, post: Post) -> dict[str, torch.Tensor]:
+        """Turn a post into model inputs of a batch of one.
+
+        Raises:
+            RefusedError: The processor cannot use it.
+        """
+        try:
+            return dict(self.loaded.processor(text=[post.text], images=[post.picture]))
+        except ValueError as error:
+            raise RefusedError(f"The post cannot be used: {error}") from error
+
+    def run(
+        self, prepared: Sequence[dict[str, torch.Tensor]], urgency: int = PATIENT, **options: bool
+    ) -> list[dict[str, Any]]:
+        """Run the model on posts, batch by batch, each batch when its turn comes.
+
+        Args:
+            prepared: Results of `prepare`.
+            urgency: `URGENT` or `PATIENT`.
+            **options: As in `run_model`.
+
+        Returns:
+            What `run_model` gave, one a batch.
+        """
+        given = []
+        for start in range(0, len(prepared), self.batch_size):
+            batch = self._collate(prepared[start : start + self.batch_size])
+            with self.turns.take(urgency):
+                given.append(run_model(self._number, batch, **options))
+        return given
+
+    def _collate(self, prepared: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        tokens = [
+            {name: post[name][0] for name in ("input_ids", "attention_mask")} for post in prepared
+        ]
+        padded = self.loaded.processor.tokenizer.pad(tokens, return_tensors="pt")
+        rest = ("pixel_values", "has_text", "has_image")
+        return {**padded, **{name: torch.cat([post[name] for post in prepared]) for name in rest}}
+
+    def answer(self, posts: Sequence[Post | RefusedError], urgency: int = PATIENT) -> list[Answer]:
+        """Score posts.
+
+        Args:
+            posts: Posts; an error in the place of one becomes its answer.
+            urgency: `URGENT` or `PATIENT`.
+
+        Returns:
+            For each post `label`, `score` (calibrated probability), `scores` of all labels,
+            `branches` (name -> `weight`, `label`, `score`, `scores`), `agreement` (text and picture
+            say the same; None where one is missing), `energy`, `familiar` (None where the model
+            tells no limit), `summary` and `warnings`; or only `error`.
+        """
+        answers: list[Answer | None] = [None] * len(posts)
+        prepared, places = [], []
+        for place, post in enumerate(posts):
+            try:
+                if isinstance(post, RefusedError):
+                    raise post
+                prepared.append(self.prepare(post))
+                places.append(place)
+            except RefusedError as error:
+                answers[place] = {"error": str(error)}
+        outputs = self.run(prepared, urgency)
+        rows = [(batch, row) for batch in outputs for row in range(len(batch["logits"]))]
+        for place, post, (batch, row) in zip(places, prepared, rows, strict=True):
+            answers[place] = self._describe(
+                {name: batch[name][row] for name in batch}, int(post["attention_mask"].sum())
+            )
+        return answers
+
+    def named(self, logits: torch.Tensor) -> dict[str, float]:
+        """Name the probabilities of one post's logits, (labels,)."""
+        return dict(zip(self.labels, torch.softmax(logits, dim=-1).tolist(), strict=True))
+
+    def _describe(self, outputs: dict[str, torch.Tensor], tokens: int) -> Answer:
+        branches = {
+            name: {"weight": weight, **_best(self.named(outputs[f"{name}_logits"]))}
+            for name, weight in zip(BRANCHES, outputs["decision_weights"].tolist(), strict=True)
+            if f"{name}_logits" in outputs and weight > 0
+        }
+        source = "fusion" if "fusion" in branches else next(iter(branches))
+        energy = float(-torch.logsumexp(outputs[f"{source}_logits"], dim=-1))
+        limit = self.energy_limits.get(source)
+        both = {"text", "image"} <= set(branches)
+        answer: Answer = {
+            **_best(self.named(outputs["logits"])),
+            "branches": branches,
+            "agreement": branches["text"]["label"] == branches["image"]["label"] if both else None,
+            "energy": energy,
+            "familiar": None if limit is None else energy <= limit,
+        }
+        longest = getattr(self.loaded.processor, "max_length", None)
+        answer["summary"] = summary_of(answer)
+        answer["warnings"] = warnings_about(answer, cut_to=longest if tokens == longest else None)
+        return answer
+
+
+def _best(scores: dict[str, float]) -> dict[str, Any]:
+    label = max(scores, key=scores.__getitem__)
+    return {"label": label, "score": scores[label], "scores": scores}

@@ -1,0 +1,67 @@
+"""Which model is shown and what a visitor may ask of the server."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+MEGABYTE = 1_000_000
+PREFIX = "HYBRIDSENT_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one server; each can be given as an environment variable HYBRIDSENT_NAME.
+
+    Attributes:
+        model: Folder or Hub id.
+        revision: Commit, tag or branch of a Hub id; "" means main as it is at the start.
+        batch_size: Posts scored at once, also those of several visitors.
+        max_waiting: Requests that may wait; more are told to come back.
+        max_text_characters: Of one post.
+        max_image_bytes: Of one picture file.
+        max_image_pixels: Of one picture, whatever its file's size.
+        max_table_bytes: Of one uploaded table or archive.
+        max_unpacked_bytes: Of a table or archive once it is unpacked.
+        max_table_rows: Posts in one table.
+        max_stored_bytes: Of all visitors' uploads together, in the temporary folder.
+        max_shared_results: Results kept for links; the oldest goes first.
+    """
+
+    model: str = "outputs/quickstart"
+    revision: str = ""
+    batch_size: int = 16
+    max_waiting: int = 200
+    max_text_characters: int = 5_000
+    max_image_bytes: int = 20 * MEGABYTE
+    max_image_pixels: int = 40_000_000
+    max_table_bytes: int = 100 * MEGABYTE
+    max_unpacked_bytes: int = 400 * MEGABYTE
+    max_table_rows: int = 1_000
+    max_stored_bytes: int = 2_000 * MEGABYTE
+    max_shared_results: int = 200
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings.
+
+        Args:
+            environment: Variables by name.
+
+        Returns:
+            The settings; what is not given keeps its default.
+
+        Raises:
+            ValueError: A number is none; the message names the variable.
+        """
+        given = {}
+        for field in fields(cls):
+            name = PREFIX + field.name.upper()
+            if value := environment.get(name):
+                given[field.name] = _number(name, value) if field.type is int else value
+        return cls(**given)
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError(f"{name}={value!r}: give a positive whole number.")
+    return int(value)

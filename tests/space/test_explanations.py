@@ -1,0 +1,132 @@
+"""Attention against the model's own output; occlusion against posts that really lack the part."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_models import picture, tiny_model, tiny_processor
+
+from hybridsent_space.attention import _as_grid, look
+from hybridsent_space.drawing import answer_html, marked_text
+from hybridsent_space.model import load_model
+from hybridsent_space.occlusion import MOST_WORDS, REGIONS, occlude
+from hybridsent_space.posts import Post
+from hybridsent_space.scorer import Scorer
+from hybridsent_space.seen import as_seen, with_heat, with_regions
+
+POST = Post("a very happy day !", picture(5, 90, 70))
+
+
+def probability(scorer, label, text, image):
+    return scorer.answer([Post(text, image)])[0]["scores"][label]
+
+
+def test_attention_is_that_of_the_model(scorer):
+    found = look(scorer, POST)
+    loaded = scorer.loaded
+    with torch.no_grad():
+        outputs = loaded.model(
+            **loaded.processor(text=[POST.text], images=[POST.picture]), output_attentions=True
+        )
+    to_text = torch.stack([x[0] for x in outputs.cross_attentions[1::2]]).mean(dim=(0, 1, 2))
+    tokens = outputs.cross_attentions[0].shape[2]
+    expected = (to_text[:tokens] + to_text[tokens:])[1:-1]  # without [CLS] and [SEP]
+    assert [POST.text[start:end] for start, end, _ in found.spans] == POST.text.split()
+    shares = [share for *_, share in found.spans]
+    assert shares == pytest.approx((expected / expected.max()).tolist(), abs=1e-5)
+    assert found.heat.shape == (64, 64)
+    assert found.heat.max() == pytest.approx(1)
+    assert found.heat.min() >= 0
+
+
+def test_a_class_token_is_left_out_of_the_grid():
+    assert _as_grid(np.array([9.0, 1, 2, 3, 4])).tolist() == [[1, 2], [3, 4]]
+    assert _as_grid(np.array([1.0, 2, 3, 4])).tolist() == [[1, 2], [3, 4]]
+    assert _as_grid(np.array([])) is None
+
+
+@pytest.mark.parametrize("post", [Post("a", None), Post(None, picture())])
+def test_one_modality_has_nothing_to_look_at(scorer, post):
+    assert look(scorer, post) is None
+
+
+def test_a_model_without_cross_modal_layers_has_nothing_to_look_with(tmp_path):
+    tiny_model(num_cross_modal_layers=0).save_pretrained(tmp_path)
+    tiny_processor().save_pretrained(tmp_path)
+    assert look(Scorer(load_model(str(tmp_path)), 4), POST) is None
+
+
+def test_words_are_taken_away_for_real(scorer):
+    found = occlude(scorer, POST)
+    whole = probability(scorer, found.label, POST.text, POST.picture)
+    assert found.score == pytest.approx(whole, abs=1e-5)
+    assert [POST.text[start:end] for start, end, _ in found.words] == POST.text.split()
+    for start, end, drop in found.words:
+        left = POST.text[:start] + POST.text[end:]
+        without = probability(scorer, found.label, left, POST.picture)
+        assert drop == pytest.approx(whole - without, abs=1e-5)
+
+
+def test_modalities_are_taken_away_for_real(scorer):
+    found = occlude(scorer, POST)
+    for name, post in (("text", (None, POST.picture)), ("image", (POST.text, None))):
+        assert found.without[name]["scores"][found.label] == pytest.approx(
+            probability(scorer, found.label, *post), abs=1e-5
+        )
+
+
+def test_regions_are_painted_in_the_mean_colour(scorer):
+    found = occlude(scorer, POST)
+    assert found.regions.shape == (REGIONS, REGIONS)
+    pixels = scorer.prepare(POST)["pixel_values"]
+    size = pixels.shape[-1] // REGIONS
+    painted = pixels.clone()
+    corner = (slice(None), slice(None), slice(2 * size, 3 * size), slice(size, 2 * size))
+    painted[corner] = pixels.mean(dim=(2, 3), keepdim=True)
+    outputs = scorer.run([{**scorer.prepare(POST), "pixel_values": painted}])[0]
+    without = scorer.named(outputs["logits"][0])[found.label]
+    assert found.regions[2, 1] == pytest.approx(found.score - without, abs=1e-5)
+
+
+def test_one_modality_is_taken_apart_as_far_as_something_is_left(scorer):
+    one_word = occlude(scorer, Post("happy", None))
+    assert (one_word.words, one_word.regions, one_word.without) == ([], None, {})
+    assert occlude(scorer, Post(None, picture())).words == []
+    assert len(occlude(scorer, Post("happy", picture())).words) == 1
+
+
+def test_a_long_text_is_taken_apart_in_groups(scorer):
+    text = " ".join(["cat"] * 100)
+    words = occlude(scorer, Post(text, None)).words
+    assert len(words) <= MOST_WORDS
+    assert (words[0][0], words[-1][1]) == (0, len(text))
+
+
+def test_the_picture_is_shown_as_the_model_sees_it(scorer):
+    colours = Image.new("RGB", (64, 64), (200, 30, 90))
+    seen = as_seen(scorer, colours)
+    assert seen.size == (64, 64)
+    assert np.abs(np.asarray(seen).astype(int) - (200, 30, 90)).max() <= 1
+
+
+def test_tints_fall_where_they_belong():
+    white = Image.new("RGB", (40, 40), "white")
+    heat = np.zeros((4, 4))
+    heat[0, 3] = 1
+    lit = np.asarray(with_heat(white, heat)).mean(axis=2)
+    assert lit[0, 39] > 250
+    assert lit[39, 0] < 60
+    drops = np.zeros((4, 4))
+    drops[3, 0], drops[0, 0] = 0.5, -0.5
+    tinted = np.asarray(with_regions(white, drops, ((0, 0, 255), (255, 0, 0))))
+    assert tinted[39, 0].tolist() == [77, 77, 255]
+    assert tinted[0, 0].tolist() == [255, 77, 77]
+    assert tinted[39, 39].tolist() == [255, 255, 255]
+
+
+def test_whatever_a_visitor_writes_is_shown_as_text():
+    nasty = '<img src=x onerror="alert(1)">'
+    drawn = marked_text(f"a {nasty}", [(0, 1, 1.0), (2, 6, -0.5)], "share")
+    assert "<img" not in drawn
+    assert "&lt;img" in drawn
+    assert "<img" not in answer_html({"error": nasty})

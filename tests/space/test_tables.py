@@ -1,0 +1,245 @@
+"""Uploaded tables and archives: every row keeps its place, limits hold, downloads are harmless."""
+
+import csv
+import io
+import json
+import zipfile
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+import pytest
+from tiny_models import LABELS, picture
+
+from hybridsent_space.many_posts import FAILED, ManyPosts, choose, summarise
+from hybridsent_space.posts import RefusedError
+from hybridsent_space.settings import Settings
+from hybridsent_space.table_files import open_table
+from hybridsent_space.table_scores import score_table, write_downloads
+
+SETTINGS = Settings(max_table_rows=50, max_unpacked_bytes=2_000_000)
+
+
+def image_bytes(seed=0, kind="PNG"):
+    buffer = io.BytesIO()
+    picture(seed).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def rows_of(path, settings=SETTINGS):
+    with open_table(path, settings) as table:
+        rows = list(table.rows)
+        assert len(rows) == table.count
+    return rows
+
+
+def archive(path, **files):
+    with zipfile.ZipFile(path, "w") as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    return path
+
+
+def test_csv_rows(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text('id,text,image,other\n7,"a, b",,x\n,so sad,http://x/y.png,\n9,,,\n8,a,b,c,d\n')
+    rows = rows_of(file)
+    assert [row.id for row in rows] == ["7", "2", "9", "4"]
+    assert [row.text for row in rows[:3]] == ["a, b", "so sad", ""]
+    assert "addresses are not fetched" in rows[1].note
+    assert "more fields than the header" in rows[3].error
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters(tmp_path, delimiter):
+    file = tmp_path / "a.csv"
+    file.write_text(f"id{delimiter}text\n1{delimiter}so, so good\n")
+    assert [row.text for row in rows_of(file)] == ["so, so good"]
+
+
+def test_jsonl_rows_are_told_by_content(tmp_path):
+    file = tmp_path / "a.csv"
+    lines = ['{"text": "a", "id": 3}', "", '{"text": 7}', '{"text": ', "[1]", '{"image": "x.png"}']
+    file.write_text("{}\n" + "\n".join(lines[:2]) + "\n" + "\n".join(lines[2:]))
+    rows = rows_of(file)
+    assert [row.id for row in rows] == ["1", "3", "3", "4", "5", "6"]
+    assert rows[2].text == 7  # refused when it is scored
+    assert "not JSON" in rows[3].error
+    assert "no JSON object" in rows[4].error
+    assert "did not come with the table" in rows[5].note
+
+
+def test_parquet_rows_with_pictures_inside(tmp_path):
+    images = [{"bytes": image_bytes(), "path": None}, {"bytes": None, "path": "a.png"}, None]
+    table = pyarrow.table({"text": ["a", "b", "c"], "image": images, "label": [0, 1, 2]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.bin")
+    rows = rows_of(tmp_path / "a.bin")
+    assert [row.picture for row in rows] == [image_bytes(), None, None]
+    assert "did not come" in rows[1].note
+
+
+def test_archive_with_a_table(tmp_path):
+    table = "text,image\na,images/x.png\nb,./images/../images/x.png\nc,../x.png\nd,/etc/passwd\n"
+    path = archive(
+        tmp_path / "a.zip",
+        **{"f/t.csv": table, "f/images/x.png": image_bytes(), "__MACOSX/f/._t.csv": b"\0"},
+    )
+    rows = rows_of(path)
+    assert [row.picture for row in rows] == [image_bytes(), image_bytes(), None, None]
+    assert all("did not come" in row.note for row in rows[2:])
+
+
+def test_archive_of_pictures_and_texts(tmp_path):
+    path = archive(
+        tmp_path / "a.zip",
+        **{"2.txt": "so sad\n", "2.jpg": image_bytes(), "10.JPG": b"x", "3.md": "-"},
+    )
+    rows = rows_of(path)
+    assert [(row.id, row.text, row.picture) for row in rows] == [
+        ("10", None, b"x"),
+        ("2", "so sad", image_bytes()),
+    ]
+
+
+def refused(path, settings=SETTINGS):
+    with pytest.raises(RefusedError) as error:
+        rows_of(path, settings)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"  \n", "empty"),
+        (b"text\n", "no rows"),
+        (b"a,b\n1,2\n", "needs a column named text, one named image, or both; it has: a, b"),
+        (b"text\n\xff\xfe\n", "not UTF-8"),
+        (b"text\na\0b\n", "zero bytes"),
+        (b'text\n"never closed\n', "no CSV file"),
+        (b'[{"text": "a"}]', "JSON list"),
+        (b'{"words": "a"}\n', "it has: words"),
+        (b"PAR1 and then nothing", "Parquet file is damaged"),
+        (b"PK\x03\x04 and then nothing", "ZIP archive is damaged"),
+        (b"text\n" + b"a\n" * 51, "more than 50 rows"),
+        (b'{"text": "a"}\n' * 51, "more than 50 rows"),
+        (b"text" + b",c" * 1_000 + b"\n", "more than 1000 columns"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_a_reason(tmp_path, content, message):
+    file = tmp_path / "upload.csv"
+    file.write_bytes(content)
+    assert message in refused(file)
+
+
+def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("text\na\n")
+    assert "are allowed" in refused(file, Settings(max_table_bytes=5))
+
+
+def test_archives_that_grow_are_refused(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a.csv", b"text\n" + b"a" * 3_000_000)
+    assert "Unpacked" in refused(path)
+    parquet = tmp_path / "bomb.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": ["a" * 100_000 + str(i) for i in range(40)]}), parquet
+    )
+    assert "Unpacked" in refused(parquet)
+
+
+def test_archives_with_several_tables_or_nothing_are_refused(tmp_path):
+    assert "2 tables" in refused(archive(tmp_path / "a.zip", **{"a.csv": "text", "b.jsonl": "{}"}))
+    assert "neither a table" in refused(archive(tmp_path / "b.zip", **{"a.md": "x"}))
+    many = {f"{i}.txt": "a" for i in range(51)}
+    assert "51 posts" in refused(archive(tmp_path / "c.zip", **many))
+
+
+def test_an_archive_that_lies_about_a_size_costs_its_row_only(tmp_path):
+    path = archive(tmp_path / "a.zip", **{"1.txt": "fine", "2.txt": "sad sad sad"})
+    broken = path.read_bytes().replace(b"sad sad sad", b"sad sad xxx")  # its checksum is wrong now
+    path.write_bytes(broken)
+    rows = rows_of(path)
+    assert rows[0].text == "fine"
+    assert "2.txt" in rows[1].error
+
+
+@pytest.fixture
+def scored(scorer, tmp_path):
+    table = "id,text,image\n=1+1,a happy day,x.png\nb,+sad <b>,http://x/y.png\nc,,\nd,,broken.png\ne,,y.png\n"
+    path = archive(
+        tmp_path / "a.zip",
+        **{"t.csv": table, "x.png": image_bytes(0), "y.png": image_bytes(1), "broken.png": b"no"},
+    )
+    done = []
+    found = score_table(scorer, path, SETTINGS, lambda *told: done.append(told))
+    assert done[-1] == (5, 5)
+    return found
+
+
+def test_scored_rows_equal_single_answers_and_failed_ones_stay(scorer, scored):
+    from hybridsent_space.posts import check_post
+
+    frame = scored.frame
+    assert frame["id"].tolist() == ["=1+1", "b", "c", "d", "e"]
+    assert frame["error"].notna().tolist() == [False, False, True, True, False]
+    posts = [("a happy day", image_bytes(0)), ("+sad <b>", None), (None, image_bytes(1))]
+    answers = scorer.answer([check_post(*post, SETTINGS) for post in posts])
+    for answer, (_, row) in zip(answers, frame[frame["error"].isna()].iterrows(), strict=True):
+        assert row["label"] == answer["label"]
+        for label in LABELS.values():
+            assert row[f"score_{label}"] == pytest.approx(answer["scores"][label], abs=1e-5)
+        for name, branch in answer["branches"].items():
+            assert row[f"{name}_weight"] == pytest.approx(branch["weight"], abs=1e-5)
+    assert [bool(data) for data in scored.thumbnails] == [True, False, False, False, True]
+    assert summarise(frame)["failed"] == 2
+
+
+def test_downloads_hold_every_row_and_no_formula(scored, tmp_path):
+    csv_file, parquet_file = write_downloads(scored.frame, tmp_path)
+    pd.testing.assert_frame_equal(pd.read_parquet(parquet_file), scored.frame)
+    with open(csv_file, newline="", encoding="utf-8") as file:
+        cells = list(csv.DictReader(file))
+    assert [cell["id"] for cell in cells] == ["'=1+1", "b", "c", "d", "e"]
+    assert cells[1]["text"] == "'+sad <b>"
+    assert float(cells[0]["score"]) == pytest.approx(scored.frame["score"][0])
+    for value in ("=cmd", "+1", "-1", "@x", "\tx", "\rx"):
+        frame = pd.DataFrame({"text": [value], "number": [-1.5]})
+        with open(write_downloads(frame, tmp_path)[0], newline="", encoding="utf-8") as file:
+            assert list(csv.DictReader(file)) == [{"text": f"'{value}", "number": "-1.5"}]
+
+
+def test_filters(scored):
+    everything = [*LABELS.values(), FAILED]
+    frame, told = choose(scored, everything, 0.0, "all")
+    assert len(frame) == 5
+    assert "5 of 5 rows" in told
+    assert len(choose(scored, list(LABELS.values()), 0.0, "all")[0]) == 3
+    assert len(choose(scored, [FAILED], 0.0, "all")[0]) == 2
+    least = scored.frame["score"].max()
+    assert len(choose(scored, list(LABELS.values()), least, "all")[0]) == 1
+    agreement = scored.frame["agreement"][0]
+    shown = choose(scored, everything, 0.0, agreement)[0]
+    assert shown["id"].tolist() == ["=1+1"]
+    other = {"agree": "disagree", "disagree": "agree"}[agreement]
+    assert choose(scored, everything, 0.0, other)[0].empty
+    assert choose(None, everything, 0.0, "all")[0].empty
+
+
+def test_a_file_name_or_column_of_a_visitor_is_no_html_in_a_message(scorer, tmp_path):
+    import gradio as gr
+
+    file = tmp_path / "a.csv"
+    file.write_text("<img src=x>\na\n")
+    with pytest.raises(gr.Error, match="&lt;img src=x&gt;"):
+        ManyPosts(scorer, SETTINGS, tmp_path).predict_table(str(file))
+
+
+def test_jsonl_text_that_is_no_text_fails_its_row(scorer, tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps({"text": 7}) + "\n" + json.dumps({"text": "sad"}) + "\n")
+    frame = score_table(scorer, file, SETTINGS).frame
+    assert "not a string" in frame["error"][0]
+    assert frame["label"][1] in LABELS.values()
