@@ -20,7 +20,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     settings, folder = Settings.from_environment(), Path(FOLDER.name)
     page = build_page(load_model(settings.model, settings.revision), settings, folder)
-    page.launch(**launch_options(settings, folder))
+    page.launch(**launch_options(page, settings, folder))
 
 
 if __name__ == "__main__":

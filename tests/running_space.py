@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,29 +39,32 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_space(model: str | Path, log: Path, **settings: object) -> Iterator[RunningSpace]:
+def running_space(
+    model: str | Path, log: Path, base: Mapping[str, str] = os.environ, **settings: object
+) -> Iterator[RunningSpace]:
     """Run `python space/app.py`.
 
     Args:
         model: Folder or Hub id.
         log: File for its output.
+        base: Environment variables of the process.
         **settings: Fields of its settings, and other environment variables in capitals.
 
     Yields:
         The running Space; it is stopped at the end as Ctrl-C would stop it.
     """
     port = free_port()
-    environment = {
-        **os.environ,
-        "HYBRIDSENT_MODEL": str(model),
-        "GRADIO_SERVER_PORT": str(port),
-        "HF_HUB_OFFLINE": "1",
-    }
+    environment = {"HF_HUB_OFFLINE": "1", **base}
+    environment |= {"HYBRIDSENT_MODEL": str(model), "GRADIO_SERVER_PORT": str(port)}
     for name, value in settings.items():
         environment[name if name.isupper() else f"HYBRIDSENT_{name.upper()}"] = str(value)
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "space/app.py"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            [sys.executable, "space/app.py"],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
         )
         try:
             url = f"http://127.0.0.1:{port}"

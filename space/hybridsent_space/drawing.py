@@ -46,7 +46,7 @@ def _branches(answer: Answer) -> str:
     spoken = ", ".join(f"{NAMES[name]} {branch['weight']:.2f}" for name, branch in shown if branch)
     cards = "".join(_card(name, branch) for name, branch in shown)
     return (
-        f'<h4>Weights of the branches</h4><div class="hs-weights" role="img" '
+        f'<h2 class="hs-weights-title">Weights of the branches</h2><div class="hs-weights" role="img" '
         f'aria-label="Weights: {spoken}">{weights}</div><div class="hs-branches">{cards}</div>'
     )
 
@@ -58,9 +58,9 @@ def _told(name: str, weight: float) -> str:
 def _card(name: str, branch: Answer | None) -> str:
     title = f"{NAMES[name].capitalize()} branch"
     if branch is None:
-        return f'<section class="hs-branch"><h4>{title}</h4>did not take part</section>'
+        return f'<section class="hs-branch"><h3>{title}</h3>did not take part</section>'
     return (
-        f'<section class="hs-branch"><h4>{title}: weight {branch["weight"]:.2f}</h4>'
+        f'<section class="hs-branch"><h3>{title}: weight {branch["weight"]:.2f}</h3>'
         f"{_bars(branch['scores'], COLOURS[name])}</section>"
     )
 
@@ -130,7 +130,7 @@ def counts_html(title: str, counts: dict[str, int]) -> str:
         f"{_row(name, count / largest, COLOURS['text'], f'{count:,}')}"
         for name, count in counts.items()
     )
-    return f'<section class="hs-branch"><h4>{escape(title)}</h4>{rows}</section>'
+    return f'<section class="hs-branch"><h2>{escape(title)}</h2>{rows}</section>'
 
 
 def side_by_side(*sections: str) -> str:

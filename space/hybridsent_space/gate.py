@@ -34,12 +34,17 @@ class Gate:
         app: What comes behind.
         uploads: Folder of the uploads.
         max_stored_bytes: Of all uploads together.
+        batched: Gradio's number of the endpoint whose callers share a batch.
+        batched_name: Its name.
     """
 
-    def __init__(self, app: Any, uploads: Path, max_stored_bytes: int) -> None:
+    def __init__(
+        self, app: Any, uploads: Path, max_stored_bytes: int, batched: int, batched_name: str
+    ) -> None:
         self._app = app
         self._uploads = uploads.resolve()
         self._max_stored_bytes = max_stored_bytes
+        self._batched = {str(batched), batched_name}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -65,7 +70,7 @@ class Gate:
         if body is None:
             await _refuse(send, 413, f"The request is larger than {MOST_BODY_BYTES:,} bytes.")
             return
-        if fault := self._fault_of(body):
+        if fault := self._fault_of(scope["path"], body):
             await _refuse(send, 422, fault)
             return
         sent = False
@@ -79,12 +84,21 @@ class Gate:
 
         await self._app(scope, replay, send)
 
-    def _fault_of(self, body: bytes) -> str:
+    def _fault_of(self, path: str, body: bytes) -> str:
         """Say what is wrong with a request, "" where nothing is."""
         try:
-            content = json.loads(body) if body else None
+            content = json.loads(body) if body else {}
         except (ValueError, RecursionError):
             return "The request is not JSON."
+        if not isinstance(content, dict):
+            return "The request is no JSON object."
+        number = content.get("fn_index")
+        if type(number) not in (int, type(None)):  # Gradio would read "1", 1.0 and true as 1
+            return "fn_index is a whole number."
+        # As Gradio finds it: by number, and by the address only where there is none.
+        called = path.rstrip("/").rsplit("/", 1)[-1] if number is None else str(number)
+        if called in self._batched and not _is_post(content.get("data")):
+            return 'A post is "data": [text or null, uploaded picture or null].'
         for file in _files_in(content):
             place = file.get("path")
             if not isinstance(place, str) or "://" in place:
@@ -94,6 +108,15 @@ class Gate:
             if file.get("meta") != {"_type": "gradio.FileData"}:
                 return 'A file needs "meta": {"_type": "gradio.FileData"}.'
         return ""
+
+
+def _is_post(data: Any) -> bool:
+    return (
+        isinstance(data, list)
+        and len(data) == 2
+        and isinstance(data[0], (str, type(None)))
+        and (data[1] is None or (isinstance(data[1], dict) and "path" in data[1]))
+    )
 
 
 def _files_in(content: Any) -> Iterator[dict[str, Any]]:

@@ -49,7 +49,7 @@ class OnePost:
         self.settings = settings
         self.shared = shared
 
-    def predict(self, texts: list[Any], images: list[Any]) -> tuple[list[Answer]]:
+    def predict(self, text: list[Any], image: list[Any]) -> tuple[list[Answer]]:
         """Score a post: a short text, a picture, or both; the other may be null.
 
         Returns the label, its calibrated probability (score), the probabilities of all labels
@@ -57,7 +57,7 @@ class OnePost:
         and picture agree, the energy and whether the post looks familiar, a summary and warnings. A
         post that cannot be scored gives only an error that says why.
         """
-        posts = [self._post(*given) for given in zip(texts, images, strict=True)]
+        posts = [self._post(*given) for given in zip(text, image, strict=True)]
         return (self.scorer.answer(posts, URGENT),)
 
     def _post(self, text: Any, image: Any) -> Post | RefusedError:

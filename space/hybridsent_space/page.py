@@ -61,10 +61,11 @@ def read_examples() -> list[list[Any]]:
     return [[post["text"], post["image"] and str(EXAMPLES / post["image"])] for post in posts]
 
 
-def launch_options(settings: Settings, folder: Path) -> dict[str, Any]:
+def launch_options(page: gr.Blocks, settings: Settings, folder: Path) -> dict[str, Any]:
     """Return how to launch the page.
 
     Args:
+        page: The page.
         settings: Limits.
         folder: As in `build_page`.
 
@@ -72,7 +73,14 @@ def launch_options(settings: Settings, folder: Path) -> dict[str, Any]:
         Arguments of `Blocks.launch`.
     """
     theme = gr.themes.Default(font=FONTS, font_mono=MONO_FONTS)
-    gate = Middleware(Gate, uploads=folder, max_stored_bytes=settings.max_stored_bytes)
+    batched = next(function for function in page.fns.values() if function.batch)
+    gate = Middleware(
+        Gate,
+        uploads=folder,
+        max_stored_bytes=settings.max_stored_bytes,
+        batched=batched._id,
+        batched_name=batched.api_name,
+    )
     return {
         "theme": theme,
         "css_paths": Path(__file__).with_name("style.css"),

@@ -1,0 +1,114 @@
+"""Drive a running Space with the browser of this machine, and take its picture.
+
+    python tests/space/browser.py --model outputs/quickstart --output_dir docs
+
+writes space.png (desktop), space_phone.png and space_dark.png.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "space" / "examples"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Chromium's own errands to its maker are no requests of the page; and root may not have a sandbox.
+QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update")
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+VIEWS = {
+    "space": (DESKTOP, "light"),
+    "space_phone": (PHONE, "light"),
+    "space_dark": (DESKTOP, "dark"),
+}
+IRONY = "Absolutely delighted, my old phone exceeded all my hopes"
+PATIENCE = 60_000  # milliseconds
+
+
+def find_browser() -> str | None:
+    """The path of a Chromium of this machine; None if there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Start the browser."""
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=find_browser(), args=list(QUIET))
+        yield started
+        started.close()
+
+
+class Visit:
+    """One page of the Space in a browser, with what went wrong there."""
+
+    def __init__(self, started: Browser, url: str, theme: str = "light", **options: object) -> None:
+        self.url = url
+        self.page: Page = started.new_context(**options).new_page()
+        self.faults: list[str] = []
+        self.elsewhere: list[str] = []
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("console", lambda x: self.faults.append(x.text) if x.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", self._note)
+        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog {dialog.message}"))
+        self.page.goto(f"{url}/?__theme={theme}")
+
+    def _note(self, request: object) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def score(self, text: str | None, picture: Path | None) -> str:
+        """Fill in the form, score and wait for the explanations; gives the result's text."""
+        if text is not None:
+            self.page.get_by_label("Text", exact=True).fill(text)
+        if picture is not None:
+            self.page.locator("input[type=file]").first.set_input_files(picture)
+            self.page.locator("[data-testid=image] img, .image-frame img").first.wait_for()
+        self.page.get_by_role("button", name="Score", exact=True).click()
+        self.page.locator("#result .hs-answer").wait_for()
+        self.page.locator("#mattered p").first.wait_for()
+        return self.page.locator("#result").inner_text()
+
+
+def take_pictures(started: Browser, url: str, folder: Path) -> list[Path]:
+    """Score the example with a contradiction in each view; gives the pictures' paths."""
+    made = []
+    for name, (options, theme) in VIEWS.items():
+        visit = Visit(started, url, theme, **options)
+        visit.score(IRONY, EXAMPLES / "irony.jpg")
+        visit.page.locator("#mattered img").wait_for()
+        visit.page.wait_for_timeout(500)  # until bars and toasts have stopped moving
+        made.append(folder / f"{name}.png")
+        visit.page.screenshot(path=made[-1], full_page=True)
+    return made
+
+
+def main() -> None:
+    """Run the Space on a model and take its pictures."""
+    sys.path.append(str(ROOT / "tests"))
+    from running_space import running_space
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")
+    parser.add_argument("--output_dir", type=Path, default=Path("docs"), help="for the pictures")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_space(options.model, Path(folder, "log")) as space,
+        browser() as started,
+    ):
+        for file in take_pictures(started, space.url, options.output_dir):
+            print(file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""What a stranger might send: each gets a message, the server stays up and gives its memory back."""
+
+import io
+import json
+import struct
+import uuid
+import zipfile
+import zlib
+
+import httpx
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from tiny_models import picture
+
+MEGABYTE = 1_000_000
+GROWTH = 100 * MEGABYTE  # that Python and its allocator may keep; a leak of these inputs is more
+
+
+def encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def png_that_claims(width, height):
+    """A small PNG whose header promises any size."""
+
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 1000)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+PNG = encoded(picture(0, 200, 200), "PNG")
+JPEG = encoded(picture(0, 200, 200), "JPEG")
+FRAMES = [Image.new("P", (20, 20), i % 256) for i in range(500)]
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+
+# Content of a picture file -> what the answer says; None: it is a picture, odd as it may be.
+PICTURES = {
+    "empty": (b"", "no picture"),
+    "text": (b"just words", "no picture"),
+    "svg with a script": (SVG, "no picture"),
+    "web page": (b"<!doctype html><script>alert(1)</script>", "no picture"),
+    "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "no picture"),
+    "tiff": (encoded(picture(), "TIFF"), "no picture"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "no picture"),
+    "half a jpeg": (JPEG[: len(JPEG) // 2], "damaged"),
+    "half a png": (PNG[: len(PNG) // 2], "damaged"),
+    "png of 4 thousand million pixels": (png_that_claims(65_000, 65_000), "pixels"),
+    "png of no width": (png_that_claims(0, 10), "no picture|damaged"),
+    "png with 100,000 columns": (png_that_claims(100_000, 100), "pixels"),
+    "wrong checksum": (PNG[:40] + b"\xff" * 20 + PNG[60:], "damaged|no picture"),
+    "more bytes than allowed": (PNG + b"\0" * 21 * MEGABYTE, "bytes"),
+    "animation of 500 frames": (
+        encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
+        None,
+    ),
+    "one pixel": (encoded(Image.new("RGB", (1, 1)), "PNG"), None),
+    "a line of 9,000 x 1": (encoded(Image.new("RGB", (9_000, 1)), "PNG"), None),
+    "16-bit grey": (encoded(Image.fromarray(np.full((9, 9), 40_000, np.uint16)), "PNG"), None),
+    "inks": (encoded(Image.new("CMYK", (9, 9)), "JPEG"), None),
+    "see-through": (encoded(Image.new("RGBA", (9, 9)), "WEBP"), None),
+}
+TEXTS = {
+    "a million characters": ("x" * MEGABYTE, "characters"),
+    "script": ("<script>alert(1)</script>", None),
+    "zero bytes": ("a\0b", None),
+    "right to left and stacked marks": ("\u202e" + "a\u0301\u0302" * 500, None),
+    "one word of 4,000 letters": ("y" * 4_000, None),
+    "only white space": (" \t\n\u2003", "empty"),
+}
+
+
+def zipped(*files, claim=None):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in files:
+            made.writestr(name, content)
+    data = buffer.getvalue()
+    if claim:  # the sizes that the archive tells of its first file, in both places
+        size = struct.pack("<I", len(files[0][1]))
+        data = data.replace(size, struct.pack("<I", claim))
+    return data
+
+
+def parquet(**columns):
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
+    return buffer.getvalue()
+
+
+LATIN = "text\nschön\n".encode("latin-1")
+DEEP = '{"text": ' + "[" * 100_000 + "]" * 100_000 + "}\n"
+TABLE = parquet(text=["a", "b"])
+# Content of a table -> what the refusal says, or what the errors of its rows say.
+TABLES = {
+    "empty": (b"", "empty"),
+    "picture": (PNG, "not UTF-8"),
+    "other columns": (b"a,b\n1,2\n", "needs a column"),
+    "latin-1": (LATIN, "not UTF-8"),
+    "too many rows": (b"text\n" + b"a\n" * 5_000, "more than 300 rows"),
+    "two million columns": (b"text" + b",a" * 2 * MEGABYTE + b"\n1\n", "columns"),
+    "quote that never ends": (b'text\n"' + b"a" * MEGABYTE, "no CSV file"),
+    "nested 100,000 deep": (DEEP.encode(), "nested too deeply|not a string"),
+    "number of a million digits": (b'{"text": ' + b"9" * MEGABYTE + b"}\n", "not JSON"),
+    "a json list": (b'[{"text": "a"}]', "JSON list"),
+    "half a parquet file": (TABLE[: len(TABLE) // 2], "damaged"),
+    "parquet with numbers as texts": (parquet(text=[1.5, 2.5]), "not a string"),
+    "parquet with lists as pictures": (parquet(image=[[1, 2], [3]]), "is a list, no path"),
+    "parquet that grows": (
+        parquet(text=["a" * 9 * MEGABYTE + str(i) for i in range(60)]),
+        "Unpacked",
+    ),
+    "zip that grows": (zipped(("a.csv", b"text\n" + b"a" * 500 * MEGABYTE)), "Unpacked"),
+    "zip that lies": (zipped(("1.txt", b"a" * 5 * MEGABYTE), claim=9), "archive|characters"),
+    "zip of a zip": (zipped(("a.zip", zipped(("a.csv", b"text\na\n")))), "neither a table"),
+    "zip with ways out": (zipped(("t.csv", b"image\n../../etc/passwd\n/etc/passwd\n")), "empty"),
+    "half a zip": (zipped(("a.csv", b"text\na\n"))[:40], "damaged"),
+    "addresses": (b"image\nhttp://127.0.0.1:1/a.png\nfile:///etc/passwd\n", "empty"),
+    "damaged pictures": (zipped(("1.png", JPEG[:500]), ("2.png", SVG)), "damaged|no picture"),
+}
+
+
+@pytest.fixture(scope="module")
+def client(space):
+    return Client(space.url, verbose=False, analytics_enabled=False)
+
+
+def upload(folder, content, name):
+    file = folder / name
+    file.write_bytes(content)
+    return handle_file(file)
+
+
+def check(answer, message):
+    """An answer, or exactly the error that was to be expected."""
+    if message is None:
+        assert "error" not in answer
+        assert 0 < answer["score"] <= 1
+    else:
+        assert set(answer) == {"error"}
+        assert any(part in answer["error"] for part in message.split("|")), answer
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures(client, tmp_path, name):
+    content, message = PICTURES[name]
+    sent = upload(tmp_path, content, "photo.png")
+    check(client.predict("sad", sent, api_name="/predict"), message)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts(client, name):
+    text, message = TEXTS[name]
+    check(client.predict(text, None, api_name="/predict"), message)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(client, tmp_path, name):
+    content, message = TABLES[name]
+    sent = upload(tmp_path, content, "posts.csv")
+    try:
+        summary, files = client.predict(sent, api_name="/predict_table")
+    except AppError as refusal:
+        errors = [str(refusal)]
+    else:
+        errors = pyarrow.parquet.read_table(files[1]).column("error").to_pylist()
+        assert summary["failed"] == summary["rows"] == len(errors)
+    assert errors
+    for error in errors:
+        assert any(part in (error or "no error") for part in message.split("|")), errors
+
+
+def raw(space, data, **more):
+    """A request as no honest client sends it."""
+    body = {"data": data, "fn_index": 0, "session_hash": uuid.uuid4().hex, **more}
+    return httpx.post(f"{space.url}/gradio_api/queue/join", json=body, timeout=60)
+
+
+FILE = {"meta": {"_type": "gradio.FileData"}}
+REQUESTS = {
+    "a file of the server": ["a", {**FILE, "path": "/etc/passwd"}],
+    "a way out of the uploads": ["a", {**FILE, "path": "../../../etc/passwd"}],
+    "an address": ["a", {**FILE, "path": "http://127.0.0.1:1/a.png"}],
+    "an address beside the path": ["a", {**FILE, "url": "http://127.0.0.1:1/a.png"}],
+    "a number as a path": ["a", {**FILE, "path": 7}],
+    "a file deep inside": [[[{"x": {**FILE, "path": "/etc/passwd"}}]], None],
+    "a file that is not called one": ["a", {"path": "/etc/passwd"}],
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_requests_for_files_that_nobody_uploaded(space, name):
+    answer = raw(space, REQUESTS[name])
+    assert answer.status_code == 422
+    assert "upload" in answer.json()["detail"]
+
+
+def test_a_body_without_end_and_one_that_is_no_json(space):
+    address = f"{space.url}/gradio_api/queue/join"
+    assert httpx.post(address, content=b"x" * 9 * MEGABYTE).status_code == 413
+    assert httpx.post(address, content=b"{").status_code == 422
+    assert httpx.post(address, content=b"[" * 100_000).status_code == 422
+
+
+def test_an_upload_without_end_is_cut_off(space):
+    many = {"files": ("a.csv", b"x" * 101 * MEGABYTE)}
+    assert httpx.post(f"{space.url}/gradio_api/upload", files=many, timeout=120).status_code == 413
+
+
+SHAPES = [
+    [],
+    ["a"],
+    ["a", None, None],
+    [{"not": "a text"}, None],
+    [7, None],
+    ["a", 7],
+    ["a", {"not": "a file"}],
+    ["a", [None]],
+    "a",
+    None,
+]
+
+
+def test_hostile_posts_do_not_spoil_the_batch_of_others(space, client, tmp_path):
+    functions = httpx.get(f"{space.url}/config").json()["dependencies"]
+    number = next(x["id"] for x in functions if x["api_name"] == "predict")
+    bad = upload(tmp_path, JPEG[:300], "bad.jpg")
+    jobs = [client.submit("sad", bad if i % 2 else None, api_name="/predict") for i in range(30)]
+    for shape in SHAPES:
+        answer = raw(space, shape, fn_index=number)
+        assert (answer.status_code, "A post is" in answer.text) == (422, True), shape
+        for disguised in (str(number), f" {number}", float(number), [number]):
+            answer = raw(space, shape, fn_index=disguised)
+            assert (answer.status_code, "whole number" in answer.text) == (422, True), shape
+        for way in ("call", "run", "api"):
+            address = f"{space.url}/gradio_api/{way}/predict"
+            assert httpx.post(address, json={"data": shape}).status_code == 422
+    raw(space, ["a", {**FILE, "path": "/etc/passwd"}], fn_index=number)
+    for i, job in enumerate(jobs):
+        check(job.result(timeout=120), "damaged" if i % 2 else None)
+
+
+def test_memory_returns_to_where_it_was(space, client, tmp_path):
+    def once():
+        for content, _ in PICTURES.values():
+            client.predict("sad", upload(tmp_path, content, "a.png"), api_name="/predict")
+        for text, _ in TEXTS.values():
+            client.predict(text, None, api_name="/predict")
+        for content, _ in TABLES.values():
+            try:
+                client.predict(upload(tmp_path, content, "a.csv"), api_name="/predict_table")
+            except AppError:
+                continue
+
+    once()
+    before = space.resident_bytes()
+    for _ in range(3):
+        once()
+    grown = space.resident_bytes() - before
+    print(f"memory: {before / MEGABYTE:.0f} MB, grown by {grown / MEGABYTE:.1f} MB")
+    assert grown < GROWTH
+    assert "error" not in client.predict("still here", None, api_name="/predict")
+    assert json.loads(httpx.get(f"{space.url}/config").text)["title"] == "hybridsent"
