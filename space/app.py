@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,8 +19,13 @@ from hybridsent_space.settings import Settings  # noqa: E402
 def main() -> None:
     """Load the model and serve the page until the server is stopped."""
     logging.basicConfig(level=logging.WARNING)
-    settings, folder = Settings.from_environment(), Path(FOLDER.name)
-    page = build_page(load_model(settings.model, settings.revision), settings, folder)
+    folder = Path(FOLDER.name)
+    try:
+        settings = Settings.from_environment()
+        loaded = load_model(settings.model, settings.revision)
+    except (OSError, ValueError) as error:
+        sys.exit(f"The page cannot be served: {error}")
+    page = build_page(loaded, settings, folder)
     page.launch(**launch_options(page, settings, folder))
 
 

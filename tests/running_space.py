@@ -71,7 +71,8 @@ def running_space(
             _wait_for(url, process, log)
             yield RunningSpace(url, process.pid, log)
         finally:
-            process.send_signal(signal.SIGINT)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
 
 

@@ -9,6 +9,7 @@ from documented_commands import ROOT, blocks, commands, run, train
 from fabricated_sets import clmlf_ids, write_mvsa_single
 from finished_runs import save_finished_run
 from loopback_hub import LoopbackHub, point_client_at
+from running_space import running_space
 from tiny_models import save_tiny_encoders
 
 from datasets_scripts.__main__ import main as prepare_or_audit
@@ -102,11 +103,22 @@ def test_generating_command_runs(folder, tmp_path):
     assert (tmp_path / command[-1] / "train.csv").is_file()
 
 
-@pytest.mark.parametrize("block", blocks(README, "python"), ids=["pipeline", "classes"])
+*LOCAL_BLOCKS, CLIENT_BLOCK = blocks(README, "python")
+
+
+@pytest.mark.parametrize("block", LOCAL_BLOCKS, ids=["pipeline", "classes"])
 def test_python_block_runs(block, folder):
     result = run([sys.executable, "-c", block], folder)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
+
+
+def test_page_is_served_and_called_as_told(folder, tmp_path):
+    assert ["python", "space/app.py"] in COMMANDS
+    with running_space(folder / "outputs" / "quickstart", tmp_path / "log") as space:
+        block = CLIENT_BLOCK.replace("http://127.0.0.1:7860", space.url)
+        result = run([sys.executable, "-c", block], folder)
+    assert "'label'" in result.stdout, result.stderr
 
 
 def test_showcase_draws_the_picture(folder):

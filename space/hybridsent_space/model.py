@@ -18,7 +18,7 @@ class LoadedModel:
     """A model in evaluation mode, with what was published beside it.
 
     Attributes:
-        name: Folder or Hub id.
+        name: Name of the folder, or Hub id.
         commit: Commit of the Hub that was loaded; None for a folder.
         folder: Folder of the files.
         model: The model; its fusion keeps attention weights.
@@ -56,8 +56,10 @@ def load_model(name: str, revision: str = "") -> LoadedModel:
         ValueError: metrics.json holds no JSON object.
     """
     folder, commit = Path(name), None
-    if not folder.is_dir():
-        folder = Path(snapshot_download(name, revision=revision or None))
+    if folder.is_dir():
+        name = folder.resolve().name  # where it lies is nobody's business
+    else:
+        folder = _download(name, revision)
         commit = folder.name
         if commit != revision:
             logger.warning(f"{name} is loaded at commit {commit}: set HYBRIDSENT_REVISION to it, "
@@ -79,6 +81,16 @@ def load_model(name: str, revision: str = "") -> LoadedModel:
         _read_metrics(folder / "metrics.json"),
         card.read_text(encoding="utf-8") if card.is_file() else "",
     )
+
+
+def _download(name: str, revision: str) -> Path:
+    try:
+        return Path(snapshot_download(name, revision=revision or None))
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"{name!r} is no folder here, and the Hub does not give it: {error} Run `make quickstart`, "
+            "or set HYBRIDSENT_MODEL to a folder or Hub id."
+        ) from error
 
 
 def _read_metrics(file: Path) -> dict[str, Any]:

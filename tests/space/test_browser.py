@@ -114,7 +114,7 @@ def table_of(folder):
     return file
 
 
-def test_a_table_is_scored_filtered_sorted_and_taken_away(visit, tmp_path):
+def test_a_table_is_scored_filtered_and_taken_away(visit, tmp_path):
     page = visit.page
     page.get_by_role("tab", name="Many posts").click()
     page.locator("input[type=file]").nth(1).set_input_files(table_of(tmp_path))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from loopback_hub import LoopbackHub
 from running_space import running_space
 from tiny_models import WORDS, picture
 
+from hybridsent_space.model import load_model
 from hybridsent_space.posts import Post
 
 CLIENTS = 20
@@ -169,3 +171,29 @@ def test_a_model_of_the_hub_is_loaded_at_the_commit_asked_for(model_folder, tmp_
                 assert answer["label"].startswith("new") is new
             told = (tmp_path / f"log{new}").read_text()
             assert ("set HYBRIDSENT_REVISION" in told) is new
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "outputs/nowhere"}, "'outputs/nowhere' is no folder here"),
+        ({"model": "a/b/c"}, "'a/b/c' is no folder here"),
+        ({"batch_size": "many"}, "HYBRIDSENT_BATCH_SIZE='many': give a positive whole number"),
+    ],
+)
+def test_what_cannot_be_served_ends_with_one_message(tmp_path, settings, message):
+    with (
+        pytest.raises(RuntimeError, match="did not start") as told,
+        running_space(settings.pop("model", "x/y"), tmp_path / "log", **settings),
+    ):
+        pass
+    assert message in str(told.value)
+    assert "Traceback" not in str(told.value)
+
+
+def test_a_damaged_metrics_file_is_named(model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    for content, message in (("{", "is not JSON"), ("[]", "holds no JSON object")):
+        (tmp_path / "model" / "metrics.json").write_text(content)
+        with pytest.raises(ValueError, match=rf"metrics.json {message}"):
+            load_model(str(tmp_path / "model"))

@@ -1,0 +1,60 @@
+"""The folder can be pushed as it is: it needs nothing of this checkout and names all it imports."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+from hybridsent_space.page import EXAMPLES, read_examples
+
+SPACE = Path(__file__).parents[2] / "space"
+# Modules whose distribution has another name; starlette comes with gradio; spaces only on the Hub.
+NAMED = {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
+GIVEN = {"gradio", "starlette", "spaces", "hybridsent_space"}
+
+
+def imported():
+    found = set()
+    for file in SPACE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def requirements(lines):
+    return {Requirement(line).name: Requirement(line).specifier for line in lines if line.strip()}
+
+
+def test_every_import_is_required_and_none_is_ours():
+    named = requirements((SPACE / "requirements.txt").read_text().splitlines())
+    needed = {NAMED.get(name, name) for name in imported() - GIVEN}
+    assert needed <= set(named)
+    indirect = {"safetensors", "timm", "torchvision"}  # transformers asks for them, by model
+    assert set(named) == needed | indirect
+
+
+def test_the_header_is_what_the_hub_reads():
+    header = yaml.safe_load((SPACE / "README.md").read_text(encoding="utf-8").split("---")[1])
+    assert header["sdk"] == "gradio"
+    extra = re.search(r'"(gradio>=.*?)"', (SPACE.parent / "pyproject.toml").read_text())[1]
+    assert header["sdk_version"] in Requirement(extra).specifier
+    assert (SPACE / header["app_file"]).is_file()
+    assert len(header["short_description"]) <= 60
+
+
+def test_examples_are_there_and_small():
+    examples = read_examples()
+    assert {(text is None, picture is None) for text, picture in examples} == {
+        (False, False),
+        (False, True),
+        (True, False),
+    }
+    assert all(Path(picture).is_file() for _, picture in examples if picture)
+    assert sum(file.stat().st_size for file in EXAMPLES.iterdir()) < 100_000
