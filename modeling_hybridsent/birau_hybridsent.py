@@ -14,7 +14,18 @@ step of the 2023 form, with `*` elementwise and the reset gate applied after the
     h' = (1 - z) * n + z * h + g
 
 Without the attention gate (a = 0) a step is exactly one of `torch.nn.GRU`.
+
+`RAU.walk` is that text as a plain loop. `BiRAU` computes the same faster: one product with the input
+for all tokens, then one product and a few elementwise operations a token for both directions at once,
+and gradients written out by hand. A buffer keeps, side by side for every token, S slots of H numbers
+(S = 6, or 4 without the attention gate):
+
+    n  r  z  c  g  u        where u = U_n h + c_n
+
+The input's product fills the first S - 1 of them, the state's is added to the last S - 1.
 """
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -74,7 +85,24 @@ class RAU(nn.Module):
             new_hidden = new_hidden + attention * torch.relu(x[4] + u[4])
         return new_hidden
 
-    def forward(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the weights in the order of the slots, for `BiRAU`.
+
+        It is a call so that hooks run which bring in weights kept elsewhere.
+
+        Returns:
+            Weights of n, r, z, c, g for the input, ((S - 1) * H, input_size); of r, z, c, g, u for the
+            state, ((S - 1) * H, H); biases of all slots, (S * H,).
+        """
+        gates = 5 if self.attention_gate else 3
+        r, z, n, *attended = self.input_weight.chunk(gates)
+        input_weight = torch.cat([n, r, z, *attended])
+        r, z, n, *attended = self.recurrent_weight.chunk(gates)
+        recurrent_weight = torch.cat([r, z, *attended, n])
+        r, z, n, *attended = self.input_bias.chunk(gates)
+        return input_weight, recurrent_weight, torch.cat([n, r, z, *attended, self.candidate_bias])
+
+    def walk(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the state after every token, zero at padding.
 
         Args:
@@ -123,6 +151,184 @@ class RAU(nn.Module):
         return scan(step, hidden, tokens, dim=0, reverse=self.reverse)[1].transpose(0, 1)
 
 
+def _advance(
+    inputs: torch.Tensor,
+    padding: torch.Tensor | None,
+    input_weight: torch.Tensor,
+    recurrent_weight: torch.Tensor,
+    bias: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run D independent units (here two directions), each over its own sequences.
+
+    Args:
+        inputs: (D, length, batch, input_size).
+        padding: True where a token leaves the state alone, (D, length, batch); None for nowhere.
+        input_weight: (D, (S - 1) * H, input_size), of the inputs' type.
+        recurrent_weight: (D, (S - 1) * H, H), of the type that the states shall have.
+        bias: (D, S * H), of the same type.
+
+    Returns:
+        All slots after their activation functions, (D, length, batch, S * H); the states, the first
+        of them zero, (D, length + 1, batch, H).
+    """
+    directions, length, batch, _ = inputs.shape
+    width = recurrent_weight.shape[-1]
+    buffer = bias[:, None, None].expand(-1, length, batch, -1).contiguous()
+    from_input = buffer[..., :-width].flatten(1, 2)  # (D, length * batch, (S - 1) * H)
+    product = (inputs.flatten(1, 2), input_weight.transpose(1, 2))
+    if inputs.dtype == buffer.dtype:
+        from_input.baddbmm_(*product)
+    else:
+        from_input.add_(torch.bmm(*product))
+    n, r, z, *attended, u = buffer.unflatten(-1, (-1, width)).unbind(3)  # (D, length, batch, H)
+    if padding is not None:
+        # z = 1 keeps the state to the bit; with g = 0 all gradients vanish there by themselves.
+        z.masked_fill_(padding[..., None], torch.inf)
+        if attended:
+            attended[1].masked_fill_(padding[..., None], -torch.inf)
+    states = buffer.new_empty(directions, length + 1, batch, width)
+    state, *after = states.unbind(1)  # (D, batch, H)
+    state.zero_()
+    transposed = recurrent_weight.transpose(1, 2)  # (D, H, (S - 1) * H)
+    # The views of all tokens are taken at once: singly they would cost as much as the arithmetic.
+    parts = (buffer[..., width:], buffer[..., width : 3 * width], n, r, z, u, *attended)
+    tokens = zip(after, *(part.unbind(1) for part in parts), strict=True)
+    for new_state, from_state, reset_and_update, n, r, z, u, *attended in tokens:
+        from_state.baddbmm_(state, transposed)
+        reset_and_update.sigmoid_()
+        n.addcmul_(r, u).tanh_()
+        state = torch.lerp(n, state, z, out=new_state)
+        if attended:
+            c, g = attended
+            state.addcmul_(torch.softmax(c, dim=-1, out=c), g.relu_())
+    return buffer, states
+
+
+def _slopes(buffer: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """Differentiate each new state by what the activation functions took, for all tokens at once.
+
+    Args:
+        buffer: Slots after their activation functions, as of `_advance`.
+        states: As of `_advance`.
+
+    Returns:
+        Elementwise derivatives, (D, length, batch, S * H). That of c is still without the part which
+        the softmax's sum over the hidden units adds.
+    """
+    width = states.shape[-1]
+    slopes = torch.empty_like(buffer)
+    n, r, z, *attended, u = buffer.unflatten(-1, (-1, width)).unbind(3)
+    by_n, by_r, by_z, *by_attended, by_u = slopes.unflatten(-1, (-1, width)).unbind(3)
+    torch.mul(n, n, out=by_n).neg_().add_(1.0)
+    by_n.addcmul_(by_n, z, value=-1.0)  # (1 - n^2) (1 - z)
+    torch.mul(by_n, r, out=by_u)
+    torch.mul(by_u, u, out=by_r)
+    by_r.addcmul_(by_r, r, value=-1.0)  # by_n u r (1 - r)
+    torch.sub(states[:, :-1], n, out=by_z).mul_(z)
+    by_z.addcmul_(by_z, z, value=-1.0)  # (h - n) z (1 - z)
+    if attended:
+        (a, g), (by_c, by_g) = attended, by_attended
+        torch.mul(a, g, out=by_c)
+        torch.sign(g, out=by_g).mul_(a)
+    return slopes
+
+
+def _retreat(
+    grad: torch.Tensor, buffer: torch.Tensor, states: torch.Tensor, recurrent_weight: torch.Tensor
+) -> torch.Tensor:
+    """Carry gradients back through all tokens.
+
+    Args:
+        grad: Gradients of the states after each token, (D, length, batch, H).
+        buffer: As of `_advance`.
+        states: As of `_advance`.
+        recurrent_weight: As for `_advance`.
+
+    Returns:
+        Gradients of what the activation functions took, (D, length, batch, S * H).
+    """
+    width = states.shape[-1]
+    slopes = _slopes(buffer, states)  # each token's are multiplied by its gradient in place
+    slots = slopes.unflatten(-1, (-1, width))  # (D, length, batch, S, H)
+    _, _, z, *attended, _ = buffer.unflatten(-1, (-1, width)).unbind(3)
+    parts = [grad, z, slots, slopes[..., width:]]
+    if attended:
+        parts += [slots[..., 3, :], attended[0]]
+    carried = torch.zeros_like(grad[:, 0])  # (D, batch, H)
+    for new, z, by_all, by_recurrent, *attended in reversed(
+        list(zip(*(part.unbind(1) for part in parts), strict=True))
+    ):
+        carried.add_(new)
+        by_all.mul_(carried[:, :, None])
+        if attended:
+            by_c, a = attended
+            by_c.addcmul_(a, by_c.sum(dim=-1, keepdim=True), value=-1.0)
+        carried.mul_(z).baddbmm_(by_recurrent, recurrent_weight)
+    return slopes
+
+
+class _Recurrence(torch.autograd.Function):
+    """The states of `_advance` after each token, with gradients written out by hand."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: torch.Tensor,
+        padding: torch.Tensor | None,
+        input_weight: torch.Tensor,
+        recurrent_weight: torch.Tensor,
+        bias: torch.Tensor,
+    ) -> torch.Tensor:
+        with torch.autocast(inputs.device.type, enabled=False):
+            buffer, states = _advance(inputs, padding, input_weight, recurrent_weight, bias)
+        ctx.save_for_backward(inputs, input_weight, recurrent_weight, buffer, states)
+        return states[:, 1:]
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        wanted = ctx.needs_input_grad
+        return _RecurrenceGradients.apply(wanted, grad, *ctx.saved_tensors)
+
+
+class _RecurrenceGradients(torch.autograd.Function):
+    """The gradients of `_Recurrence`: a function of its own only to refuse its own gradients."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        wanted: tuple[bool, ...],
+        grad: torch.Tensor,
+        inputs: torch.Tensor,
+        input_weight: torch.Tensor,
+        recurrent_weight: torch.Tensor,
+        buffer: torch.Tensor,
+        states: torch.Tensor,
+    ) -> tuple[torch.Tensor | None, ...]:
+        width = states.shape[-1]
+        with torch.autocast(inputs.device.type, enabled=False):
+            by_slot = _retreat(grad, buffer, states, recurrent_weight).flatten(1, 2)
+            from_input = by_slot[..., :-width].to(inputs.dtype)  # (D, length * batch, (S - 1) * H)
+            by_inputs = by_input_weight = by_recurrent_weight = by_bias = None
+            if wanted[0]:
+                by_inputs = torch.bmm(from_input, input_weight).view_as(inputs)
+            if wanted[2]:
+                by_input_weight = torch.bmm(from_input.transpose(1, 2), inputs.flatten(1, 2))
+            if wanted[3]:
+                from_state = by_slot[..., width:].transpose(
+                    1, 2
+                )  # (D, (S - 1) * H, length * batch)
+                by_recurrent_weight = torch.bmm(from_state, states[:, :-1].flatten(1, 2))
+            if wanted[4]:
+                by_bias = by_slot.sum(dim=1)
+        return by_inputs, None, by_input_weight, by_recurrent_weight, by_bias
+
+    @staticmethod
+    def backward(ctx: Any, *_grads: torch.Tensor | None) -> None:
+        raise NotImplementedError(
+            "BiRAU has first derivatives only: its gradients cannot be differentiated again."
+        )
+
+
 class BiRAU(nn.Module):
     """Run a forward and a backward recurrent attention unit and concatenate their states (S4).
 
@@ -160,5 +366,40 @@ class BiRAU(nn.Module):
             mask = attention_mask.bool()
         # Zero, not multiply: a NaN in a padded position must not survive.
         hidden_states = hidden_states.masked_fill(~mask[..., None], 0.0)
-        both = [unit(hidden_states, mask) for unit in (self.forward_unit, self.backward_unit)]
-        return torch.cat(both, dim=-1)
+        if torch.compiler.is_compiling():  # which also holds when exporting
+            # Compilers want operations that they can see through, differentiate and fuse.
+            units = (self.forward_unit, self.backward_unit)
+            return torch.cat([unit.walk(hidden_states, mask) for unit in units], dim=-1)
+        padding = None if attention_mask is None else ~mask.T  # (length, batch)
+        states = self._both_ways(hidden_states.transpose(0, 1), padding)
+        if padding is not None:
+            states = states.masked_fill(padding[..., None], 0.0)
+        return states.transpose(0, 1)
+
+    def _both_ways(self, hidden_states: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+        """Run both directions together, as if the second read a sequence of its own.
+
+        Args:
+            hidden_states: Inputs, (length, batch, input_size).
+            padding: True at padding, (length, batch); None for no padding.
+
+        Returns:
+            States, (length, batch, 2 * hidden_size), in the type of the inputs or of autocast.
+        """
+        weights = zip(self.forward_unit(), self.backward_unit(), strict=True)
+        input_weight, recurrent_weight, bias = (torch.stack(pair) for pair in weights)
+        kind = hidden_states.device.type
+        if torch.is_autocast_enabled(kind) and hidden_states.dtype != torch.float64:
+            dtype = torch.get_autocast_dtype(kind)
+            hidden_states, input_weight = hidden_states.to(dtype), input_weight.to(dtype)
+        # Half precision would lose small updates of a state over a long sequence.
+        exact = torch.promote_types(hidden_states.dtype, torch.float32)
+        states = _Recurrence.apply(
+            torch.stack([hidden_states, hidden_states.flip(0)]),
+            None if padding is None else torch.stack([padding, padding.flip(0)]),
+            input_weight,
+            recurrent_weight.to(exact),
+            bias.to(exact),
+        )
+        there, back = states.to(hidden_states.dtype).unbind(0)
+        return torch.cat([there, back.flip(0)], dim=-1)
