@@ -163,7 +163,8 @@ def _advance(
     recurrent_weight: torch.Tensor,
     bias: torch.Tensor,
     states: torch.Tensor,
-) -> torch.Tensor:
+    buffer: torch.Tensor,
+) -> None:
     """Run both directions (D = 2), each over its own sequence, through a block of T tokens.
 
     Args:
@@ -174,12 +175,10 @@ def _advance(
         bias: (D, S * H), of the states' type.
         states: The state before the block, then room for the T after its tokens, which are written,
             (D, T + 1, batch, H).
-
-    Returns:
-        All slots after their activation functions, (D, T, batch, S * H).
+        buffer: Room for all slots after their activation functions, (D, T, batch, S * H).
     """
     width = states.shape[-1]
-    buffer = bias[:, None, None].expand(-1, *inputs.shape[1:3], -1).contiguous()
+    buffer.copy_(bias[:, None, None])
     from_input = buffer[..., :-width].flatten(1, 2)  # (D, T * batch, (S - 1) * H)
     _add_product(from_input, inputs.flatten(1, 2), input_weight.transpose(1, 2))
     n, r, z, *attended, u = buffer.unflatten(-1, (-1, width)).unbind(3)  # (D, T, batch, H)
@@ -202,22 +201,18 @@ def _advance(
         if attended:
             c, g = attended
             state.addcmul_(torch.softmax(c, dim=-1, out=c), g.relu_())
-    return buffer
 
 
-def _slopes(buffer: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+def _write_slopes(buffer: torch.Tensor, states: torch.Tensor, slopes: torch.Tensor) -> None:
     """Differentiate each new state by what the activation functions took, for a whole block.
 
     Args:
-        buffer: Slots after their activation functions, as `_advance` returns them.
+        buffer: Slots after their activation functions, as `_advance` leaves them.
         states: The states before each token, (D, T, batch, H).
-
-    Returns:
-        Elementwise derivatives, (D, T, batch, S * H). That by c still lacks the part which comes
-        through the softmax's sum over the hidden units.
+        slopes: Room for the elementwise derivatives, (D, T, batch, S * H). That by c still lacks
+            the part which comes through the softmax's sum over the hidden units.
     """
     width = states.shape[-1]
-    slopes = torch.empty_like(buffer)
     n, r, z, *attended, u = buffer.unflatten(-1, (-1, width)).unbind(3)
     by_n, by_r, by_z, *by_attended, by_u = slopes.unflatten(-1, (-1, width)).unbind(3)
     torch.addcmul(n.new_ones(()), n, n, value=-1.0, out=by_n)
@@ -231,7 +226,6 @@ def _slopes(buffer: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         (a, g), (by_c, by_g) = attended, by_attended
         torch.mul(a, g, out=by_c)
         torch.sign(g, out=by_g).mul_(a)
-    return slopes
 
 
 def _retreat(
@@ -240,25 +234,24 @@ def _retreat(
     buffer: torch.Tensor,
     states: torch.Tensor,
     recurrent_weight: torch.Tensor,
-) -> torch.Tensor:
+    by_slot: torch.Tensor,
+) -> None:
     """Carry gradients back through a block of T tokens.
 
     Args:
         grad: Gradients of the states after each token, (D, T, batch, H).
         carried: What later tokens add to that of the last one, (D, batch, H); overwritten by what
             this block adds to the one before it.
-        buffer: As `_advance` returns it.
+        buffer: As `_advance` leaves it.
         states: The states before each token, (D, T, batch, H).
         recurrent_weight: As for `_advance`.
-
-    Returns:
-        Gradients of what the activation functions took, (D, T, batch, S * H).
+        by_slot: Room for the gradients of what the activation functions took, (D, T, batch, S * H).
     """
     width = states.shape[-1]
-    slopes = _slopes(buffer, states)  # the loop multiplies each token's by its gradient in place
-    slots = slopes.unflatten(-1, (-1, width))  # (D, T, batch, S, H)
+    _write_slopes(buffer, states, by_slot)  # the loop multiplies each token's by its gradient
+    slots = by_slot.unflatten(-1, (-1, width))  # (D, T, batch, S, H)
     _, _, z, *attended, _ = buffer.unflatten(-1, (-1, width)).unbind(3)
-    parts = [grad, z, slots, slopes[..., width:]]
+    parts = [grad, z, slots, by_slot[..., width:]]
     if attended:
         parts += [slots[..., 3, :], attended[0]]
     tokens = zip(*(part.unbind(1) for part in parts), strict=True)
@@ -269,7 +262,6 @@ def _retreat(
             by_c, a = attended
             by_c.addcmul_(a, by_c.sum(dim=-1, keepdim=True), value=-1.0)
         carried.mul_(z).baddbmm_(by_recurrent, recurrent_weight)
-    return slopes
 
 
 class _Recurrence(torch.autograd.Function):
@@ -287,21 +279,22 @@ class _Recurrence(torch.autograd.Function):
     ) -> torch.Tensor:
         """Take a whole sequence in the shapes of `_advance`; return (D, length, batch, H).
 
-        Buffers are kept only if the result shall be `differentiable`.
+        Unless the result shall be `differentiable`, all blocks use one buffer and none is kept.
         """
         directions, length, batch, _ = inputs.shape
         states = bias.new_empty(directions, length + 1, batch, recurrent_weight.shape[-1])
         states[:, 0] = 0.0
-        ctx.block = max(1, _BLOCK_ROWS // max(1, batch))
+        ctx.block = max(1, min(length, _BLOCK_ROWS // max(1, batch)))
         weights, buffers = (input_weight, recurrent_weight, bias), []
         with torch.autocast(inputs.device.type, enabled=False):
             for start in range(0, length, ctx.block):
                 end = start + ctx.block
                 block_padding = None if padding is None else padding[:, start:end]
+                if differentiable or not buffers:
+                    buffers.append(bias.new_empty(directions, ctx.block, batch, bias.shape[-1]))
+                buffer = buffers[-1][:, : length - start]
                 block_states = states[:, start : end + 1]
-                buffer = _advance(inputs[:, start:end], block_padding, *weights, block_states)
-                if differentiable:
-                    buffers.append(buffer)
+                _advance(inputs[:, start:end], block_padding, *weights, block_states, buffer)
         if differentiable:
             ctx.save_for_backward(inputs, *weights, states, *buffers)
         return states[:, 1:]
@@ -336,10 +329,12 @@ class _RecurrenceGradients(torch.autograd.Function):
         by_bias = torch.zeros_like(bias)
         carried = torch.zeros_like(states[:, 0])
         with torch.autocast(inputs.device.type, enabled=False):
+            room = torch.empty_like(buffers[0])
             for i in reversed(range(len(buffers))):
                 tokens = slice(i * block, (i + 1) * block)
                 before = states[:, :-1][:, tokens]  # (D, T, batch, H)
-                by_slot = _retreat(grad[:, tokens], carried, buffers[i], before, recurrent_weight)
+                buffer, by_slot = (x[:, : before.shape[1]] for x in (buffers[i], room))
+                _retreat(grad[:, tokens], carried, buffer, before, recurrent_weight, by_slot)
                 by_slot = by_slot.flatten(1, 2)  # (D, T * batch, S * H)
                 from_input = by_slot[..., :-width].to(inputs.dtype)
                 from_state = by_slot[..., width:]
