@@ -122,7 +122,8 @@ class RAU(nn.Module):
             real = mask[:, t, None]  # (batch, 1)
             hidden = torch.where(real, self.step(from_input[:, t], hidden), hidden)
             states[t] = hidden
-        return torch.stack(states, dim=1).masked_fill(~mask[..., None], 0.0)
+        out = torch.stack(states, dim=1).masked_fill(~mask[..., None], 0.0)
+        return out.to(from_input.dtype)  # under autocast the softmax made it float32
 
     def _scan(
         self, from_input: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor
