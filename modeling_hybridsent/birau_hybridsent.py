@@ -265,6 +265,12 @@ def _retreat(
         carried.mul_(z).baddbmm_(by_recurrent, recurrent_weight)
 
 
+def _both_ways(sequence: torch.Tensor, start: int, end: int) -> torch.Tensor:
+    """Return a block of tokens as each direction meets them: (length, ...) -> (D, T, ...)."""
+    length = len(sequence)
+    return torch.stack([sequence[start:end], sequence[length - end : length - start].flip(0)])
+
+
 class _Recurrence(torch.autograd.Function):
     """Both directions' states after each token, with gradients written out by hand."""
 
@@ -278,24 +284,28 @@ class _Recurrence(torch.autograd.Function):
         recurrent_weight: torch.Tensor,
         bias: torch.Tensor,
     ) -> torch.Tensor:
-        """Take a whole sequence in the shapes of `_advance`; return (D, length, batch, H).
+        """Return the states in the order of each direction's walk, (D, length, batch, H).
 
-        Unless the result shall be `differentiable`, all blocks use one buffer and none is kept.
+        Takes what `_advance` takes, but inputs (length, batch, input_size) and padding (length,
+        batch) of whole sequences. Unless the result shall be `differentiable`, all blocks use one
+        buffer and none is kept.
         """
-        directions, length, batch, _ = inputs.shape
+        length, batch, _ = inputs.shape
+        directions = len(bias)
         states = bias.new_empty(directions, length + 1, batch, recurrent_weight.shape[-1])
         states[:, 0] = 0.0
         ctx.block = max(1, min(length, _BLOCK_ROWS // max(1, batch)))
         weights, buffers = (input_weight, recurrent_weight, bias), []
         with torch.autocast(inputs.device.type, enabled=False):
             for start in range(0, length, ctx.block):
-                end = start + ctx.block
-                block_padding = None if padding is None else padding[:, start:end]
+                end = min(start + ctx.block, length)
+                block_inputs = _both_ways(inputs, start, end)
+                block_padding = None if padding is None else _both_ways(padding, start, end)
                 if differentiable or not buffers:
                     buffers.append(bias.new_empty(directions, ctx.block, batch, bias.shape[-1]))
-                buffer = buffers[-1][:, : length - start]
+                buffer = buffers[-1][:, : end - start]
                 block_states = states[:, start : end + 1]
-                _advance(inputs[:, start:end], block_padding, *weights, block_states, buffer)
+                _advance(block_inputs, block_padding, *weights, block_states, buffer)
         if differentiable:
             ctx.save_for_backward(inputs, *weights, states, *buffers)
         return states[:, 1:]
@@ -324,7 +334,8 @@ class _RecurrenceGradients(torch.autograd.Function):
     ) -> tuple[torch.Tensor, ...]:
         """Return the gradients of inputs, input weight, recurrent weight and bias."""
         width = states.shape[-1]
-        by_inputs = torch.empty(inputs.shape, dtype=inputs.dtype, device=inputs.device)
+        length = len(inputs)
+        by_inputs = torch.zeros_like(inputs)
         by_input_weight = torch.zeros_like(input_weight, dtype=bias.dtype)
         by_recurrent_weight = torch.zeros_like(recurrent_weight)
         by_bias = torch.zeros_like(bias)
@@ -332,17 +343,18 @@ class _RecurrenceGradients(torch.autograd.Function):
         with torch.autocast(inputs.device.type, enabled=False):
             room = torch.empty_like(buffers[0])
             for i in reversed(range(len(buffers))):
-                tokens = slice(i * block, (i + 1) * block)
-                before = states[:, :-1][:, tokens]  # (D, T, batch, H)
-                buffer, by_slot = (x[:, : before.shape[1]] for x in (buffers[i], room))
-                _retreat(grad[:, tokens], carried, buffer, before, recurrent_weight, by_slot)
+                start, end = i * block, min((i + 1) * block, length)
+                block_inputs = _both_ways(inputs, start, end).flatten(1, 2)
+                before = states[:, start:end]  # (D, T, batch, H)
+                buffer, by_slot = (x[:, : end - start] for x in (buffers[i], room))
+                _retreat(grad[:, start:end], carried, buffer, before, recurrent_weight, by_slot)
                 by_slot = by_slot.flatten(1, 2)  # (D, T * batch, S * H)
-                from_input = by_slot[..., :-width].to(inputs.dtype)
-                from_state = by_slot[..., width:]
-                torch.bmm(from_input, input_weight, out=by_inputs[:, tokens].flatten(1, 2))
-                _add_product(
-                    by_input_weight, from_input.transpose(1, 2), inputs[:, tokens].flatten(1, 2)
-                )
+                from_state, from_input = by_slot[..., width:], by_slot[..., :-width]
+                from_input = from_input.to(inputs.dtype)
+                there, back = torch.bmm(from_input, input_weight).unflatten(1, before.shape[1:3])
+                by_inputs[start:end] += there  # (T, batch, input_size)
+                by_inputs[length - end : length - start] += back.flip(0)
+                _add_product(by_input_weight, from_input.transpose(1, 2), block_inputs)
                 _add_product(by_recurrent_weight, from_state.transpose(1, 2), before.flatten(1, 2))
                 by_bias += by_slot.sum(dim=1)
         return by_inputs, by_input_weight, by_recurrent_weight, by_bias
@@ -402,7 +414,7 @@ class BiRAU(nn.Module):
             # A compiler wants operations that it can see through, differentiate and fuse.
             return self.walk(hidden_states, padding)
         padding = None if padding is None else padding.T
-        states = self._both_ways(hidden_states.transpose(0, 1), padding)
+        states = self._recur(hidden_states.transpose(0, 1), padding)
         if padding is not None:
             states = states.masked_fill(padding[..., None], 0.0)
         return states.transpose(0, 1)
@@ -422,7 +434,7 @@ class BiRAU(nn.Module):
         units = (self.forward_unit, self.backward_unit)
         return torch.cat([unit.walk(hidden_states, ~padding) for unit in units], dim=-1)
 
-    def _both_ways(self, hidden_states: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+    def _recur(self, hidden_states: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
         """Run both directions together, as if the second read a sequence of its own.
 
         Args:
@@ -442,8 +454,8 @@ class BiRAU(nn.Module):
         exact = torch.promote_types(hidden_states.dtype, torch.float32)
         states = _Recurrence.apply(
             torch.is_grad_enabled(),
-            torch.stack([hidden_states, hidden_states.flip(0)]),
-            None if padding is None else torch.stack([padding, padding.flip(0)]),
+            hidden_states,
+            padding,
             input_weight,
             recurrent_weight.to(exact),
             bias.to(exact),

@@ -265,8 +265,10 @@ def test_without_gradients_nothing_outlives_the_call(birau, inputs, without_grad
         out = birau(inputs)
     assert torch.equal(out, expected)
     assert out.grad_fn is None
-    kept = sum(event.self_cpu_memory_usage for event in profiler.key_averages())
+    events = {event.key: event for event in profiler.key_averages()}
+    kept = sum(event.self_cpu_memory_usage for event in events.values())
     assert kept == out.numel() * out.element_size()
+    assert events["aten::new_empty"].count == 2  # the states, and one buffer for all three blocks
 
 
 @pytest.mark.parametrize("attention_gate", [True, False])
