@@ -172,8 +172,8 @@ def _advance(
         inputs: (D, T, batch, input_size).
         padding: True where a token leaves the state alone, (D, T, batch); None for nowhere.
         input_weight: (D, (S - 1) * H, input_size), of the inputs' type.
-        recurrent_weight: (D, (S - 1) * H, H), of the states' type.
-        bias: (D, S * H), of the states' type.
+        recurrent_weight: (D, (S - 1) * H, H), of the inputs' type.
+        bias: (D, S * H), of the states' type: the inputs', but at least float32.
         states: The state before the block, then room for the T after its tokens, which are written,
             (D, T + 1, batch, H).
         buffer: Room for all slots after their activation functions, (D, T, batch, S * H).
@@ -195,7 +195,7 @@ def _advance(
     parts = (buffer[..., width:], buffer[..., width : 3 * width], n, r, z, u, *attended)
     tokens = zip(after, *(part.unbind(1) for part in parts), strict=True)
     for new_state, from_state, reset_and_update, n, r, z, u, *attended in tokens:
-        from_state.baddbmm_(state, transposed)
+        _add_product(from_state, state.to(inputs.dtype), transposed)
         reset_and_update.sigmoid_()
         n.addcmul_(r, u, value=2.0).sigmoid_().mul_(2.0).sub_(1.0)
         state = torch.lerp(n, state, z, out=new_state)
@@ -262,7 +262,7 @@ def _retreat(
         if attended:
             by_c, a = attended
             by_c.addcmul_(a, by_c.sum(dim=-1, keepdim=True), value=-1.0)
-        carried.mul_(z).baddbmm_(by_recurrent, recurrent_weight)
+        _add_product(carried.mul_(z), by_recurrent.to(recurrent_weight.dtype), recurrent_weight)
 
 
 def _both_ways(sequence: torch.Tensor, start: int, end: int) -> torch.Tensor:
@@ -337,7 +337,7 @@ class _RecurrenceGradients(torch.autograd.Function):
         length = len(inputs)
         by_inputs = torch.zeros_like(inputs)
         by_input_weight = torch.zeros_like(input_weight, dtype=bias.dtype)
-        by_recurrent_weight = torch.zeros_like(recurrent_weight)
+        by_recurrent_weight = torch.zeros_like(recurrent_weight, dtype=bias.dtype)
         by_bias = torch.zeros_like(bias)
         carried = torch.zeros_like(states[:, 0])
         with torch.autocast(inputs.device.type, enabled=False):
@@ -349,14 +349,14 @@ class _RecurrenceGradients(torch.autograd.Function):
                 buffer, by_slot = (x[:, : end - start] for x in (buffers[i], room))
                 _retreat(grad[:, start:end], carried, buffer, before, recurrent_weight, by_slot)
                 by_slot = by_slot.flatten(1, 2)  # (D, T * batch, S * H)
+                by_bias += by_slot.sum(dim=1)
+                by_slot, before = by_slot.to(inputs.dtype), before.to(inputs.dtype)
                 from_state, from_input = by_slot[..., width:], by_slot[..., :-width]
-                from_input = from_input.to(inputs.dtype)
                 there, back = torch.bmm(from_input, input_weight).unflatten(1, before.shape[1:3])
                 by_inputs[start:end] += there  # (T, batch, input_size)
                 by_inputs[length - end : length - start] += back.flip(0)
                 _add_product(by_input_weight, from_input.transpose(1, 2), block_inputs)
                 _add_product(by_recurrent_weight, from_state.transpose(1, 2), before.flatten(1, 2))
-                by_bias += by_slot.sum(dim=1)
         return by_inputs, by_input_weight, by_recurrent_weight, by_bias
 
     @staticmethod
@@ -449,16 +449,14 @@ class BiRAU(nn.Module):
         kind = hidden_states.device.type
         if torch.is_autocast_enabled(kind) and hidden_states.dtype != torch.float64:
             dtype = torch.get_autocast_dtype(kind)
-            hidden_states, input_weight = hidden_states.to(dtype), input_weight.to(dtype)
-        # Half precision would lose small updates of a state over a long sequence.
-        exact = torch.promote_types(hidden_states.dtype, torch.float32)
+            hidden_states, input_weight, recurrent_weight = (
+                tensor.to(dtype) for tensor in (hidden_states, input_weight, recurrent_weight)
+            )
+        # Half precision would lose small updates of a state over a long sequence: only products
+        # are taken in it.
+        bias = bias.to(torch.promote_types(hidden_states.dtype, torch.float32))
         states = _Recurrence.apply(
-            torch.is_grad_enabled(),
-            hidden_states,
-            padding,
-            input_weight,
-            recurrent_weight.to(exact),
-            bias.to(exact),
+            torch.is_grad_enabled(), hidden_states, padding, input_weight, recurrent_weight, bias
         )
         there, back = states.to(hidden_states.dtype).unbind(0)  # (length, batch, hidden_size)
         return torch.cat([there, back.flip(0)], dim=-1)
