@@ -183,17 +183,27 @@ def gaps(batch, length):
 @pytest.mark.parametrize("attention_gate", [True, False])
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("block_rows", [1, 16, 512])  # one token, a few and an odd rest, all
+@pytest.mark.parametrize("onednn_rows", [1, 10**9])  # every product, none
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_fast_form_equals_the_plain_loop(
-    attention_gate, masked, block_rows, dtype, atol, monkeypatch
+    attention_gate, masked, block_rows, onednn_rows, dtype, atol, monkeypatch
 ):
     monkeypatch.setattr(birau_hybridsent, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(birau_hybridsent, "_ONEDNN_ROWS", onednn_rows)
     torch.manual_seed(5)
     birau = BiRAU(INPUT, HIDDEN, attention_gate).to(dtype)
     inputs, mask = torch.randn(5, 11, INPUT, dtype=dtype), gaps(5, 11) if masked else None
     got = outputs_and_gradients(fast, birau, inputs, mask)
     expected = outputs_and_gradients(plain, birau, inputs, mask)
     torch.testing.assert_close(got, expected, atol=atol, rtol=0)
+
+
+def test_without_onednn_it_works_as_well(birau, inputs, monkeypatch):
+    monkeypatch.setattr(birau_hybridsent, "_ONEDNN_ROWS", 1)
+    expected = outputs_and_gradients(fast, birau, inputs, None)
+    monkeypatch.setattr(birau_hybridsent, "_ONEDNN_LINEAR", None)
+    got = outputs_and_gradients(fast, birau, inputs, None)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("garbage", [1e6, float("nan"), float("inf")])
