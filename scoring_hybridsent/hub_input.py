@@ -11,6 +11,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.utils import httpx
 
 from datasets_scripts.errors import PostsError
+from scoring_hybridsent.preparing import HUB
 from scoring_hybridsent.row import COLUMNS, Row, post_row
 from scoring_hybridsent.share import Share
 
@@ -43,7 +44,7 @@ class HubInput:
             split = next(iter(splits))
         if split not in splits:
             raise PostsError.about(name, f"no split {split!r}", remedy=f"Give one of {[*splits]}.")
-        self.split = split
+        self.split, self.folder = split, f"{HUB}datasets/{name}@{self.revision}"
         self.posts = self._only_what_counts(splits[split])
 
     def _only_what_counts(self, posts: IterableDataset) -> IterableDataset:
@@ -69,4 +70,4 @@ class HubInput:
         start = first * share.rows_per_shard
         for number, cells in enumerate(self.posts.skip(start), start):
             if share.owns(number):
-                yield post_row(number, cells, ".")
+                yield post_row(number, cells, self.folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from datasets.utils.file_utils import xopen
 from PIL import Image
 from transformers import AutoProcessor, ProcessorMixin
 
@@ -17,6 +18,7 @@ from modeling_hybridsent import load_picture
 from modeling_hybridsent.processing_hybridsent import as_upright_rgb, has_text, open_picture
 from scoring_hybridsent.row import EMPTY, Row
 
+HUB = "hf://"  # how the folder of a row begins that is streamed from the Hub
 resolved = lru_cache(maxsize=64)(realpath)
 
 
@@ -126,8 +128,18 @@ def _load(row: Row, limit: int) -> Any:
         if isinstance(row.image, bytes) and not row.image:
             return "picture cannot be read: it is empty"
         return load_picture(row.image, limit)
+    if row.folder.startswith(HUB):
+        return _load_from_hub(row, limit)
     folder = Path(resolved(row.folder))
     if problem := picture_problem(row.image, folder):
         return problem
     with open_picture(folder / row.image, limit) as image:
         return as_upright_rgb(image)
+
+
+def _load_from_hub(row: Row, limit: int) -> Any:
+    """Read a picture that is a file of the row's own data set, or of an archive in it."""
+    if not row.image.rpartition("::")[2].startswith(f"{row.folder}/"):
+        return f"image is not in the data set, and nothing else is read: {row.image!r}"
+    with xopen(row.image, "rb") as file:
+        return load_picture(file.read(), limit)

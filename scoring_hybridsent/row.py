@@ -20,7 +20,8 @@ class Row(NamedTuple):
         id: As the input has it, as a string; None without one.
         text: None if there is none.
         image: Path inside `folder`, or what else `load_picture` takes; None if there is none.
-        folder: Where paths of pictures start, and which they may not leave.
+        folder: Where paths of pictures start, and which they may not leave; "hf://..." for what is
+            streamed from the Hub.
         problem: Why the row cannot be scored, None if nothing is known.
     """
 

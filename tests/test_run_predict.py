@@ -21,9 +21,10 @@ from many_posts import (
     save_pictures,
     with_bad,
     write_csv,
+    write_jsonl,
     write_parquet,
 )
-from tiny_models import LABELS, save_tiny, tiny_model
+from tiny_models import LABELS, picture, save_tiny, tiny_model
 
 from scoring_hybridsent.run_folder import RunFolder
 
@@ -254,28 +255,59 @@ def test_two_processes_tell_an_error_once(tiny, tmp_path):
     assert result.stderr.count("absent.csv: no such file") == 1
 
 
-def test_a_data_set_of_the_hub_streams(table, tiny, tmp_path):
-    posts = embedded(good_posts(30), table[0].parent)
-    write_parquet(tmp_path / "posts.parquet", posts)
-    with LoopbackHub(user="USER") as hub:
+UPLOAD = """
+from huggingface_hub import HfApi
+HfApi().create_repo("USER/SET", repo_type="dataset")
+HfApi().upload_folder(folder_path="set", repo_id="USER/SET", repo_type="dataset")
+"""
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """Settings with which a process sees a Hub that holds what is in `set/` when it calls `push`."""
+    with LoopbackHub(user="USER") as running:
         names = ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DISABLE_XET", "HF_HOME")
-        settings = {name: hub.env(tmp_path / "hf")[name] for name in names}
-        upload = (
-            "from huggingface_hub import HfApi; api = HfApi();"
-            "api.create_repo('USER/SET', repo_type='dataset');"
-            "api.upload_file(path_or_fileobj='posts.parquet', repo_id='USER/SET',"
-            "path_in_repo='data/test-00000-of-00001.parquet', repo_type='dataset')"
-        )
-        more = environment(**settings, HF_HUB_OFFLINE="0")
-        subprocess.run([sys.executable, "-c", upload], cwd=tmp_path, env=more, check=True)
-        given = ("--model", tiny[0], "--input", "USER/SET", "--output", tmp_path / "answers")
-        given += ("--rows_per_shard", 8)
-        result = score(*given, **settings, HF_HUB_OFFLINE="0", launcher=TWO)
-        assert result.returncode == 0, result.stderr
-        require_right(tmp_path / "answers", (table[0], good_posts(30), {}), tiny)
-        (tmp_path / "answers" / "rows-000000000008-000000000016.parquet").unlink()
-        result = score(*given, **settings, HF_HUB_OFFLINE="0")
-        assert "Scored 8 posts" in result.stdout, result.stderr
-        require_right(tmp_path / "answers", (table[0], good_posts(30), {}), tiny)
-        wrong = score(*given, "--split", "train", **settings, HF_HUB_OFFLINE="0")
-        assert "no split 'train'" in wrong.stderr
+        settings = {name: running.env(tmp_path / "hf")[name] for name in names}
+        yield {**settings, "HF_HUB_OFFLINE": "0"}
+
+
+def push(folder, settings):
+    upload = [sys.executable, "-c", UPLOAD]
+    subprocess.run(upload, cwd=folder, env=environment(**settings), check=True)
+
+
+def test_a_data_set_of_the_hub_streams(table, tiny, tmp_path, hub):
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    posts = embedded(good_posts(30), table[0].parent)
+    write_parquet(tmp_path / "set" / "data" / "test-00000-of-00001.parquet", posts)
+    push(tmp_path, hub)
+    given = ("--model", tiny[0], "--input", "USER/SET", "--output", tmp_path / "answers")
+    given += ("--rows_per_shard", 8)
+    result = score(*given, **hub, launcher=TWO)
+    assert result.returncode == 0, result.stderr
+    expected = (table[0], good_posts(30), {})
+    require_right(tmp_path / "answers", expected, tiny)
+    (tmp_path / "answers" / "rows-000000000008-000000000016.parquet").unlink()
+    result = score(*given, **hub)
+    assert "Scored 8 posts" in result.stdout, result.stderr
+    require_right(tmp_path / "answers", expected, tiny)
+    wrong = score(*given, "--split", "train", **hub)
+    assert "no split 'train'" in wrong.stderr
+
+
+def test_pictures_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):
+    folder = tmp_path / "set" / "train"
+    (folder / "images").mkdir(parents=True)
+    for i in range(2):
+        picture(i).save(folder / "images" / f"{i}.png")
+    posts = [{"file_name": f"images/{i}.png", "text": "a sad day"} for i in range(2)]
+    write_jsonl(folder / "metadata.jsonl", posts)
+    push(tmp_path, hub)
+    output = tmp_path / "answers"
+    result = score("--model", tiny[0], "--input", "USER/SET", "--output", output, **hub)
+    assert result.returncode == 0, result.stderr
+    named = [{"text": post["text"], "image": post["file_name"]} for post in posts]
+    expected = direct(tiny[1], tiny[2], named, folder)
+    best = [float(outputs.logits.softmax(dim=-1).max()) for outputs in expected]
+    assert best[0] != pytest.approx(best[1], abs=1e-4)
+    assert [answer["score"] for answer in read_answers(output)] == pytest.approx(best, abs=1e-5)

@@ -123,6 +123,16 @@ def test_a_post_that_spoils_its_batch_costs_no_other_one(tiny):
     assert all(torch.equal(prepared.inputs[name], expected[name]) for name in expected)
 
 
+@pytest.mark.parametrize(
+    "image", ["images/0.png", "/etc/hostname", "hf://datasets/USER/OTHER@1/0.png", "http://a/0.png"]
+)
+def test_a_data_set_of_the_hub_names_no_file_but_its_own(tiny, posts, image, monkeypatch):
+    """Not even one of the folder that the run was started in."""
+    monkeypatch.chdir(posts)
+    row = Row(0, None, "sun", image, "hf://datasets/USER/SET@1")
+    assert "image is not in the data set" in Preparer(tiny[0], None, None)[[row]].problems[0]
+
+
 @pytest.mark.parametrize("wrong", [{"columns": ["x"]}, {"dtype": "x"}, {"backend": "x"}])
 def test_unknown_choices_are_named(wrong):
     with pytest.raises(ValueError, match="'x': one of "):
