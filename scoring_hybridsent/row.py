@@ -49,9 +49,7 @@ def post_row(number: int, cells: Mapping[str, Any], folder: str) -> Row:
     try:
         post_id = _as_id(post_id)
         has = has_text(text, "text")
-        (
-            text or ""
-        ).encode()  # half a character pair passes JSON, but fits no tokenizer and no table
+        _require_whole_characters(text or "")
     except UnicodeEncodeError as error:
         return Row(number, None, problem=f"not UTF-8 in id or text: {error.reason}")
     except ValueError as error:
@@ -65,8 +63,13 @@ def _as_id(value: Any) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else _dumped(value)
-    text.encode()
+    _require_whole_characters(text)
     return text
+
+
+def _require_whole_characters(text: str) -> None:
+    """Raise on half a character pair: it passes JSON, but fits no tokenizer and no table."""
+    text.encode()
 
 
 def _dumped(value: Any) -> str:

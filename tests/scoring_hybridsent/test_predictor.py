@@ -11,6 +11,7 @@ from tiny_models import LABELS, save_tiny
 from scoring_hybridsent import Predictor
 from scoring_hybridsent.preparing import Preparer
 from scoring_hybridsent.row import Row
+from scoring_hybridsent.windows import Window
 
 BRANCHES = ("text", "image", "fusion")
 ALL = ("probabilities", "branches", "weights", "embeddings")
@@ -121,6 +122,16 @@ def test_a_post_that_spoils_its_batch_costs_no_other_one(tiny):
     assert list(prepared.problems) == [3]
     expected = preparer[rows].inputs
     assert all(torch.equal(prepared.inputs[name], expected[name]) for name in expected)
+
+
+def test_an_error_that_quotes_half_a_character_can_be_written(tiny):
+    row = Row(0, None, problem="no file '\ud800'")
+    predictor = Predictor(tiny[0])
+    window = Window([row], predictor.layout)
+    predictor.score(window, predictor.preparer[next(window.cut([row], 1))])
+    assert window.table()["error"].to_pylist() == ["no file '\\ud800'"]
+    answers = predictor({"text": ["sun", "sun"], "image": ["\ud800.png", "\udcff.png"]})
+    assert all(answers["error"])
 
 
 @pytest.mark.parametrize(
