@@ -96,4 +96,4 @@ def test_file_handles_do_not_grow(tiny, tmp_path, workers):
     handles = [len(os.listdir("/proc/self/fd")) for _ in scored]
     assert len(handles) > 4
     in_flight = 5 * (AHEAD + 1) * workers  # a handle for each tensor of a batch
-    assert max(handles) <= min(handles) + in_flight
+    assert max(handles) <= handles[0] + in_flight
