@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import yaml
-from documented_commands import ROOT, blocks, commands, run, train
+from documented_commands import BIN, ROOT, blocks, commands, run, train
 from fabricated_sets import clmlf_ids, write_mvsa_single
 from finished_runs import save_finished_run
 from loopback_hub import LoopbackHub, point_client_at
@@ -18,7 +18,9 @@ from training_hybridsent.publish import main as publish
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = commands(README)
-TRAININGS = [command for command in COMMANDS if command[:2] == ["accelerate", "launch"]]
+LAUNCHED = [command for command in COMMANDS if command[:2] == ["accelerate", "launch"]]
+TRAININGS = [command for command in LAUNCHED if command[2] == "run_train.py"]
+SCORINGS = [command for command in LAUNCHED if command[2] == "run_predict.py"]
 SEEDS = [command for command in TRAININGS if "--seed" in command]
 
 
@@ -26,7 +28,8 @@ SEEDS = [command for command in TRAININGS if "--seed" in command]
 def folder(tmp_path_factory):
     """A folder as `make quickstart` leaves it, on a tiny scale, with the data sets beside it."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "run_train.py").symlink_to(ROOT / "run_train.py")
+    for script in ("run_train.py", "run_predict.py"):
+        (folder / script).symlink_to(ROOT / script)
     (folder / "configs").symlink_to(ROOT / "configs")
     save_finished_run(folder / "outputs" / "quickstart")
     save_tiny_encoders(folder)
@@ -74,6 +77,18 @@ def test_commands_of_the_seeds_give_the_table(folder):
     rows = [line for line in README.splitlines() if line.startswith("| ") and "±" in line]
     shown = [row.split(" | ")[:2] for row in rows]
     assert table[2:] == shown
+
+
+def test_every_launched_command_is_of_a_kind_that_is_tested():
+    assert len(LAUNCHED) == len(TRAININGS) + len(SCORINGS)
+
+
+@pytest.mark.parametrize("command", SCORINGS, ids=lambda command: command[-1])
+def test_scoring_command_runs(command, folder):
+    result = run([str(BIN / command[0]), *command[1:]], folder)
+    assert result.returncode == 0, result.stderr
+    assert "Scored 400 posts, 0 with an error" in result.stdout
+    assert (folder / command[-1] / "rows-000000000000-000000000400.parquet").is_file()
 
 
 def test_data_commands_run(folder, monkeypatch):

@@ -1,0 +1,212 @@
+"""How fast run_predict.py scores, beside the encoders alone and a plain loop, and in what memory.
+
+    python -m benchmarks.scoring --model outputs/quickstart --posts 5000
+
+All rates are taken in one run and in turns, so that whatever else the machine does falls on all of
+them alike; compare the ratios. The posts are made up: texts and pictures of the quickstart's kind.
+The plain loop runs in a process of its own, without anything that run_predict.py sets up.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from transformers import pipeline
+
+from quickstart.drawings import draw_picture
+from quickstart.templates import write_text
+from scoring_hybridsent import Predictor
+from scoring_hybridsent.engine import score_rows
+from scoring_hybridsent.inputs import find_input
+from scoring_hybridsent.processes import keep_freed_memory
+from scoring_hybridsent.share import Share
+from scoring_hybridsent.windows import Window, windows
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = 300  # files; posts use them in turn
+MOODS = ("negative", "neutral", "positive")
+Way = Callable[[], int]  # scores posts and returns how many
+
+
+def make_posts(folder: Path, count: int, seed: int = 0) -> Path:
+    """Write a table of made-up posts with their pictures.
+
+    Args:
+        folder: Where `posts-COUNT.csv` and `images/` go.
+        count: Rows of the table.
+        seed: Of texts and pictures.
+
+    Returns:
+        The table; each post has text and picture.
+    """
+    random, images = Random(seed), folder / "images"  # noqa: S311 - made-up posts guard nothing
+    if not images.exists():
+        images.mkdir()
+        for i in range(PICTURES):
+            picture = draw_picture(random, "test", random.choice(MOODS))
+            picture.save(images / f"{i}.jpg", quality=90)
+    texts = [write_text(random, "test", random.choice(MOODS)) for _ in range(1000)]
+    file = folder / f"posts-{count}.csv"
+    with file.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(["id", "text", "image"])
+        for i in range(count):
+            text = " ".join(random.choices(texts, k=random.choice([1, 1, 1, 2, 4])))
+            writer.writerow([i, text, f"images/{i % PICTURES}.jpg"])
+    return file
+
+
+def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[str, Way]:
+    """Return what is compared; each scores the first `sample` posts of the table, or part of them.
+
+    Args:
+        file: The table.
+        given: Settings of the command line.
+        other: The process of the plain loop.
+    """
+    predictor = Predictor(given.model, folder=str(file.parent), dtype=given.dtype)
+    predictor.load()
+    rows = list(islice(find_input(str(file)).rows(Share(1)), given.sample))
+    model, ready = predictor.backend.model, _ready_inputs(predictor, rows, given.batch_size)
+    few = [{"text": row.text, "image": str(file.parent / row.image)} for row in rows]
+    few = few[: given.loop_sample]
+
+    def encoders(inputs: dict[str, torch.Tensor]) -> None:
+        text = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        model.hybridsent.text_model(**text)
+        model.hybridsent.vision_model(pixel_values=inputs["pixel_values"])
+
+    def on_ready(call: Callable[[dict[str, torch.Tensor]], Any]) -> Way:
+        def way() -> int:
+            with torch.inference_mode(), predictor.backend._precision():
+                for inputs in ready:
+                    call(inputs)
+            return len(rows)
+
+        return way
+
+    def engine() -> int:
+        scored = score_rows(iter(rows), predictor, given.batch_size, given.num_workers)
+        return sum(answers.num_rows for answers in scored)
+
+    def loop() -> int:
+        return other.apply(_score_in_a_loop, (few,))
+
+    return {
+        "encoders alone, inputs ready": on_ready(encoders),
+        "whole model, inputs ready": on_ready(lambda inputs: model(**inputs)),
+        "run_predict.py": engine,
+        "loop over the pipeline": loop,
+    }
+
+
+def _open_pipeline(model: str, threads: int) -> None:
+    global PIPE
+    torch.set_num_threads(threads)
+    PIPE = pipeline("image-text-sentiment", model=model, trust_remote_code=True)
+
+
+def _score_in_a_loop(posts: list[dict[str, str]]) -> int:
+    return len([PIPE(post) for post in posts])
+
+
+def _ready_inputs(predictor: Predictor, rows: list, batch_size: int) -> list[dict]:
+    """Prepare the same batches as the engine makes."""
+    ready = []
+    for chunk in windows(iter(rows), batch_size):
+        for batch in Window(chunk, predictor.layout).cut(chunk, batch_size):
+            ready.append(predictor.preparer[batch].inputs)
+    return ready
+
+
+def measure_rates(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
+    """Return posts a second of each way, round by round; a round before them warms up.
+
+    Each round begins with another way, for the first one suffers from what went before.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    for number in range(rounds + 1):
+        first = number % len(names)
+        for name in [*names[first:], *names[:first]]:
+            way = ways[name]
+            start = time.perf_counter()
+            posts = way()
+            if number:
+                rates[name].append(posts / (time.perf_counter() - start))
+    return rates
+
+
+def measure_memory(file: Path, given: argparse.Namespace) -> float:
+    """Return the peak memory in MiB of the largest process of a run over a table."""
+    with tempfile.TemporaryDirectory() as output:
+        command = [sys.executable, str(ROOT / "run_predict.py"), "--model", given.model]
+        command += ["--input", str(file), "--output", output, "--dtype", given.dtype]
+        command += ["--batch_size", str(given.batch_size), "--num_workers", str(given.num_workers)]
+        command += ["--cpu_threads", str(given.cpu_threads), "--device", "cpu"]
+        process = subprocess.Popen(command)  # noqa: S603 - our own script
+        _, status, used = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"run_predict.py ended with {os.waitstatus_to_exitcode(status)}.")
+    return used.ru_maxrss / 1024
+
+
+def as_table(rates: dict[str, list[float]], memory: dict[int, float]) -> str:
+    """Return the measurements as Markdown."""
+    first = next(iter(rates.values()))
+    lines = ["| way | posts/s | of the encoders' rate |", "|---|---:|---:|"]
+    for name, found in rates.items():
+        ratio = statistics.median(a / b for a, b in zip(found, first, strict=True))
+        lines.append(f"| {name} | {statistics.median(found):.1f} | {100 * ratio:.0f} % |")
+    if memory:
+        lines += ["", "| posts in the table | peak memory, MiB |", "|---:|---:|"]
+        lines += [f"| {posts:,} | {peak:.0f} |" for posts, peak in memory.items()]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure what the command line asks for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--model", default="outputs/quickstart", help="%(default)s")
+    parser.add_argument(
+        "--posts",
+        type=int,
+        default=5000,
+        help="memory is taken at so many and at ten times so many; 0: not",
+    )
+    parser.add_argument("--sample", type=int, default=512, help="posts whose rate is taken")
+    parser.add_argument("--loop_sample", type=int, default=64, help="of them, for the plain loop")
+    parser.add_argument("--rounds", type=int, default=3, help="%(default)s")
+    parser.add_argument("--batch_size", type=int, default=32, help="%(default)s")
+    parser.add_argument("--num_workers", type=int, default=1, help="%(default)s")
+    parser.add_argument("--cpu_threads", type=int, default=os.cpu_count(), help="of the model")
+    parser.add_argument("--dtype", default="float32", help="%(default)s")
+    given = parser.parse_args(argv)
+    torch.set_num_threads(given.cpu_threads)
+    keep_freed_memory()
+    other = get_context("spawn").Pool(1, _open_pipeline, (given.model, given.cpu_threads))
+    with tempfile.TemporaryDirectory() as folder:
+        with other:
+            ways = ways_to_score(make_posts(Path(folder), given.sample), given, other)
+            rates = measure_rates(ways, given.rounds)
+        other.join()
+        sizes = [given.posts, 10 * given.posts] if given.posts else []
+        memory = {size: measure_memory(make_posts(Path(folder), size), given) for size in sizes}
+    print(f"\n{as_table(rates, memory)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The one place where the model is called; another engine is one more class in `BACKENDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification
+
+DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Backend(Protocol):
+    """What runs the model.
+
+    Attributes:
+        labels: Names of the labels by index.
+        embedding_size: Width of the pooled vectors.
+    """
+
+    labels: list[str]
+    embedding_size: int
+
+    def __call__(
+        self, inputs: dict[str, torch.Tensor], fields: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Score a batch.
+
+        Args:
+            inputs: What the processor gives, on the CPU.
+            fields: Which fields of `HybridSentOutput` to return.
+
+        Returns:
+            The fields as float32, (batch, ...), without those that the model does not have.
+        """
+
+
+class TorchBackend:
+    """The model as the library loads it.
+
+    Args:
+        model: Folder or Hub id.
+        revision: Of the Hub id.
+        device: Such as "cpu" or "cuda:1".
+        dtype: One of `DTYPES`; other than float32, what can safely be is computed in it.
+    """
+
+    def __init__(self, model: str, revision: str | None, device: str, dtype: str) -> None:
+        loaded = AutoModelForSequenceClassification.from_pretrained(
+            model, revision=revision, trust_remote_code=True
+        )
+        self.device, self.dtype = torch.device(device), DTYPES[dtype]
+        self.model = loaded.to(self.device).eval()
+        self.labels = [loaded.config.id2label[i] for i in range(loaded.config.num_labels)]
+        self.embedding_size = loaded.config.hidden_size
+
+    @torch.inference_mode()
+    def __call__(
+        self, inputs: dict[str, torch.Tensor], fields: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Score a batch, as `Backend` says."""
+        moved = {name: x.to(self.device, non_blocking=True) for name, x in inputs.items()}
+        with self._precision():
+            outputs = self.model(**moved)
+        found = {name: outputs[name] for name in fields if outputs.get(name) is not None}
+        return {name: x.float().cpu().numpy() for name, x in found.items()}
+
+    def _precision(self) -> AbstractContextManager:
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+BACKENDS: dict[str, type[Backend]] = {"torch": TorchBackend}

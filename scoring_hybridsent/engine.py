@@ -1,0 +1,73 @@
+"""Keep the model busy: worker processes prepare batches ahead of it; answers come in input order."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from torch.utils.data import DataLoader
+
+from scoring_hybridsent.predictor import Predictor
+from scoring_hybridsent.row import Row
+from scoring_hybridsent.windows import Window, windows
+
+AHEAD = 4  # batches that each worker prepares ahead of the model
+
+
+def score_rows(
+    rows: Iterator[Row], predictor: Predictor, batch_size: int = 32, num_workers: int = 1
+) -> Iterator[pa.Table]:
+    """Score a stream of rows in constant memory.
+
+    Args:
+        rows: The stream.
+        predictor: The model.
+        batch_size: Rows in a batch.
+        num_workers: Processes that decode and tokenize; 0 does it in this one.
+
+    Yields:
+        Answers as `Layout.table` makes them; together, one for each row in the order of the rows.
+    """
+    layout = predictor.layout  # loads the model before the workers come to be
+    at_work: deque[Window] = deque()
+
+    def batches() -> Iterator[list[Row]]:
+        for chunk in windows(rows, batch_size):
+            at_work.append(Window(chunk, layout))
+            yield from at_work[-1].cut(chunk, batch_size)
+
+    loader: DataLoader = DataLoader(
+        predictor.preparer,  # type: ignore[arg-type] # its indices are lists of rows
+        sampler=_Once(batches()),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=num_workers,
+        prefetch_factor=AHEAD if num_workers else None,
+        worker_init_fn=_leave_interrupts_to_the_parent,
+        pin_memory=not predictor.device.startswith("cpu"),
+    )
+    for prepared in loader:
+        predictor.score(at_work[0], prepared)
+        if not at_work[0].batches:
+            yield at_work.popleft().table()
+
+
+class _Once:
+    """What a loader takes its indices from."""
+
+    def __init__(self, batches: Iterator[list[Row]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        return self.batches
+
+
+def _as_it_is(prepared: Any) -> Any:
+    return prepared
+
+
+def _leave_interrupts_to_the_parent(_worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,47 @@
+"""What tells one model from another: the commit of the Hub, or the content of the files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from transformers import AutoConfig
+
+from datasets_scripts.errors import PostsError
+
+# Weights, configuration, tokenizer, processor; not the card and not what tells of the training.
+ENDINGS = (".json", ".safetensors", ".txt", ".model")
+BESIDE = ("metrics.json",)
+
+
+def identify_model(model: str, revision: str | None = None) -> tuple[str, str | None]:
+    """Find out which model a name means.
+
+    Args:
+        model: Folder or Hub id.
+        revision: Of the Hub id.
+
+    Returns:
+        What is equal only for equal models, and the revision to load, None for a folder.
+
+    Raises:
+        PostsError: There is no such model, or it is none of hybridsent.
+    """
+    try:
+        config = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=True)
+    except Exception as error:  # of the library, of the network, of remote code
+        remedy = "Give the folder of a trained model, or its id on the Hub."
+        raise PostsError.about(model, "no model", [str(error)], remedy) from error
+    if config.model_type != "hybridsent":
+        problem = f"a model of type {config.model_type!r}, not hybridsent"
+        raise PostsError.about(model, problem, remedy="Give one that run_train.py has made.")
+    if not Path(model).is_dir():
+        return f"{model}@{config._commit_hash}", config._commit_hash
+    digest = hashlib.sha256()
+    for file in sorted(Path(model).iterdir()):
+        if file.suffix in ENDINGS and file.name not in BESIDE:
+            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+            with file.open("rb") as content:
+                while part := content.read(1 << 20):
+                    digest.update(part)
+    return f"sha256:{digest.hexdigest()}", None

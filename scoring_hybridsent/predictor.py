@@ -1,0 +1,115 @@
+"""The model with all it needs to answer rows; loads on first use, so that it travels light."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from scoring_hybridsent.answers import CHOICES, Layout
+from scoring_hybridsent.backends import BACKENDS, DTYPES, Backend
+from scoring_hybridsent.preparing import Prepared, Preparer
+from scoring_hybridsent.row import post_row
+from scoring_hybridsent.windows import Window
+
+
+class Predictor:
+    """Score batches of posts; a bad post is an answer with an error, never an exception.
+
+    Pickled, it is its arguments: each process that calls it loads the model once. So it can be given
+    to what scores batches elsewhere, such as `map_batches` of Ray Data.
+
+    Args:
+        model: Folder or Hub id.
+        columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
+            "branches", "weights", "embeddings".
+        revision: Of the Hub id.
+        device: Such as "cpu" or "cuda:1".
+        dtype: "float32"; or "bfloat16" or "float16", in which what can safely be is computed.
+        max_image_pixels: Refuse larger pictures, undecoded; None means the processor's own limit.
+        folder: Where paths of pictures start, and which they may not leave.
+        backend: What runs the model: "torch".
+
+    Raises:
+        ValueError: An unknown column, dtype or backend.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        columns: Sequence[str] = (),
+        *,
+        revision: str | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        max_image_pixels: int | None = None,
+        folder: str = ".",
+        backend: str = "torch",
+    ) -> None:
+        _require_known("column", columns, CHOICES)
+        _require_known("dtype", [dtype], DTYPES)
+        _require_known("backend", [backend], BACKENDS)
+        self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
+        self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
+        self.preparer = Preparer(model, revision, max_image_pixels)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """What runs the model, loaded on first use."""
+        return BACKENDS[self.backend_name](self.model, self.revision, self.device, self.dtype)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What the answers look like."""
+        return Layout(self.backend.labels, self.backend.embedding_size, self.columns)
+
+    def load(self) -> None:
+        """Load model and processor now rather than on first use."""
+        _ = self.layout, self.preparer.processor
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the loaded model behind; the processes that unpickle this load their own."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("backend", "layout")}
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Score one batch.
+
+        Args:
+            batch: Columns of equal length: `text` (strings or None) and `image` (paths inside
+                `folder`, bytes of files, arrays (height, width, 3) or None), or one of them; `id` is
+                carried through, others are passed over.
+
+        Returns:
+            Columns of the same length and order: `id`, `label` and `score`, None where `error` says
+            what is wrong with the post, and the columns of choice.
+
+        Raises:
+            ValueError: The batch has neither texts nor pictures.
+        """
+        columns = {name: batch[name] for name in ("id", "text", "image") if name in batch}
+        if not {"text", "image"} & set(columns):
+            raise ValueError(f"A batch needs a column text or image, it has {sorted(batch)}.")
+        count = len(next(iter(columns.values())))
+        rows = [
+            post_row(i, {name: column[i] for name, column in columns.items()}, self.folder)
+            for i in range(count)
+        ]
+        window = Window(rows, self.layout)
+        for part in window.cut(rows, max(1, count)):
+            self.score(window, self.preparer[part])
+        answers = window.table().to_pydict()
+        del answers["row"]
+        return answers
+
+    def score(self, window: Window, prepared: Prepared) -> None:
+        """Run the model on the prepared batch that a window handed out first, and give it back."""
+        if prepared.inputs is None:
+            window.take(prepared, {})
+        else:
+            window.take(prepared, self.backend(prepared.inputs, self.layout.fields))
+
+
+def _require_known(what: str, names: Sequence[str], known: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{what} {name!r}: one of {', '.join(known)}")

@@ -1,0 +1,313 @@
+"""The public command line of scoring, end to end, on a tiny model."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from loopback_hub import LoopbackHub
+from many_posts import (
+    direct,
+    embedded,
+    good_posts,
+    read_answers,
+    save_pictures,
+    with_bad,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
+from tiny_models import LABELS, picture, save_tiny, tiny_model
+
+from scoring_hybridsent.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+ONE = ("accelerate", "launch", "--num_processes", "1")
+TWO = (
+    "accelerate",
+    "launch",
+    "--config_file",
+    str(ROOT / "configs/accelerate/two_cpu_processes.yaml"),
+)
+
+
+def environment(**more):
+    return {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **more}
+
+
+def command(*arguments, launcher=("python",)):
+    program, *rest = launcher
+    return [str(BIN / program), *rest, str(ROOT / "run_predict.py"), *map(str, arguments)]
+
+
+def score(*arguments, launcher=("python",), **more):
+    """Run to the end."""
+    return subprocess.run(
+        command(*arguments, "--cpu_threads", 1, launcher=launcher),
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    return folder, *save_tiny(folder)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many") / "posts"
+    save_pictures(folder)
+    posts, errors = with_bad(good_posts(110))
+    return write_csv(folder / "posts.csv", posts), posts, errors
+
+
+def require_right(output, table, tiny):
+    """Every row of the table once, in its place, with the model's own answer or its error."""
+    file, posts, errors = table
+    answers = read_answers(output)
+    assert [answer["row"] for answer in answers] == list(range(len(posts)))
+    assert [answer["id"] for answer in answers] == [post["id"] for post in posts]
+    good = [i for i in range(len(posts)) if i not in errors]
+    expected = direct(tiny[1], tiny[2], [posts[i] for i in good], file.parent)
+    for i, outputs in zip(good, expected, strict=True):
+        p = outputs.logits.softmax(dim=-1)[0]
+        assert answers[i]["error"] is None
+        assert answers[i]["label"] == LABELS[int(p.argmax())]
+        assert answers[i]["score"] == pytest.approx(float(p.max()), abs=1e-5)
+    for i, error in errors.items():
+        assert error in answers[i]["error"]
+        assert answers[i]["label"] is None
+    files = {re.sub(r"\d{12}", "N", path.name) for path in output.iterdir()}
+    assert files == {".lock", "manifest.json", "rows-N-N.parquet"}
+
+
+def test_a_table_is_scored_and_a_second_call_has_nothing_to_do(table, tiny, tmp_path):
+    output = tmp_path / "answers"
+    given = ("--model", tiny[0], "--input", table[0], "--output", output, "--rows_per_shard", 50)
+    result = score(*given, "--columns", "probabilities", "weights", launcher=ONE)
+    assert result.returncode == 0, result.stderr
+    posts, errors = table[1:]
+    assert f"Scored {len(posts)} posts, {len(errors)} with an error" in result.stdout
+    assert f"{len(posts)}/{len(posts)}" in result.stderr
+    assert "posts/s" in result.stderr
+    require_right(output, table, tiny)
+    names = ["row", "id", "label", "score", "error", "probabilities", "weights"]
+    for file in output.glob("*.parquet"):
+        assert pq.read_schema(file).names == names
+    assert json.loads((output / "manifest.json").read_text())["rows"] == len(posts)
+    before = {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
+    result = score(*given, "--columns", "probabilities", "weights")
+    assert result.returncode == 0, result.stderr
+    assert "Scored 0 posts" in result.stdout
+    assert before == {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
+
+
+def test_two_processes_share_the_rows_and_one_goes_on(table, tiny, tmp_path):
+    output = tmp_path / "answers"
+    given = ("--model", tiny[0], "--input", table[0], "--output", output, "--rows_per_shard", 9)
+    result = score(*given, "--num_workers", 0, launcher=TWO)
+    assert result.returncode == 0, result.stderr
+    assert "(1 of 2 shares)" in result.stderr
+    assert f"Scored {len(table[1])} posts" in result.stdout
+    share = sum(min(9, len(table[1]) - start) for start in range(0, len(table[1]), 18))
+    assert f"{share}/{share}" in result.stderr  # the first process has scored its shards only
+    require_right(output, table, tiny)
+    for file in sorted(output.glob("*.parquet"))[1::3]:
+        file.unlink()
+    result = score(*given)
+    assert result.returncode == 0, result.stderr
+    require_right(output, table, tiny)
+
+
+@pytest.fixture(scope="module")
+def long_table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long") / "posts"
+    save_pictures(folder)
+    posts, errors = with_bad(good_posts(3000))
+    return write_csv(folder / "posts.csv", posts), posts, errors
+
+
+@pytest.mark.parametrize("launcher", [("python",), TWO], ids=["one process", "two processes"])
+def test_killed_at_any_moment_each_row_is_there_once(launcher, long_table, tiny, tmp_path):
+    output = tmp_path / "answers"
+    given = ("--model", tiny[0], "--input", long_table[0], "--output", output)
+    given += ("--rows_per_shard", 40, "--batch_size", 4, "--cpu_threads", 1)
+    choose, found = random.Random(), []
+    for _ in range(3):
+        before = len(list(output.glob("rows-*")))
+        with subprocess.Popen(
+            command(*given, launcher=launcher),
+            env=environment(),
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        ) as process:
+            while len(list(output.glob("rows-*"))) <= before and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(choose.random())
+            for part in [process, *psutil.Process(process.pid).children(recursive=True)]:
+                part.kill()  # SIGKILL
+        found.append(len(list(output.glob("rows-*"))))
+    shards = -(-len(long_table[1]) // 40)
+    assert found == sorted(set(found))
+    assert found[-1] < shards
+    result = score(*given)
+    assert result.returncode == 0, result.stderr
+    done = re.search(r"Scored (\d+) posts", result.stdout)[1]
+    assert int(done) == len(long_table[1]) - 40 * found[-1]
+    require_right(output, long_table, tiny)
+
+
+def test_killed_without_its_workers_it_holds_no_lock(long_table, tiny, tmp_path):
+    output = tmp_path / "answers"
+    given = ("--model", tiny[0], "--input", long_table[0], "--output", output)
+    given += ("--rows_per_shard", 40, "--batch_size", 4, "--cpu_threads", 1)
+    with subprocess.Popen(
+        command(*given), env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as process:
+        while not list(output.glob("rows-*")) and process.poll() is None:
+            time.sleep(0.01)
+        second = score(*given)
+        assert process.poll() is None, "it ended before the second could be refused"
+        assert second.returncode == 1
+        assert f"error: {output}: another run writes here" in second.stderr
+        process.kill()
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert RunFolder(output).begin(manifest)  # at once, while its workers may still be there
+
+
+def test_another_question_into_the_same_folder_is_refused(table, tiny, tmp_path):
+    output = tmp_path / "answers"
+    given = ("--model", tiny[0], "--input", table[0], "--output", output)
+    assert score(*given).returncode == 0
+    before = {file: file.read_bytes() for file in output.iterdir()}
+    other = tmp_path / "other"
+    save_tiny(other)
+    tiny_model(seed=1).save_pretrained(other)
+    refused = [
+        (("--model", other), "model was sha256:"),
+        (("--dtype", "bfloat16"), "dtype was float32, is bfloat16"),
+        (("--rows_per_shard", 7), "rows_per_shard was 10000, is 7"),
+    ]
+    for changed, words in refused:
+        result = score(*given, *changed)
+        assert result.returncode == 1
+        assert "holds answers of another model, input or setting" in result.stderr
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr
+    assert before == {file: file.read_bytes() for file in output.iterdir()}
+
+
+def test_what_cannot_be_is_one_error_and_nothing_is_written(table, tiny, tmp_path):
+    output = tmp_path / "answers"
+    (tmp_path / "tweets.csv").write_text("tweet\nhello\n")
+    (tmp_path / "none.csv").write_text("text\n")
+    damaged = tmp_path / "damaged"
+    save_tiny(damaged)
+    (damaged / "model.safetensors").write_bytes(b"nothing")
+    wrong = [
+        ((tiny[0], tmp_path / "tweets.csv"), "neither a column 'text' nor 'image'"),
+        ((tiny[0], tmp_path / "none.csv"), "no posts in it"),
+        ((tiny[0], tmp_path / "absent.csv"), "no such file or folder of posts"),
+        ((tmp_path, table[0]), f"error: {tmp_path}: no model"),
+        ((damaged, table[0]), f"error: {damaged}: cannot be loaded"),
+    ]
+    for (model, posts), words in wrong:
+        result = score("--model", model, "--input", posts, "--output", output)
+        assert result.returncode == 1
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr
+        assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("--batch_size", 0), "--batch_size 0: give a positive whole number"),
+        (("--batch", 8), "--batch"),
+        (("--columns", "all"), "invalid choice: 'all'"),
+        ((), "the following arguments are required"),
+    ],
+)
+def test_wrong_settings_are_named(wrong, words, tmp_path):
+    given = ("--model", "m", "--input", "i", "--output", tmp_path / "o") if wrong else ()
+    result = score(*given, *wrong)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_two_processes_tell_an_error_once(tiny, tmp_path):
+    given = ("--model", tiny[0], "--input", tmp_path / "absent.csv", "--output", tmp_path / "o")
+    result = score(*given, launcher=TWO)
+    assert result.returncode != 0
+    assert result.stderr.count("absent.csv: no such file") == 1
+
+
+UPLOAD = """
+from huggingface_hub import HfApi
+HfApi().create_repo("USER/SET", repo_type="dataset")
+HfApi().upload_folder(folder_path="set", repo_id="USER/SET", repo_type="dataset")
+"""
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """Settings with which a process sees a Hub that holds what is in `set/` when it calls `push`."""
+    with LoopbackHub(user="USER") as running:
+        names = ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DISABLE_XET", "HF_HOME")
+        settings = {name: running.env(tmp_path / "hf")[name] for name in names}
+        yield {**settings, "HF_HUB_OFFLINE": "0"}
+
+
+def push(folder, settings):
+    upload = [sys.executable, "-c", UPLOAD]
+    subprocess.run(upload, cwd=folder, env=environment(**settings), check=True)
+
+
+def test_a_data_set_of_the_hub_streams(table, tiny, tmp_path, hub):
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    posts = embedded(good_posts(30), table[0].parent)
+    write_parquet(tmp_path / "set" / "data" / "test-00000-of-00001.parquet", posts)
+    push(tmp_path, hub)
+    given = ("--model", tiny[0], "--input", "USER/SET", "--output", tmp_path / "answers")
+    given += ("--rows_per_shard", 8)
+    result = score(*given, **hub, launcher=TWO)
+    assert result.returncode == 0, result.stderr
+    expected = (table[0], good_posts(30), {})
+    require_right(tmp_path / "answers", expected, tiny)
+    (tmp_path / "answers" / "rows-000000000008-000000000016.parquet").unlink()
+    result = score(*given, **hub)
+    assert "Scored 8 posts" in result.stdout, result.stderr
+    require_right(tmp_path / "answers", expected, tiny)
+    wrong = score(*given, "--split", "train", **hub)
+    assert "no split 'train'" in wrong.stderr
+
+
+def test_pictures_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):
+    folder = tmp_path / "set" / "train"
+    (folder / "images").mkdir(parents=True)
+    for i in range(2):
+        picture(i).save(folder / "images" / f"{i}.png")
+    posts = [{"file_name": f"images/{i}.png", "text": "a sad day"} for i in range(2)]
+    write_jsonl(folder / "metadata.jsonl", posts)
+    push(tmp_path, hub)
+    output = tmp_path / "answers"
+    result = score("--model", tiny[0], "--input", "USER/SET", "--output", output, **hub)
+    assert result.returncode == 0, result.stderr
+    named = [{"text": post["text"], "image": post["file_name"]} for post in posts]
+    expected = direct(tiny[1], tiny[2], named, folder)
+    best = [float(outputs.logits.softmax(dim=-1).max()) for outputs in expected]
+    assert best[0] != pytest.approx(best[1], abs=1e-4)
+    assert [answer["score"] for answer in read_answers(output)] == pytest.approx(best, abs=1e-5)
