@@ -26,7 +26,7 @@ quickstart: $(READY)
 	@echo "                         (FOLDER holds train.csv, validation.csv, test.csv; see README.md)"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -134,7 +134,8 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def client(space):
-    return Client(space.url, verbose=False, analytics_enabled=False)
+    patient = {"timeout": 120}  # seconds, as long as a busy machine needs
+    return Client(space.url, verbose=False, analytics_enabled=False, httpx_kwargs=patient)
 
 
 def upload(folder, content, name):
@@ -185,7 +186,7 @@ def test_tables(client, tmp_path, name):
 def raw(space, data, **more):
     """A request as no honest client sends it."""
     body = {"data": data, "fn_index": 0, "session_hash": uuid.uuid4().hex, **more}
-    return httpx.post(f"{space.url}/gradio_api/queue/join", json=body, timeout=60)
+    return httpx.post(f"{space.url}/gradio_api/queue/join", json=body, timeout=120)
 
 
 FILE = {"meta": {"_type": "gradio.FileData"}}

@@ -25,7 +25,12 @@ POSTS_EACH = 10
 
 @pytest.fixture(scope="module")
 def client(space):
-    return Client(space.url, verbose=False)
+    return connect(space.url)
+
+
+def connect(url):
+    """A client that waits as long as a busy machine needs."""
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
 
 
 def posts_of(folder):
@@ -46,7 +51,7 @@ def test_200_posts_of_20_clients_at_once_are_neither_lost_nor_swapped(space, sco
 
     def work(number):
         mine = posts[number * POSTS_EACH : (number + 1) * POSTS_EACH]
-        one = Client(space.url, verbose=False, analytics_enabled=False)
+        one = connect(space.url)
         jobs = [
             one.submit(text, path and handle_file(path), api_name="/predict") for text, path in mine
         ]
@@ -106,7 +111,7 @@ def test_posts_and_tables_of_others_do_not_wait_for_a_table(space, tmp_path):
     big, small = tmp_path / "big.csv", tmp_path / "small.csv"
     big.write_text("text\n" + "the cat is very sad\n" * 300)
     small.write_text("text\nhappy\n")
-    first, second = (Client(space.url, verbose=False) for _ in range(2))
+    first, second = (connect(space.url) for _ in range(2))
     order = []
 
     def submit(client, name, *given, **endpoint):
@@ -144,7 +149,7 @@ def test_the_page_may_load_nothing_from_elsewhere(space):
 def test_uploads_are_gone_when_the_server_ends(model_folder, tmp_path):
     with running_space(model_folder, tmp_path / "log", TMPDIR=tmp_path) as space:
         picture().save(tmp_path / "x.png")
-        one = Client(space.url, verbose=False)
+        one = connect(space.url)
         one.predict("a", handle_file(tmp_path / "x.png"), api_name="/predict")
         written = list(tmp_path.glob("hybridsent-space-*/**/*.png"))
         assert written
@@ -167,7 +172,7 @@ def test_a_model_of_the_hub_is_loaded_at_the_commit_asked_for(model_folder, tmp_
             with running_space(
                 "us/model", tmp_path / f"log{new}", environment, revision=revision
             ) as space:
-                answer = Client(space.url, verbose=False).predict("a", None, api_name="/predict")
+                answer = connect(space.url).predict("a", None, api_name="/predict")
                 assert answer["label"].startswith("new") is new
             told = (tmp_path / f"log{new}").read_text()
             assert ("set HYBRIDSENT_REVISION" in told) is new
