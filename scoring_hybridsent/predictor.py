@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import pyarrow as pa
+
 from scoring_hybridsent.answers import CHOICES, Layout
 from scoring_hybridsent.backends import BACKENDS, DTYPES, Backend
+from scoring_hybridsent.columns import cells_of
 from scoring_hybridsent.preparing import Prepared, Preparer
-from scoring_hybridsent.row import post_row
+from scoring_hybridsent.row import Row, post_row
 from scoring_hybridsent.windows import Window
 
 
@@ -71,35 +74,36 @@ class Predictor:
         """Leave the loaded model behind; the processes that unpickle this load their own."""
         return {k: v for k, v in self.__dict__.items() if k not in ("backend", "layout")}
 
-    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    def __call__(self, batch: Mapping[str, Sequence[Any]] | pa.Table) -> dict[str, list] | pa.Table:
         """Score one batch.
 
         Args:
-            batch: Columns of equal length: `text` (strings or None) and `image` (paths inside
-                `folder`, bytes of files, arrays (height, width, 3) or None), or one of them; `id` is
-                carried through, others are passed over.
+            batch: Columns of one length: `text`, `image` or both, as `load_picture` takes it or a path
+                inside the folder; None, NaN, NA and empty mean that there is none. `id`, if there,
+                is carried through, others are passed over. A mapping, a pandas frame or, best for
+                whole numbers with gaps, which the others turn into fractions, an Arrow table.
 
         Returns:
             Columns of the same length and order: `id`, `label` and `score`, None where `error` says
-            what is wrong with the post, and the columns of choice.
+            what is wrong with the post, and the columns of choice. A table for a table.
 
         Raises:
             ValueError: The batch has neither texts nor pictures.
         """
-        columns = {name: batch[name] for name in ("id", "text", "image") if name in batch}
-        if not {"text", "image"} & set(columns):
-            raise ValueError(f"A batch needs a column text or image, it has {sorted(batch)}.")
-        count = len(next(iter(columns.values())))
-        rows = [
-            post_row(i, {name: column[i] for name, column in columns.items()}, self.folder)
-            for i in range(count)
-        ]
+        columns = cells_of(batch, ("id", "text", "image"))
+        posts = (
+            dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)
+        )
+        rows = [post_row(number, post, self.folder) for number, post in enumerate(posts)]
+        answers = self.answer(rows).drop_columns("row")
+        return answers if isinstance(batch, pa.Table) else answers.to_pydict()
+
+    def answer(self, rows: list[Row]) -> pa.Table:
+        """Score rows in one batch; returns what `Layout.table` says, in their order."""
         window = Window(rows, self.layout)
-        for part in window.cut(rows, max(1, count)):
+        for part in window.cut(rows, max(1, len(rows))):
             self.score(window, self.preparer[part])
-        answers = window.table().to_pydict()
-        del answers["row"]
-        return answers
+        return window.table()
 
     def score(self, window: Window, prepared: Prepared) -> None:
         """Run the model on the prepared batch that a window handed out first, and give it back."""

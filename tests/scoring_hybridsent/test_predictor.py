@@ -3,6 +3,8 @@
 import pickle
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from many_posts import BAD, direct, good_posts, png, save_pictures, with_bad
@@ -94,6 +96,47 @@ def test_pictures_may_be_bytes_or_arrays_and_columns_arrays(tiny):
     answers = Predictor(tiny[0])(batch)
     assert answers["error"] == [None] * 3
     assert set(answers) == {"id", "label", "score", "error"}
+
+
+def batches_with_gaps():
+    """The same four posts as others hold them; the last three lack a text, a picture and both."""
+    nan, texts, images = float("nan"), ["nan", None, "sun", None], ["0.png", "1.png", None, None]
+    listed = {"id": [7, 8, 9, 10], "text": texts, "image": images}
+    filled = {name: [nan if x is None else x for x in column] for name, column in listed.items()}
+    objects = {name: np.array(column, dtype=object) for name, column in filled.items()}
+    later = [5, 3, 4, 6]  # an index that does not count from 0, as a filter leaves it
+    frame = pd.DataFrame(filled, index=later)
+    return {
+        "lists": listed,
+        "arrays of objects": objects,
+        "arrays of halves": {**objects, "image": [*images[:2], np.float16(nan), np.float32(nan)]},
+        "frame of strings": frame,
+        "frame of objects": frame.astype(object).replace({nan: pd.NA}),
+        "frame of times": frame.astype(object).replace({nan: pd.NaT}),
+        "table": pa.table(listed),
+        "table of large strings": pa.table({**listed, "text": pa.array(texts, pa.large_string())}),
+    }
+
+
+@pytest.mark.parametrize("kind", batches_with_gaps())
+def test_what_is_missing_is_missing_in_every_kind_of_batch(kind, tiny, posts):
+    batch = batches_with_gaps()[kind]
+    predictor = Predictor(tiny[0], ["weights"], folder=str(posts / "images"))
+    answers = predictor(batch)
+    if isinstance(batch, pa.Table):
+        empty = predictor(batch.slice(0, 0))
+        assert answers.schema == empty.schema
+        assert empty.num_rows == 0
+        answers = answers.to_pydict()
+    assert answers["id"] == ["7", "8", "9", "10"]
+    assert answers["error"] == [None, None, None, "neither text nor image"]
+    weights = [
+        answer and [answer["text"] > 0, answer["image"] > 0] for answer in answers["weights"]
+    ]
+    assert weights == [[True, True], [False, True], [True, False], None]
+    assert answers["score"][:3] == pytest.approx(
+        predictor(batches_with_gaps()["lists"])["score"][:3], abs=1e-6
+    )
 
 
 def test_pickled_it_is_its_arguments(tiny, posts):
