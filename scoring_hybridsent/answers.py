@@ -73,7 +73,7 @@ class Layout(NamedTuple):
             "id": pa.array([row.id for row in rows], pa.string()),
             "label": pa.array(names, pa.string()),
             "score": pa.array(score, pa.float32(), mask=failed),
-            "error": pa.array([_writable(problems.get(i)) for i in range(len(rows))], pa.string()),
+            "error": pa.array([writable(problems.get(i)) for i in range(len(rows))], pa.string()),
         }
         for name in self.columns:
             columns[name] = getattr(self, f"_{name}")(outputs, present, failed)
@@ -113,9 +113,9 @@ class Layout(NamedTuple):
         return pa.StructArray.from_arrays(parts, BRANCHES, mask=pa.array(failed))
 
 
-def _writable(problem: str | None) -> str | None:
-    """Spell out what is no UTF-8, for a problem may quote the row."""
-    return problem and problem.encode("utf-8", "backslashreplace").decode()
+def writable(text: str | None) -> str | None:
+    """Spell out what is no UTF-8, as a problem that quotes the row may have it."""
+    return text and text.encode("utf-8", "backslashreplace").decode()
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

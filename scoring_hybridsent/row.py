@@ -45,7 +45,7 @@ def post_row(number: int, cells: Mapping[str, Any], folder: str) -> Row:
         The row, with its problem where text or id cannot be used, or nothing is there to score.
     """
     post_id, text = cells.get("id"), cells.get("text")
-    image = _picture_source(cells.get("image", cells.get("file_name")))
+    image = picture_source(cells.get("image", cells.get("file_name")))
     try:
         post_id = _as_id(post_id)
         has = has_text(text, "text")
@@ -77,7 +77,7 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, default=str) if isinstance(value, (list, dict)) else str(value)
 
 
-def _picture_source(image: Any) -> Any:
+def picture_source(image: Any) -> Any:
     """Take bytes, else path, out of what `datasets` stores; None for what is empty."""
     if isinstance(image, Mapping) and {"bytes", "path"} & set(image):
         image = image.get("path") if image.get("bytes") is None else image["bytes"]

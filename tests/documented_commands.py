@@ -22,12 +22,17 @@ def commands(text):
     return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
 
 
+def environment():
+    """Variables of a process that has this checkout's packages and one thread."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
 def run(command, folder):
     """Run a command in a folder with this checkout's packages."""
     return subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
