@@ -63,15 +63,10 @@ def score_with_ray(
         # One core more than there are workers, for reading and writing take turns with them.
         here = {"num_cpus": concurrency + 1, "include_dashboard": False}
         ray.init(**({} if "RAY_ADDRESS" in os.environ else here))
-    files = ray.data.from_items(
-        [{"file": str(file)} for file in posts.files], override_num_blocks=len(posts.files)
-    )
-    read = partial(read_rows, root=str(posts.folder))
-    rows = files.map_batches(read, batch_size=1, batch_format="pyarrow")
-    answers = rows.repartition(target_num_rows_per_block=rows_per_block).map_batches(
+    answers = _blocks(posts, rows_per_block).map_batches(
         RowPredictor,
-        fn_constructor_kwargs={"model": _absolute(model), **settings},
-        batch_size=batch_size,
+        fn_constructor_kwargs={"batch_size": batch_size, "model": _absolute(model), **settings},
+        batch_size=None,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=concurrency),
         num_gpus=1 if settings.get("device", "cpu").startswith("cuda") else None,
@@ -79,6 +74,18 @@ def score_with_ray(
     with build_beside(Path(output).absolute()) as draft:
         answers.write_parquet(str(draft))
     return dataset(output)
+
+
+def _blocks(posts: FileInput, rows_per_block: int) -> Any:
+    """Plan the reading, one task for each file; returns a data set of Ray."""
+    import ray
+
+    paths = [{"file": str(file)} for file in posts.files]
+    files = ray.data.from_items(paths, override_num_blocks=len(paths))
+    read = partial(read_rows, root=str(posts.folder))
+    rows = files.map_batches(read, batch_size=1, batch_format="pyarrow")
+    # Strict, for otherwise Ray may fuse the steps, and a worker would score whole files.
+    return rows.repartition(target_num_rows_per_block=rows_per_block, strict=True)
 
 
 def _find(input: str, model: str, output: str, revision: str | None) -> tuple[FileInput, Any]:

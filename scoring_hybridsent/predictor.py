@@ -12,7 +12,7 @@ from scoring_hybridsent.answers import CHOICES, Layout
 from scoring_hybridsent.backends import BACKENDS, DTYPES, Backend
 from scoring_hybridsent.columns import cells_of
 from scoring_hybridsent.preparing import Prepared, Preparer
-from scoring_hybridsent.row import Row, post_row
+from scoring_hybridsent.row import post_row
 from scoring_hybridsent.windows import Window
 
 
@@ -95,15 +95,11 @@ class Predictor:
             dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)
         )
         rows = [post_row(number, post, self.folder) for number, post in enumerate(posts)]
-        answers = self.answer(rows).drop_columns("row")
-        return answers if isinstance(batch, pa.Table) else answers.to_pydict()
-
-    def answer(self, rows: list[Row]) -> pa.Table:
-        """Score rows in one batch; returns what `Layout.table` says, in their order."""
         window = Window(rows, self.layout)
         for part in window.cut(rows, max(1, len(rows))):
             self.score(window, self.preparer[part])
-        return window.table()
+        answers = window.table().drop_columns("row")
+        return answers if isinstance(batch, pa.Table) else answers.to_pydict()
 
     def score(self, window: Window, prepared: Prepared) -> None:
         """Run the model on the prepared batch that a window handed out first, and give it back."""

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from scoring_hybridsent.answers import writable
+from scoring_hybridsent.engine import score_rows
 from scoring_hybridsent.inputs import KINDS
 from scoring_hybridsent.parquet_files import ROWS_AT_ONCE
 from scoring_hybridsent.predictor import Predictor
@@ -53,18 +54,21 @@ def _storable(row: Row, file: str) -> dict[str, Any]:
 
 
 class RowPredictor:
-    """What a worker of Ray is made of: a predictor of the rows that `read_rows` gives.
+    """What a worker of Ray is made of: the engine, for the rows that `read_rows` gives.
 
     Args:
+        batch_size: Posts in a batch.
         **settings: Of `Predictor`.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, batch_size: int = 32, **settings: Any) -> None:
         keep_freed_memory()
-        self.predictor = Predictor(**settings)
+        self.predictor, self.batch_size = Predictor(**settings), batch_size
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """Score tables of `ROWS`; returns `file` and what `Layout.table` says."""
-        cells = batch.drop_columns("file").to_pylist()
-        rows = [Row(**{**fields, "image": picture_source(fields["image"])}) for fields in cells]
-        return self.predictor.answer(rows).add_column(0, "file", batch["file"])
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Score a table of `ROWS`; returns `file` and what `Layout.table` says."""
+        cells = table.drop_columns("file").to_pylist()
+        rows = (Row(**{**fields, "image": picture_source(fields["image"])}) for fields in cells)
+        # Not batches of Ray's making: those that the engine cuts are of like lengths.
+        scored = pa.concat_tables(score_rows(rows, self.predictor, self.batch_size, num_workers=0))
+        return scored.add_column(0, "file", table["file"])

@@ -42,9 +42,9 @@ def workers(process):
 
 def test_with_a_worker_killed_each_row_is_there_once(folder):
     posts, errors = with_bad(good_posts(1500))
-    halves = {"a.csv": posts[:900], "b.csv": posts[900:]}
-    for name, half in halves.items():
-        write_csv(folder / "posts" / name, half)
+    parts = {"a.csv": posts[:900], "b.csv": posts[900:], "c.csv": []}
+    for name, part in parts.items():
+        write_csv(folder / "posts" / name, part)
     output = folder / "answers"
     command = [sys.executable, "-m", "scoring_hybridsent.on_ray", "--model", "tiny"]
     command += ["--input", "posts", "--output", "answers", "--rows_per_block", "60"]
@@ -71,7 +71,7 @@ def test_with_a_worker_killed_each_row_is_there_once(folder):
     assert f"Scored {len(posts)} posts, {len(errors)} with an error" in printed
     answers = [row for file in output.iterdir() for row in pq.read_table(file).to_pylist()]
     answers.sort(key=lambda answer: (answer["file"], answer["row"]))
-    places = [(name, i) for name, half in halves.items() for i in range(len(half))]
+    places = [(name, i) for name, part in parts.items() for i in range(len(part))]
     assert [(answer["file"], answer["row"]) for answer in answers] == places
     columns = {name: [post[name] for post in posts] for name in ("id", "text", "image")}
     expected = Predictor(str(folder / "tiny"), folder=str(folder / "posts"))(columns)
