@@ -41,12 +41,11 @@ def score_with_ray(
 
     Args:
         input: File or folder that every machine sees under this path, as run_predict.py takes it.
-        model: Folder, as visible, or Hub id.
+        model: Folder, which every machine sees as well, or Hub id.
         output: Folder for the answers, absent or empty. It appears complete or not at all.
         concurrency: Workers, each with a model.
         batch_size: Posts in a batch.
-        rows_per_block: Rows that are handed to a worker at a time, lost when it dies, and written to
-            one file.
+        rows_per_block: Rows that a worker gets at a time, and loses when it dies.
         **settings: Others of `Predictor`; device="cuda" gives each worker a GPU.
 
     Returns:
@@ -60,7 +59,7 @@ def score_with_ray(
 
     posts, settings["revision"] = _find(input, model, output, settings.get("revision"))
     if not ray.is_initialized():
-        # One core more than there are workers, for reading and writing take turns with them.
+        # One core more than there are workers, for reading and writing.
         here = {"num_cpus": concurrency + 1, "include_dashboard": False}
         ray.init(**({} if "RAY_ADDRESS" in os.environ else here))
     answers = _blocks(posts, rows_per_block).map_batches(
