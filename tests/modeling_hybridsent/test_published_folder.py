@@ -52,6 +52,7 @@ def test_all_code_lies_beside_the_weights(published):
         "fusion_hybridsent.py",
         "modeling_hybridsent.py",
         "pipeline_hybridsent.py",
+        "pretrained_hybridsent.py",
         "processing_hybridsent.py",
         "config.json",
         "model.safetensors",

@@ -1,0 +1,145 @@
+"""What the hybridsent model classes share: loading, saving, initialisation and capabilities."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+from .birau_hybridsent import RAU
+from .configuration_hybridsent import HybridSentConfig
+from .fusion_hybridsent import HybridSentDecisionFusion
+from .loading_hybridsent import explain_failure, local_folder, place_of, require_complete
+
+
+class HybridSentPreTrainedModel(PreTrainedModel):
+    """Loading, saving, initialisation and capabilities shared by the hybridsent classes."""
+
+    config: HybridSentConfig
+    config_class = HybridSentConfig
+    base_model_prefix = "hybridsent"
+    main_input_name = "input_ids"
+    input_modalities = ("text", "image")
+    supports_gradient_checkpointing = True
+    _no_split_modules = [  # noqa: RUF012
+        "HybridSentCrossModalLayer",
+        "HybridSentFusionBranch",
+        "HybridSentSelfAttentionBlock",
+    ]
+    _supports_sdpa = True
+    # The loss is a mean over posts; the Trainer must divide it by accumulation steps itself.
+    accepts_loss_kwargs = False
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Tell the library that initialisation here leaves loaded tensors alone, as its own does.
+
+        For other code it skips modules without parameters of their own, and with them part of the
+        initialisation of CLIP, SigLIP and ModernBERT encoders.
+        """
+        return False
+
+    def enable_input_require_grads(self) -> None:
+        """Make the encoders' embeddings ask for a gradient, which gradient checkpointing needs.
+
+        The library's own fails on embeddings that return a tuple, as Swin's do.
+        """
+
+        def ask(_module: nn.Module, _inputs: tuple, output: torch.Tensor | tuple) -> None:
+            (output[0] if isinstance(output, tuple) else output).requires_grad_(True)
+
+        embeddings = {}
+        for model in self.modules():
+            if isinstance(model, PreTrainedModel):
+                with contextlib.suppress(NotImplementedError):
+                    part = model.get_input_embeddings()
+                    embeddings[id(part)] = part
+        embeddings.pop(id(None), None)
+        self._require_grads_hooks = [x.register_forward_hook(ask) for x in embeddings.values()]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, RAU):
+            bound = module.hidden_size**-0.5
+            for parameter in module.parameters():
+                init.uniform_(parameter, -bound, bound)
+        elif isinstance(module, HybridSentDecisionFusion) and module.kind == "global":
+            init.zeros_(module.global_scores)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | None,
+        *args: Any,
+        ignore_mismatched_sizes: bool = False,
+        output_loading_info: bool = False,
+        **kwargs: Any,
+    ) -> "HybridSentPreTrainedModel | tuple[HybridSentPreTrainedModel, dict]":
+        """Load a model, as `PreTrainedModel.from_pretrained` does, but never with fresh weights.
+
+        Args:
+            pretrained_model_name_or_path: Folder or Hub id; None with `state_dict=`.
+            *args: As in the parent class.
+            ignore_mismatched_sizes: True starts tensors of another shape fresh, as another number
+                of labels needs it.
+            output_loading_info: True returns also the names of tensors that were missing, unknown or
+                of another shape; missing ones are no error then, and start fresh.
+            **kwargs: As in the parent class.
+
+        Returns:
+            The model in evaluation mode; with `output_loading_info=True` also that information.
+
+        Raises:
+            OSError: A file is absent or damaged; the message names it.
+            RuntimeError: Tensors are missing or have another shape; the message names them.
+            ValueError: The configuration makes no sense; the message names its file.
+        """
+        name, place = pretrained_model_name_or_path, place_of(kwargs)
+        options = {"ignore_mismatched_sizes": True, "output_loading_info": True, **kwargs}
+        if name is None:  # the caller brings the weights
+            options["ignore_mismatched_sizes"] = ignore_mismatched_sizes
+            model, info = super().from_pretrained(name, *args, **options)
+            return (model, info) if output_loading_info else model
+
+        def build() -> PreTrainedModel:
+            return cls(cls.config_class.from_pretrained(name, **place))
+
+        try:
+            model, info = super().from_pretrained(name, *args, **options)
+        except Exception as error:
+            explained = explain_failure(error, local_folder(name, place), build)
+            if explained is error:
+                raise
+            raise explained from error
+        require_complete(
+            info, local_folder(name, place), ignore_mismatched_sizes, may_lack=output_loading_info
+        )
+        return (model, info) if output_loading_info else model
+
+    def save_pretrained(
+        self, save_directory: str, *args: Any, save_original_format: bool = False, **kwargs: Any
+    ) -> None:
+        """Save weights, configuration and all code, as `PreTrainedModel.save_pretrained` does.
+
+        Weights keep the names that the modules have now: the library's default renames some vision
+        encoders' tensors to older names, and its own Trainer then resumes without them
+        (huggingface/transformers issues 43701 and 48805).
+
+        Args:
+            save_directory: Folder to write.
+            *args: As in the parent class.
+            save_original_format: True asks for the older names.
+            **kwargs: As in the parent class.
+        """
+        super().save_pretrained(
+            save_directory, *args, save_original_format=save_original_format, **kwargs
+        )
+        for file in Path(save_directory).glob("*.safetensors"):
+            file.chmod(0o644)  # written for the owner alone, which a shared folder cannot use
+
+
+__all__ = ["HybridSentPreTrainedModel"]
