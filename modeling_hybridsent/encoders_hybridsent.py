@@ -19,6 +19,9 @@ from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 from .configuration_hybridsent import HybridSentConfig
 
+# Global and local states of an encoder, each (batch, tokens, width); local may be None when off.
+EncoderOutputs = tuple[torch.Tensor, torch.Tensor | None]
+
 # Parts with weights that feed nothing but `pooler_output`, which is not used here: without a
 # gradient they would break distributed training. Parts named `pooler` are found without this table.
 _POOLING_ONLY = {
@@ -131,6 +134,49 @@ def encode_text(
         )
     outputs = encoder(**tokens, output_hidden_states=True, return_dict=True)
     return outputs.last_hidden_state, outputs.hidden_states[0]
+
+
+def check_encoder_outputs(
+    name: str, outputs: EncoderOutputs | None, widths: tuple[int, int | None]
+) -> None:
+    """Check encoder outputs that were computed beforehand, if there are any.
+
+    Args:
+        name: The argument, for errors.
+        outputs: Global and local states, each (batch, tokens, width).
+        widths: The widths that the encoder gives; None for local states that nobody reads.
+
+    Raises:
+        ValueError: Not two tensors of these widths.
+    """
+    if outputs is None:
+        return
+    if len(outputs) != 2:
+        raise ValueError(f"{name}: give a pair (global states, local states), not {len(outputs)}.")
+    for kind, states, width in zip(("global", "local"), outputs, widths, strict=True):
+        shape = None if states is None else tuple(states.shape)
+        if width is not None and (shape is None or len(shape) != 3 or shape[2] != width):
+            raise ValueError(
+                f"{name}: {kind} states must be (batch, tokens, {width}), not {shape}."
+            )
+
+
+def clear_encoder_outputs(
+    outputs: EncoderOutputs, keep: torch.Tensor, dtype: torch.dtype
+) -> EncoderOutputs:
+    """Bring encoder outputs to a dtype and clear what is not to be looked at, which may be NaN.
+
+    Args:
+        outputs: Global and local states, each (batch, tokens, width).
+        keep: True at states to look at, (batch, tokens) or, for all of a post, (batch, 1).
+        dtype: Of the model.
+
+    Returns:
+        Global and local states of the same shapes.
+    """
+    states, local = outputs
+    states = states.to(dtype).masked_fill(~keep[..., None], 0.0)
+    return states, None if local is None else local.to(dtype).masked_fill(~keep[..., None], 0.0)
 
 
 def _expected_image_size(config: PreTrainedConfig) -> int:
@@ -259,7 +305,6 @@ class HybridSentImageFeatures(nn.Module):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
-        self.local_layer = config.vision_local_layer
         global_size, local_size = config.vision_feature_sizes
         self.global_projection = HybridSentProjection(global_size, config)
         self.local_projection = (
@@ -267,13 +312,13 @@ class HybridSentImageFeatures(nn.Module):
         )
 
     def forward(
-        self, last: torch.Tensor, stages: list[torch.Tensor], has_image: torch.Tensor
+        self, last: torch.Tensor, local: torch.Tensor | None, has_image: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         """Project the vision encoder's output.
 
         Args:
             last: Tokens of the last stage, (batch, tokens, channels).
-            stages: Tokens of every stage, each (batch, its tokens, its channels).
+            local: Tokens of the local layer, (batch, finer tokens, its channels); None when off.
             has_image: True where the post has a picture, (batch,).
 
         Returns:
@@ -284,6 +329,5 @@ class HybridSentImageFeatures(nn.Module):
         global_features = self.global_projection(last, mask)
         if self.local_projection is None:
             return global_features, None, mask
-        local = stages[self.local_layer]
         local_mask = has_image[:, None].expand(-1, local.shape[1])
         return global_features, self.local_projection(local, local_mask), mask

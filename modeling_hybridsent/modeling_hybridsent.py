@@ -17,9 +17,12 @@ from transformers.utils.generic import merge_with_config_defaults
 
 from .configuration_hybridsent import HybridSentConfig
 from .encoders_hybridsent import (
+    EncoderOutputs,
     HybridSentImageFeatures,
     HybridSentTextFeatures,
     build_encoder,
+    check_encoder_outputs,
+    clear_encoder_outputs,
     drop_pooling_parts,
     encode_image,
     encode_text,
@@ -55,20 +58,32 @@ def _require_a_modality(has_text: torch.Tensor, has_image: torch.Tensor) -> None
         )
 
 
+def _require_one_form(**forms: Any) -> None:
+    """Raise ValueError if one modality is given in two forms."""
+    given = [name for name, value in forms.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"Give {given[0]} or {given[1]}, not both.")
+
+
 def _text_mask(
     input_ids: torch.Tensor | None,
     inputs_embeds: torch.Tensor | None,
-    attention_mask: torch.Tensor | None,
+    ready: EncoderOutputs | None,
+    mask: torch.Tensor | None,
 ) -> torch.Tensor | None:
     """Return the mask of the text tokens, (batch, tokens), all visible if none is given."""
-    if input_ids is not None and inputs_embeds is not None:
-        raise ValueError("Give input_ids or inputs_embeds, not both.")
-    if input_ids is None and inputs_embeds is None:
+    vectors = inputs_embeds if ready is None else ready[0]
+    tokens = input_ids if vectors is None else vectors[..., 0]
+    if tokens is None:
         return None
-    if attention_mask is not None:
-        return attention_mask
-    tokens = input_ids if inputs_embeds is None else inputs_embeds[..., 0]
-    return torch.ones_like(tokens, dtype=torch.long)
+    if mask is None:
+        return torch.ones_like(tokens, dtype=torch.long)
+    if ready is not None and mask.shape != tokens.shape:
+        raise ValueError(
+            f"text_encoder_outputs: states for (batch, tokens) = {tuple(tokens.shape)}, but "
+            f"attention_mask is {tuple(mask.shape)}."
+        )
+    return mask
 
 
 class HybridSentModel(HybridSentPreTrainedModel):
@@ -118,34 +133,104 @@ class HybridSentModel(HybridSentPreTrainedModel):
                 encoder.eval()
         return self
 
+    def get_text_encoder_outputs(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> EncoderOutputs:
+        """Run the text encoder alone, for what `forward` takes as `text_encoder_outputs`.
+
+        Args:
+            input_ids: (batch, tokens).
+            attention_mask: Non-zero at real tokens, of which each text has one, (batch, tokens).
+            inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
+
+        Returns:
+            Token states of the last layer and non-contextual embeddings, each (batch, tokens, text
+            width); the second is None where the model uses no local features.
+        """
+        tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
+        tokens = {name: value for name, value in tokens.items() if value is not None}
+        states, embeddings = encode_text(
+            self.text_model, {**tokens, "attention_mask": attention_mask}
+        )
+        return states, None if self.text_features.ngrams is None else embeddings
+
+    def get_image_encoder_outputs(self, pixel_values: torch.Tensor) -> EncoderOutputs:
+        """Run the vision encoder alone, for what `forward` takes as `image_encoder_outputs`.
+
+        Args:
+            pixel_values: (batch, 3, height, width).
+
+        Returns:
+            Tokens of the last stage (batch, tokens, channels) and of the local layer (batch, finer
+            tokens, its channels); the second is None where the model uses no local features.
+        """
+        pixel_values = pixel_values.to(self.dtype)
+        # Convolutions follow the memory order of their input; this one is twice as fast on a CPU.
+        pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
+        last, stages = encode_image(self.vision_model, pixel_values)
+        off = self.image_features.local_projection is None
+        return last, None if off else stages[self.config.vision_local_layer]
+
     def _encode_text(
         self,
         input_ids: torch.Tensor | None,
         inputs_embeds: torch.Tensor | None,
         attention_mask: torch.Tensor,
         has_text: torch.Tensor,
-    ) -> _Features:
-        """Return global and local text features and their mask; a missing text leaves no trace."""
+    ) -> EncoderOutputs:
+        """Run the text encoder so that a missing text leaves no trace."""
         present = has_text[:, None]  # (batch, 1)
-        mask = attention_mask.bool() & present
         filler = getattr(self.config.text_config, "pad_token_id", None) or 0
         # The encoder gets one constant visible token for a missing text: softmax over nothing is NaN.
-        first = torch.arange(mask.shape[1], device=mask.device) == 0
-        visible = torch.where(present, attention_mask.bool(), first)
-        tokens = {"attention_mask": visible.to(attention_mask.dtype)}
+        first = torch.arange(attention_mask.shape[1], device=attention_mask.device) == 0
+        visible = torch.where(present, attention_mask.bool(), first).to(attention_mask.dtype)
         if inputs_embeds is None:
-            tokens["input_ids"] = torch.where(present, input_ids, filler)
-        else:
-            tokens["inputs_embeds"] = inputs_embeds.masked_fill(~present[..., None], 0.0)
-        return *self.text_features(*encode_text(self.text_model, tokens), mask), mask
+            return self.get_text_encoder_outputs(torch.where(present, input_ids, filler), visible)
+        inputs_embeds = inputs_embeds.masked_fill(~present[..., None], 0.0)
+        return self.get_text_encoder_outputs(None, visible, inputs_embeds)
 
-    def _encode_image(self, pixel_values: torch.Tensor, has_image: torch.Tensor) -> _Features:
+    def _text(
+        self,
+        given: dict[str, torch.Tensor | None],
+        outputs: EncoderOutputs | None,
+        attention_mask: torch.Tensor,
+        has_text: torch.Tensor,
+    ) -> _Features:
+        """Return global and local text features and their mask; a missing text leaves no trace."""
+        mask = attention_mask.bool() & has_text[:, None]
+        if outputs is None:
+            outputs = self._encode_text(**given, attention_mask=attention_mask, has_text=has_text)
+        else:
+            outputs = clear_encoder_outputs(outputs, mask, self.dtype)
+        return *self.text_features(*outputs, mask), mask
+
+    def _image(
+        self,
+        pixel_values: torch.Tensor | None,
+        outputs: EncoderOutputs | None,
+        has_image: torch.Tensor,
+    ) -> _Features:
         """Return global and local image features and their mask; a missing picture leaves no trace."""
-        pixel_values = pixel_values.to(self.dtype)
-        pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
-        # Convolutions follow the memory order of their input; this one is twice as fast on a CPU.
-        pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
-        return self.image_features(*encode_image(self.vision_model, pixel_values), has_image)
+        if outputs is None:
+            pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
+            outputs = self.get_image_encoder_outputs(pixel_values)
+        else:
+            outputs = clear_encoder_outputs(outputs, has_image[:, None], self.dtype)
+        return self.image_features(*outputs, has_image)
+
+    def _check_encoder_outputs(
+        self, text: EncoderOutputs | None, image: EncoderOutputs | None
+    ) -> None:
+        """Raise ValueError if states that the caller computed do not fit to the encoders."""
+        width = self.config.text_config.hidden_size
+        local_width = None if self.text_features.ngrams is None else width
+        check_encoder_outputs("text_encoder_outputs", text, (width, local_width))
+        width, local_width = self.config.vision_feature_sizes
+        local_width = None if self.image_features.local_projection is None else local_width
+        check_encoder_outputs("image_encoder_outputs", image, (width, local_width))
 
     def _nothing(self, batch: int) -> _Features:
         """Stand in for a modality that the whole batch lacks: one masked token a post."""
@@ -164,6 +249,8 @@ class HybridSentModel(HybridSentPreTrainedModel):
         has_text: torch.BoolTensor | None = None,
         has_image: torch.BoolTensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
+        text_encoder_outputs: EncoderOutputs | None = None,
+        image_encoder_outputs: EncoderOutputs | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> HybridSentModelOutput:
         """Encode and fuse a batch of posts.
@@ -176,6 +263,10 @@ class HybridSentModel(HybridSentPreTrainedModel):
             has_image: True where the post has a picture, (batch,); None means all that
                 `pixel_values` give.
             inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
+            text_encoder_outputs: Result of `get_text_encoder_outputs` in place of `input_ids`: token
+                states and embeddings, each (batch, tokens, text width). The encoder does not run.
+            image_encoder_outputs: Result of `get_image_encoder_outputs` in place of `pixel_values`:
+                last stage (batch, tokens, channels), local layer (batch, finer tokens, its channels).
             **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
@@ -184,19 +275,21 @@ class HybridSentModel(HybridSentPreTrainedModel):
 
         Raises:
             ValueError: A post has neither text nor picture; the message gives its index. Or
-                `input_ids` and `inputs_embeds` are both given.
+                a modality is given in two forms, or states that do not fit to the encoder.
         """
-        attention_mask = _text_mask(input_ids, inputs_embeds, attention_mask)
-        has_text, has_image = self._modalities(attention_mask, pixel_values, has_text, has_image)
+        tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
+        _require_one_form(**tokens, text_encoder_outputs=text_encoder_outputs)
+        _require_one_form(pixel_values=pixel_values, image_encoder_outputs=image_encoder_outputs)
+        self._check_encoder_outputs(text_encoder_outputs, image_encoder_outputs)
+        attention_mask = _text_mask(**tokens, ready=text_encoder_outputs, mask=attention_mask)
+        picture = pixel_values if image_encoder_outputs is None else image_encoder_outputs[0]
+        has_text, has_image = self._modalities(attention_mask, picture, has_text, has_image)
         _require_a_modality(has_text, has_image)
-        if attention_mask is None:
-            text = self._nothing(has_text.shape[0])
-        else:
-            text = self._encode_text(input_ids, inputs_embeds, attention_mask, has_text)
-        if pixel_values is None:
-            image = self._nothing(has_text.shape[0])
-        else:
-            image = self._encode_image(pixel_values, has_image)
+        text = image = self._nothing(has_text.shape[0])
+        if attention_mask is not None:
+            text = self._text(tokens, text_encoder_outputs, attention_mask, has_text)
+        if picture is not None:
+            image = self._image(pixel_values, image_encoder_outputs, has_image)
         return HybridSentModelOutput(
             **self._only_asked(self._fuse(text, image), kwargs),
             has_text=has_text.long(),
@@ -257,17 +350,17 @@ class HybridSentModel(HybridSentPreTrainedModel):
     def _modalities(
         self,
         attention_mask: torch.Tensor | None,
-        pixel_values: torch.Tensor | None,
+        picture: torch.Tensor | None,
         has_text: torch.Tensor | None,
         has_image: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tell which posts have what: nothing passed, or no token to look at, means missing."""
-        given = attention_mask if attention_mask is not None else pixel_values
+        given = attention_mask if attention_mask is not None else picture
         if given is None:
-            raise ValueError("Give input_ids, pixel_values or both.")
+            raise ValueError("Give input_ids, pixel_values or both (or what stands for them).")
         nothing = torch.zeros(given.shape[0], dtype=torch.bool, device=given.device)
         text = nothing if attention_mask is None else attention_mask.bool().any(dim=1)
-        image = nothing if pixel_values is None else ~nothing
+        image = nothing if picture is None else ~nothing
         return (
             text if has_text is None else text & has_text.bool(),
             image if has_image is None else image & has_image.bool(),
@@ -379,6 +472,8 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         text_labels: torch.LongTensor | None = None,
         image_labels: torch.LongTensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
+        text_encoder_outputs: EncoderOutputs | None = None,
+        image_encoder_outputs: EncoderOutputs | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> HybridSentOutput:
         """Score a batch of posts and, given labels, compute the loss.
@@ -395,6 +490,10 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             image_labels: Label of the picture alone, (batch,), for the image branch; None means
                 `labels`.
             inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
+            text_encoder_outputs: Result of `get_text_encoder_outputs` in place of `input_ids`: token
+                states and embeddings, each (batch, tokens, text width). The encoder does not run.
+            image_encoder_outputs: Result of `get_image_encoder_outputs` in place of `pixel_values`:
+                last stage (batch, tokens, channels), local layer (batch, finer tokens, its channels).
             **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
@@ -402,7 +501,8 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
 
         Raises:
             ValueError: A post has neither text nor picture; the message gives its index. Or
-                `input_ids` and `inputs_embeds` are both given, or labels are no label numbers.
+                a modality is given in two forms, or states that do not fit to the encoder, or labels
+                are no label numbers.
         """
         outputs = self.hybridsent(
             input_ids=input_ids,
@@ -411,6 +511,8 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             has_text=has_text,
             has_image=has_image,
             inputs_embeds=inputs_embeds,
+            text_encoder_outputs=text_encoder_outputs,
+            image_encoder_outputs=image_encoder_outputs,
             **{**kwargs, "return_dict": True},
         )
         branch_logits = self._branch_logits(outputs)
