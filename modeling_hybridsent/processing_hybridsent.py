@@ -238,7 +238,7 @@ class HybridSentProcessor(ProcessorMixin):
     def _try_out(self) -> None:
         """Process one post, since many a wrong setting breaks nothing before that."""
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())
-        self._tokenize(["a"], **settings["text_kwargs"])
+        self.encode_texts(["a"])
         pixels = self._pixels([Image.new("RGB", (32, 32))], **settings["images_kwargs"])
         if not pixels.isfinite().all():
             raise ValueError("a black picture gives numbers that are not finite")
@@ -318,6 +318,23 @@ class HybridSentProcessor(ProcessorMixin):
             pixels = self._pixels(pictures, **settings["images_kwargs"])
             data["pixel_values"] = pixels if kind else list(pixels)
         return BatchFeature(data, tensor_type=kind)
+
+    def encode_texts(self, texts: Sequence[str | None]) -> dict[str, torch.Tensor]:
+        """Do with texts what a call does, for posts whose pictures need no processing.
+
+        Args:
+            texts: One a post; None, an empty string or white space means: this post has no text.
+
+        Returns:
+            `has_text`, bool (batch,); `input_ids` and `attention_mask`, each (batch, tokens).
+        """
+        settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())["text_kwargs"]
+        return {
+            "has_text": torch.tensor(
+                [has_text(x, f"Text of post {i}") for i, x in enumerate(texts)]
+            ),
+            **self._tokenize(list(texts), **settings),
+        }
 
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
         """Raise on a misspelt or unsupported keyword, which the library would pass over."""
