@@ -19,6 +19,7 @@ def main() -> None:
 
     from training_hybridsent.card import write_card
     from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
+    from training_hybridsent.feature_cache import FeatureCache
     from training_hybridsent.figures import draw_figures
     from training_hybridsent.metrics import SentimentScores
     from training_hybridsent.model import build_model, build_processor, freeze_encoders
@@ -41,11 +42,22 @@ def main() -> None:
         print(f"Posts of {data_arguments.dataset}: {describe_counts(counts)}")
         keep_rejected(rejected, training_arguments.output_dir)
 
+    posts["train"] = training_posts(posts, data_arguments)
+    posts.pop("contradictory", None)  # those wanted are among the training posts now
+    states = {}
+    if training_arguments.cache_features:
+        cache = FeatureCache(model, processor, training_arguments)
+        with training_arguments.main_process_first(desc="caching encoder states"):
+            posts, states = cache.attach(posts)
+        if training_arguments.process_index == 0:
+            print(f"Cache: {cache.describe(states)}")
+
     trainer = HybridSentTrainer(
         scores=SentimentScores(label_names),
+        states=states,
         model=model,
         args=training_arguments,
-        train_dataset=training_posts(posts, data_arguments),
+        train_dataset=posts["train"],
         eval_dataset=posts["validation"],
         processing_class=processor,
     )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -109,11 +109,36 @@ class HybridSentTrainingArguments(TrainingArguments):
         },
     )
 
+    cache_features: bool = field(
+        default=False,
+        metadata={
+            "help": "Run each frozen encoder once over all posts, keep its states on the disk, and "
+            "train and score from them; the results are the same. A trained encoder is not cached."
+        },
+    )
+    cache_dtype: Literal["float32", "bfloat16"] = field(
+        default="float32",
+        metadata={"help": "Of the states on the disk; bfloat16 takes half the space, rounded."},
+    )
+    cache_folder: str | None = field(
+        default=None,
+        metadata={
+            "help": "Where the states go; left out, hybridsent_states in the cache of the datasets "
+            "library. What lies there can be deleted at any time between runs."
+        },
+    )
+
     publish_at_end: bool = field(default=False, init=False)  # what push_to_hub asked for
 
     def __post_init__(self) -> None:
         if self.push_to_hub and not self.hub_model_id:
             raise ValueError("--push_to_hub needs --hub_model_id USER/NAME.")
+        rates = (self.text_encoder_learning_rate, self.vision_encoder_learning_rate)
+        if self.cache_features and 0 not in rates:
+            raise ValueError(
+                "--cache_features: no encoder is frozen, so there is nothing to cache; set "
+                "--vision_encoder_learning_rate 0 or --text_encoder_learning_rate 0, or leave it out."
+            )
         # The Trainer would push every checkpoint with a card of its own; we publish once, at the end.
         self.publish_at_end, self.push_to_hub = self.push_to_hub, False
         # Pictures and texts are raw columns until the collator processes them, and only the label

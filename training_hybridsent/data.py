@@ -1,7 +1,8 @@
 """From the settings to the posts, and from posts to batches."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from datasets_scripts.prepared import REJECTED, rejected_lines
 from modeling_hybridsent import HybridSentProcessor
 from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments
+from training_hybridsent.encoder_states import STATES_COLUMNS, EncoderStates
 
 LABEL_COLUMNS = {"label": "labels", "text_label": "text_labels", "image_label": "image_labels"}
 NO_LABEL = -100  # what the loss ignores
@@ -115,9 +117,12 @@ class PostCollator:
 
     Attributes:
         processor: The joint processor.
+        states: Stored states of frozen encoders by modality, "text" or "image"; they take the place
+            of what that encoder would read, and pictures are not even opened then.
     """
 
     processor: HybridSentProcessor
+    states: Mapping[str, EncoderStates] = field(default_factory=dict)
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Process rows as the table of posts has them.
@@ -134,10 +139,7 @@ class PostCollator:
             ValueError: A post cannot be processed; the message names its id.
         """
         try:
-            batch = self.processor(
-                text=[row.get("text") for row in rows],
-                images=[row.get("image") for row in rows],
-            )
+            batch = self._inputs(rows)
         except ValueError as error:
             ids = [row.get("id", "?") for row in rows]
             raise ValueError(f"In the batch of posts {ids}: {error}") from error
@@ -145,4 +147,23 @@ class PostCollator:
             if column in rows[0]:
                 values = [row[column] for row in rows]
                 batch[name] = torch.tensor([NO_LABEL if x is None else x for x in values])
-        return dict(batch)
+        return batch
+
+    def _inputs(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        texts, images = ([row.get(name) for row in rows] for name in ("text", "image"))
+        if "image" in self.states:
+            numbers = [
+                None if image is None else row[STATES_COLUMNS["image"]]
+                for row, image in zip(rows, images, strict=True)
+            ]
+            batch = self.processor.encode_texts(texts) | self.states["image"].of_images(numbers)
+        else:
+            batch = dict(self.processor(text=texts, images=images))
+        if "text" in self.states:
+            del batch["input_ids"]
+            numbers = [
+                row[STATES_COLUMNS["text"]] if has else None
+                for row, has in zip(rows, batch["has_text"].tolist(), strict=True)
+            ]
+            batch |= self.states["text"].of_texts(numbers, batch["attention_mask"])
+        return batch

@@ -1,5 +1,6 @@
 """transformers' Trainer with a learning rate for each encoder and named predictions."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from datasets import Dataset
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 
 from training_hybridsent.data import PostCollator
+from training_hybridsent.encoder_states import EncoderStates
 from training_hybridsent.metrics import SentimentScores
 
 
@@ -17,13 +19,19 @@ class HybridSentTrainer(Trainer):
 
     Args:
         scores: What evaluation computes from the decision's logits.
+        states: Stored states of frozen encoders by modality, which then do not run.
         **kwargs: As in `transformers.Trainer`; `processing_class` is the joint processor.
     """
 
-    def __init__(self, scores: SentimentScores, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        scores: SentimentScores,
+        states: Mapping[str, EncoderStates] | None = None,
+        **kwargs: Any,
+    ) -> None:
         patience = kwargs["args"].early_stopping_patience
         super().__init__(
-            data_collator=PostCollator(kwargs["processing_class"]),
+            data_collator=PostCollator(kwargs["processing_class"], states or {}),
             compute_metrics=self._compute_metrics,
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
             **kwargs,

@@ -1,0 +1,147 @@
+"""States of a frozen encoder in Arrow files: written once, mapped into memory, read by row number.
+
+`datasets` knows no bfloat16: such states are stored as uint16 with the same bits, which keeps the
+range that float16 would cut.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset, Features, List, Value, concatenate_datasets
+from datasets.arrow_writer import ArrowWriter
+
+# The columns of the posts that say which row of the stored states is theirs; None: none.
+STATES_COLUMNS = MappingProxyType({"text": "text_states", "image": "image_states"})
+FILE = "states.arrow"
+KINDS = ("global", "local")
+
+# Position of the post, its global states (tokens, width) and its local ones, None when off.
+StoredPost = tuple[int, torch.Tensor, torch.Tensor | None]
+
+
+def write_states(
+    posts: Iterable[list[StoredPost]], widths: Sequence[int | None], dtype: str, folder: Path
+) -> None:
+    """Write the states of posts, batch by batch.
+
+    Args:
+        posts: Batches.
+        widths: Of global and local states; None for local ones that are off.
+        dtype: "float32" or "bfloat16".
+        folder: An existing folder.
+    """
+    value = Value({"float32": "float32", "bfloat16": "uint16"}[dtype])
+    present = {kind: width for kind, width in zip(KINDS, widths, strict=True) if width is not None}
+    columns = {kind: List(List(value, length=width)) for kind, width in present.items()}
+    features = Features({"post": Value("int64"), **columns})
+    with ArrowWriter(features=features, path=str(folder / FILE)) as writer:
+        for batch in filter(None, posts):
+            position, *states = zip(*batch, strict=True)
+            cells = dict(zip(KINDS, states, strict=True))
+            arrays = [pa.array(position), *(_as_arrow(cells[kind], dtype) for kind in present)]
+            writer.write_table(pa.table(arrays, schema=features.arrow_schema))
+        writer.finalize()
+
+
+def _as_arrow(cells: Sequence[torch.Tensor], dtype: str) -> pa.Array:
+    """Turn tensors (tokens, width) into an Arrow array of lists, without a Python number made."""
+    values = torch.cat(list(cells)).to(getattr(torch, dtype)).cpu().contiguous()
+    numbers = (values.view(torch.uint16) if dtype == "bfloat16" else values).numpy()
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), values.shape[1])
+    ends = np.cumsum([0, *(len(cell) for cell in cells)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), vectors)
+
+
+class EncoderStates:
+    """Stored states of one encoder.
+
+    Args:
+        folders: Folders that `write_states` wrote; their rows are numbered through.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        parts = [Dataset.from_file(str(folder / FILE)) for folder in folders]
+        self.lengths = [len(part) for part in parts]
+        self.rows = concatenate_datasets(parts)
+        self._table = self.rows.with_format("arrow")
+
+    def numbers(self, part: int, posts: int) -> list[int | None]:
+        """Give the row number of each post of one folder.
+
+        Args:
+            part: Which of the folders.
+            posts: How many posts were to be stored in it.
+
+        Returns:
+            (posts,), None for a post without states.
+        """
+        start = sum(self.lengths[:part])
+        numbers: list[int | None] = [None] * posts
+        stored = range(start, start + self.lengths[part])
+        for row, post in enumerate(self.rows.select(stored)["post"], start):
+            numbers[post] = row
+        return numbers
+
+    def _read(self, numbers: Sequence[int]) -> list[list[torch.Tensor]]:
+        """Read rows: for each the states that are stored, each (tokens, width), float32."""
+        table = self._table[list(numbers)]
+        kinds = [table[kind] for kind in KINDS if kind in table.column_names]
+        return [[_as_tensor(cell) for cell in cells] for cells in zip(*kinds, strict=True)]
+
+    def of_images(self, numbers: Sequence[int | None]) -> dict[str, torch.Tensor | tuple]:
+        """Make the model's inputs for a batch of pictures.
+
+        Args:
+            numbers: Row of each post, None where it has no picture.
+
+        Returns:
+            `has_image`, bool (batch,), and `image_encoder_outputs`, each (batch, tokens, width),
+            zero for a missing picture; without the latter if no picture at all is stored.
+        """
+        has_image = {"has_image": torch.tensor([number is not None for number in numbers])}
+        if not len(self.rows):
+            return has_image
+        known = [number for number in numbers if number is not None]
+        read = self._read(known or [0])  # else row 0 gives the shape
+        found = iter(read if known else [])
+        empty = [torch.zeros_like(x) for x in read[0]]
+        batch = [empty if number is None else next(found) for number in numbers]
+        states = [torch.stack(kind) for kind in zip(*batch, strict=True)]
+        return has_image | {"image_encoder_outputs": _pair(states)}
+
+    def of_texts(
+        self, numbers: Sequence[int | None], attention_mask: torch.Tensor
+    ) -> dict[str, tuple]:
+        """Make the model's inputs for a batch of texts.
+
+        Args:
+            numbers: Row of each post, None where it has no text.
+            attention_mask: Of the tokenizer, non-zero at real tokens, (batch, tokens).
+
+        Returns:
+            `text_encoder_outputs`, each (batch, tokens, width), zero at padding and missing texts.
+        """
+        known = {i: number for i, number in enumerate(numbers) if number is not None}
+        vectors = [self.rows.features[kind].feature for kind in KINDS if kind in self.rows.features]
+        batch = [torch.zeros(*attention_mask.shape, vector.length) for vector in vectors]
+        read = self._read(list(known.values())) if known else []
+        for i, states in zip(known, read, strict=True):
+            for whole, own in zip(batch, states, strict=True):
+                whole[i, attention_mask[i].bool()] = own
+        return {"text_encoder_outputs": _pair(batch)}
+
+
+def _as_tensor(cell: pa.ListScalar) -> torch.Tensor:
+    """Copy one stored cell into a tensor (tokens, width), float32."""
+    values = torch.from_numpy(cell.values.flatten().to_numpy().copy())
+    values = values.view(torch.bfloat16).float() if values.dtype == torch.uint16 else values
+    return values.reshape(-1, cell.type.value_type.list_size)
+
+
+def _pair(states: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Add None for local states that are not stored."""
+    return states[0], states[1] if len(states) > 1 else None
