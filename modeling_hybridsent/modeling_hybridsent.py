@@ -221,16 +221,14 @@ class HybridSentModel(HybridSentPreTrainedModel):
             outputs = clear_encoder_outputs(outputs, has_image[:, None], self.dtype)
         return self.image_features(*outputs, has_image)
 
-    def _check_encoder_outputs(
-        self, text: EncoderOutputs | None, image: EncoderOutputs | None
-    ) -> None:
-        """Raise ValueError if states that the caller computed do not fit to the encoders."""
-        width = self.config.text_config.hidden_size
-        local_width = None if self.text_features.ngrams is None else width
-        check_encoder_outputs("text_encoder_outputs", text, (width, local_width))
-        width, local_width = self.config.vision_feature_sizes
-        local_width = None if self.image_features.local_projection is None else local_width
-        check_encoder_outputs("image_encoder_outputs", image, (width, local_width))
+    def encoder_output_widths(self) -> dict[str, tuple[int, int | None]]:
+        """Tell the widths of precomputed states: global and local (None: not read), by modality."""
+        text = self.config.text_config.hidden_size
+        image, local = self.config.vision_feature_sizes
+        return {
+            "text": (text, None if self.text_features.ngrams is None else text),
+            "image": (image, None if self.image_features.local_projection is None else local),
+        }
 
     def _nothing(self, batch: int) -> _Features:
         """Stand in for a modality that the whole batch lacks: one masked token a post."""
@@ -280,7 +278,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
         tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         _require_one_form(**tokens, text_encoder_outputs=text_encoder_outputs)
         _require_one_form(pixel_values=pixel_values, image_encoder_outputs=image_encoder_outputs)
-        self._check_encoder_outputs(text_encoder_outputs, image_encoder_outputs)
+        ready = {"text": text_encoder_outputs, "image": image_encoder_outputs}
+        for modality, widths in self.encoder_output_widths().items():
+            check_encoder_outputs(f"{modality}_encoder_outputs", ready[modality], widths)
         attention_mask = _text_mask(**tokens, ready=text_encoder_outputs, mask=attention_mask)
         picture = pixel_values if image_encoder_outputs is None else image_encoder_outputs[0]
         has_text, has_image = self._modalities(attention_mask, picture, has_text, has_image)

@@ -19,6 +19,9 @@ from quickstart.posts import write_posts
 ROOT = Path(__file__).parents[1]
 SIZES = {"train": 24, "validation": 12, "test": 18}
 BIN = Path(sys.executable).parent
+TWO_PROCESSES = (
+    "torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -216,12 +219,35 @@ def test_a_wrong_token_is_named_before_the_training(recipe, tmp_path, hub):
 
 def test_two_processes_train_together(recipe, tmp_path):
     folder = tmp_path / "two"
-    launcher = ("torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d")
-    result = launch(recipe, "--output_dir", folder, "--max_steps", 2, launcher=launcher)
+    result = launch(recipe, "--output_dir", folder, "--max_steps", 2, launcher=TWO_PROCESSES)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["processes"] == 2
     assert metrics["scores"][-1]["posts"] == SIZES["test"]
+
+
+def test_cached_states_serve_two_processes_and_then_one_with_the_same_scores(
+    recipe, tmp_path, trained
+):
+    cache = ("--cache_features", "true", "--cache_folder", tmp_path / "cache")
+    result = launch(
+        recipe, *cache, "--output_dir", tmp_path / "two", "--max_steps", 2, launcher=TWO_PROCESSES
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("text encoder: trained, so not cached; image encoder: ") == 1
+    assert json.loads((tmp_path / "two" / "metrics.json").read_text())["processes"] == 2
+    built = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("*")}
+    assert len(list((tmp_path / "cache").iterdir())) == len(SIZES)
+
+    result = launch(recipe, *cache, "--output_dir", tmp_path / "one")
+    assert result.returncode == 0, result.stderr
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("*")} == built
+    got, expected = (
+        json.loads((folder / "metrics.json").read_text())["scores"]
+        for folder in (tmp_path / "one", trained[0])
+    )
+    for row, expected_row in zip(got, expected, strict=True):
+        assert row == pytest.approx(expected_row, abs=1e-4)
 
 
 def test_missing_data_dir_is_named(recipe, tmp_path):

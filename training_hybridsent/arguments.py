@@ -123,8 +123,8 @@ class HybridSentTrainingArguments(TrainingArguments):
     cache_folder: str | None = field(
         default=None,
         metadata={
-            "help": "Where the states go; left out, hybridsent_states in the cache of the datasets "
-            "library. What lies there can be deleted at any time between runs."
+            "help": "Where the states go; left out, encoder_states in the folder HYBRIDSENT_CACHE, or "
+            "beside the cache of the Hub. It may be deleted between runs."
         },
     )
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import datasets
 import torch
 from datasets import Dataset, DatasetDict, Value
 from torch.utils.data import DataLoader
@@ -15,9 +14,11 @@ from tqdm.auto import tqdm
 from datasets_scripts.folders import build_beside
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 from modeling_hybridsent.processing_hybridsent import has_text
+from quickstart.encoders import cache_folder
 from training_hybridsent.arguments import HybridSentTrainingArguments
 from training_hybridsent.data import PostCollator
 from training_hybridsent.encoder_states import (
+    FILE,
     STATES_COLUMNS,
     EncoderStates,
     StoredPost,
@@ -54,8 +55,7 @@ class FeatureCache:
             for modality, encoder in (("text", base.text_model), ("image", base.vision_model))
             if not any(parameter.requires_grad for parameter in encoder.parameters())
         }
-        default = Path(datasets.config.HF_DATASETS_CACHE) / "hybridsent_states"
-        self.folder = Path(arguments.cache_folder or default)
+        self.folder = Path(arguments.cache_folder or cache_folder() / "encoder_states")
 
     def attach(self, posts: Mapping[str, Dataset]) -> tuple[DatasetDict, dict[str, EncoderStates]]:
         """Give posts their stored states, running the encoders where there are none yet.
@@ -97,20 +97,12 @@ class FeatureCache:
         """Return the folder of the states of one split, which is built if it is not there."""
         key = hashlib.sha256((shared + digest_of_posts(posts, modality)).encode()).hexdigest()[:16]
         folder = self.folder / f"{modality}-{key}"
-        if not folder.exists():
+        if not (folder / FILE).exists():
             with build_beside(folder) as draft:
                 batches = self._encode(modality, name, posts)
-                write_states(batches, self._widths(modality), self.arguments.cache_dtype, draft)
+                widths = self.model.hybridsent.encoder_output_widths()[modality]
+                write_states(batches, widths, self.arguments.cache_dtype, draft)
         return folder
-
-    def _widths(self, modality: str) -> tuple[int, int | None]:
-        """Widths of global and local states; None for local ones that the model does not read."""
-        base = self.model.hybridsent
-        if modality == "text":
-            width = base.config.text_config.hidden_size
-            return width, None if base.text_features.ngrams is None else width
-        width, local = base.config.vision_feature_sizes
-        return width, None if base.image_features.local_projection is None else local
 
     def _half_precision(self) -> torch.dtype | None:
         """The dtype that training casts to; None: it does not."""
@@ -171,7 +163,7 @@ class FeatureCache:
             "versions": [version(name) for name in ("torch", "transformers", "pillow")],
             "encoder": [encoder.config.to_dict(), digest_of_weights(encoder)],
             "layer": self.model.config.vision_local_layer if modality == "image" else 0,
-            "widths": self._widths(modality),
+            "widths": self.model.hybridsent.encoder_output_widths()[modality],
             "processor": describe_processor(self.processor, modality),
             "dtypes": [encoder.dtype, self._half_precision(), self.arguments.cache_dtype],
         }
