@@ -64,9 +64,8 @@ class EncoderStates:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        parts = [Dataset.from_file(str(folder / FILE)) for folder in folders]
-        self.lengths = [len(part) for part in parts]
-        self.rows = concatenate_datasets(parts)
+        self._parts = [Dataset.from_file(str(folder / FILE)) for folder in folders]
+        self.rows = concatenate_datasets(self._parts)
         self._table = self.rows.with_format("arrow")
 
     def numbers(self, part: int, posts: int) -> list[int | None]:
@@ -79,10 +78,9 @@ class EncoderStates:
         Returns:
             (posts,), None for a post without states.
         """
-        start = sum(self.lengths[:part])
+        start = sum(map(len, self._parts[:part]))
         numbers: list[int | None] = [None] * posts
-        stored = range(start, start + self.lengths[part])
-        for row, post in enumerate(self.rows.select(stored)["post"], start):
+        for row, post in enumerate(self._parts[part]["post"], start):
             numbers[post] = row
         return numbers
 

@@ -115,9 +115,19 @@ def test_half_the_space_costs_little_precision(posts, tmp_path):
 
 
 def test_half_precision_training_is_encoded_in_half_precision(posts, tmp_path):
-    plain = run(posts, arguments(tmp_path, bf16=True, cache_features=False, num_train_epochs=1))
-    cached = run(posts, arguments(tmp_path, bf16=True, num_train_epochs=1))
-    assert_close(cached[0], plain[0], tolerance=0.02)
+    settings = arguments(tmp_path, bf16=True, per_device_eval_batch_size=1)
+    model = build(settings)
+    attached, states = FeatureCache(model, tiny_processor(), settings).attach(posts)
+    row = next(row for row in attached["test"] if row["image"] is not None)
+    stored = states["image"].of_images([row["image_states"]])["image_encoder_outputs"]
+    pixels = tiny_processor()(images=[row["image"]])["pixel_values"]
+    with torch.no_grad():
+        whole = model.hybridsent.get_image_encoder_outputs(pixels)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model.hybridsent.get_image_encoder_outputs(pixels)
+    for got, expected, other in zip(stored, half, whole, strict=True):
+        torch.testing.assert_close(got, expected.float(), atol=1e-6, rtol=0)
+        assert (got - other).abs().max() > 1e-4
 
 
 def test_the_saved_model_takes_pictures_and_texts(posts, tmp_path):
@@ -129,6 +139,17 @@ def test_the_saved_model_takes_pictures_and_texts(posts, tmp_path):
     inputs["labels"] = torch.tensor([row["label"]])
     with torch.no_grad():
         assert torch.equal(again(**inputs).logits, model(**inputs).logits)
+
+
+def test_an_empty_split_and_one_without_pictures(posts, both):
+    other = copy.copy(posts)
+    gaps = [i for i, image in enumerate(posts["train"]["image"]) if image is None]
+    other["validation"] = posts["train"].select(gaps)
+    other["test"] = posts["test"].select([])
+    attached, states = FeatureCache(build(both), tiny_processor(), both).attach(other)
+    assert len(attached["test"]) == 0
+    assert set(attached["validation"]["image_states"]) == {None}
+    assert len(states["image"].rows) == SIZES["train"] - len(gaps)
 
 
 # Which states are used
