@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,11 @@ from hybridsent_space.page import build_page, launch_options  # noqa: E402
 from hybridsent_space.settings import Settings  # noqa: E402
 
 
+def stop(*_: object) -> None:
+    """End the server as Ctrl-C does, so that the temporary folder goes with it."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Load the model and serve the page until the server is stopped."""
     logging.basicConfig(level=logging.WARNING)
@@ -26,6 +32,8 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"The page cannot be served: {error}")
     page = build_page(loaded, settings, folder)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the second is how a container is stopped
+        signal.signal(number, stop)
     page.launch(**launch_options(page, settings, folder))
 
 

@@ -1,7 +1,6 @@
 """The Space as its own process, as a user or the Hub would start it."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -51,7 +50,7 @@ def running_space(
         **settings: Fields of its settings, and other environment variables in capitals.
 
     Yields:
-        The running Space; it is stopped at the end as Ctrl-C would stop it.
+        The running Space; it is stopped at the end as a container would stop it.
     """
     port = free_port()
     environment = {"HF_HUB_OFFLINE": "1", **base}
@@ -71,8 +70,7 @@ def running_space(
             _wait_for(url, process, log)
             yield RunningSpace(url, process.pid, log)
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(timeout=60)
 
 
