@@ -1,6 +1,6 @@
 """Time BiRAU against torch.nn.GRU of the same sizes and against its own plain loop.
 
-    python benchmarks/birau.py [--threads 1] [--seconds 2] [--output docs/birau_speed.md]
+    python -m benchmarks.birau [--threads 1] [--seconds 2] [--output docs/birau_speed.md]
 
 Every size is timed in rounds, each of which runs all forms once, so that whatever else the machine
 does hits all of them; the shortest time of a form counts, and ratios are of those. The plain loop is

@@ -1,6 +1,6 @@
 """Where the time of a scoring pass and of a training step goes.
 
-    python -m benchmarks.profile --model outputs/quickstart
+    python -m benchmarks.profile_model --model outputs/quickstart
 
 Each part runs alone on the inputs that it gets in a real batch, in turns with the whole, so that
 whatever else the machine does falls on all of them alike. Training tunes the text encoder and leaves

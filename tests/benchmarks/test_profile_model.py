@@ -6,7 +6,7 @@ import torch
 from documented_commands import ROOT, run
 from tiny_models import batch, save_tiny, tiny_model
 
-from benchmarks.profile import call_of, parts_of, record_inputs
+from benchmarks.profile_model import call_of, parts_of, record_inputs
 from quickstart.posts import write_posts
 
 
@@ -38,7 +38,7 @@ def test_a_part_alone_does_what_it_did_in_the_whole():
 def test_profile_prints_both_tables(tmp_path):
     save_tiny(tmp_path / "model")
     write_posts(tmp_path / "posts", sizes={"train": 6, "validation": 6, "test": 6})
-    command = [sys.executable, "-m", "benchmarks.profile", "--model", str(tmp_path / "model")]
+    command = [sys.executable, "-m", "benchmarks.profile_model", "--model", str(tmp_path / "model")]
     command += ["--posts", str(tmp_path / "posts"), "--batch_size", "4", "--rounds", "1"]
     result = run(command, ROOT)
     assert result.returncode == 0, result.stderr
