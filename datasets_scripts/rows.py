@@ -15,6 +15,7 @@ from datasets_scripts.post import Rejected
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 BAD_ROW = "row is not well-formed"
+HINT = "put a text with commas, quotes or line breaks in double quotes"
 
 Cells = dict[str, "str | bytes"]
 
@@ -67,6 +68,13 @@ def rename_columns(rows: Rows, names: Mapping[str, str]) -> Rows:
     )
 
 
+def require_distinct(file: Path, columns: list[str]) -> None:
+    """Raise PostsError if a column's name stands twice in the header of a file."""
+    twice = [f"column {name!r} stands twice" for name in set(columns) if columns.count(name) > 1]
+    if twice:
+        raise PostsError.about(file, "the header is ambiguous", twice, "Rename one of them.")
+
+
 def _collect(file: Path, columns: list[str], numbered: list[tuple[int, Cells | str]]) -> Rows:
     """Sort rows into those with cells and those with a problem instead."""
     rows = Rows(columns, [], [])
@@ -96,14 +104,11 @@ def _parse_csv(file: Path, text: str) -> Rows:
     except csv.Error as error:
         offender = f"line {reader.line_num}: {error}"
         raise PostsError.about(file, "not well-formed CSV", [offender], "Mend it.") from error
-    twice = [f"column {name!r} stands twice" for name in set(columns) if columns.count(name) > 1]
-    if twice:
-        raise PostsError.about(file, "the header is ambiguous", twice, "Rename one of them.")
-    hint = "put a text with commas, quotes or line breaks in double quotes"
+    require_distinct(file, columns)
     numbered: list[tuple[int, Cells | str]] = [
         (number, dict(zip(columns, cells, strict=True)))
         if len(cells) == len(columns)
-        else (number, f"{len(cells)} cells for {len(columns)} columns; {hint}")
+        else (number, f"{len(cells)} cells for {len(columns)} columns; {HINT}")
         for number, cells in lines
     ]
     return _collect(file, columns, numbered)

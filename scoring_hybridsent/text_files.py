@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from datasets_scripts.errors import PostsError
+from datasets_scripts.rows import HINT, require_distinct
 from scoring_hybridsent.row import COLUMNS, Row, post_row
 from scoring_hybridsent.share import Share
 
 LOOKED_AT = 100  # lines of a JSON Lines file that are searched for a column
-HINT = "put a text with commas, quotes or line breaks in double quotes"
 
 
 def _open_text(file: Path) -> TextIO:
@@ -35,9 +35,7 @@ def csv_columns(file: Path) -> list[str]:
     except (csv.Error, UnicodeEncodeError) as error:
         problem, remedy = "the header cannot be read", "Save it as well-formed CSV in UTF-8."
         raise PostsError.about(file, problem, [str(error)], remedy) from error
-    twice = [f"column {name!r} stands twice" for name in set(columns) if columns.count(name) > 1]
-    if twice:
-        raise PostsError.about(file, "the header is ambiguous", twice, "Rename one of them.")
+    require_distinct(file, columns)
     return columns
 
 

@@ -1,12 +1,11 @@
 """Answers and explanations as HTML; every word of a visitor is escaped."""
 
-import base64
 import html
-import io
 
 import numpy as np
 from PIL import Image
 
+from hybridsent_space.jpeg import as_base64
 from hybridsent_space.occlusion import Occlusion
 from hybridsent_space.scorer import BRANCHES, Answer
 from hybridsent_space.wording import NAMES
@@ -104,9 +103,7 @@ def marked_text(text: str, spans: list[tuple[int, int, float]], unit: str) -> st
 
 def figure(picture: Image.Image, caption: str) -> str:
     """Draw a picture with its caption, inside the page."""
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=85)
-    data = base64.b64encode(buffer.getvalue()).decode()
+    data = as_base64(picture, quality=85)
     return (
         f'<figure><img alt="{escape(caption)}" src="data:image/jpeg;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image, ImageOps
+from PIL import Image
 
 from hybridsent_space.attention import look
 from hybridsent_space.drawing import (
@@ -18,6 +18,7 @@ from hybridsent_space.drawing import (
     marked_text,
     without_html,
 )
+from hybridsent_space.jpeg import as_base64, small_copy
 from hybridsent_space.occlusion import occlude
 from hybridsent_space.posts import Post, RefusedError, check_post
 from hybridsent_space.scorer import Answer, Scorer
@@ -149,11 +150,7 @@ def read_upload(image: Any) -> bytes | None:
 
 
 def _small(post: Post) -> str:
-    small = ImageOps.exif_transpose(post.picture).convert("RGB")
-    small.thumbnail((SHARED_SIDE, SHARED_SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=85)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return as_base64(small_copy(post.picture, SHARED_SIDE, Image.Resampling.BICUBIC), quality=85)
 
 
 def show(answer: Answer | None) -> str:

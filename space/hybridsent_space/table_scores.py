@@ -1,16 +1,15 @@
 """Score a table: every row keeps its place, with its answer or with the reason why it has none."""
 
-import base64
 import csv
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image
 
+from hybridsent_space.jpeg import as_base64, small_copy
 from hybridsent_space.posts import Post, RefusedError, check_post
 from hybridsent_space.scorer import BRANCHES, Answer, Scorer
 from hybridsent_space.settings import Settings
@@ -114,11 +113,8 @@ def _as_record(row: Row, answer: Answer, labels: list[str]) -> dict[str, Any]:
 def _thumbnail(post: Post | RefusedError) -> str:
     if isinstance(post, RefusedError) or post.picture is None:
         return ""
-    small = ImageOps.exif_transpose(post.picture).convert("RGB")
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=70)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    small = small_copy(post.picture, THUMBNAIL, Image.Resampling.BILINEAR)
+    return f"data:image/jpeg;base64,{as_base64(small, quality=70)}"
 
 
 def write_downloads(frame: pd.DataFrame, folder: Path) -> list[str]:
