@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import softmax
 
 from scoring_hybridsent.row import Row
 
@@ -64,7 +65,7 @@ class Layout(NamedTuple):
             `row`, `id`, `label`, `score`, `error`, and the columns of choice.
         """
         failed = np.array([place in problems for place in range(len(rows))], dtype=bool)
-        probabilities = softmax(outputs["logits"])
+        probabilities = softmax(outputs["logits"], axis=1)
         best = np.where(failed, 0, np.nan_to_num(probabilities).argmax(axis=1))
         score = probabilities[np.arange(len(rows)), best]
         names = [None if bad else self.labels[i] for i, bad in zip(best, failed, strict=True)]
@@ -82,7 +83,7 @@ class Layout(NamedTuple):
     def _probabilities(
         self, outputs: Mapping[str, np.ndarray], _present: np.ndarray, failed: np.ndarray
     ) -> pa.StructArray:
-        return _named(softmax(outputs["logits"]), self.labels, failed)
+        return _named(softmax(outputs["logits"], axis=1), self.labels, failed)
 
     def _branches(
         self, outputs: Mapping[str, np.ndarray], _present: np.ndarray, failed: np.ndarray
@@ -92,7 +93,7 @@ class Layout(NamedTuple):
         for i, name in enumerate(BRANCHES):
             logits = outputs[f"{name}_logits"]
             absent = ~(outputs["decision_weights"][:, i] > 0) | np.isnan(logits[:, 0])
-            parts.append(_named(softmax(logits), self.labels, absent))
+            parts.append(_named(softmax(logits, axis=1), self.labels, absent))
         return pa.StructArray.from_arrays(parts, BRANCHES, mask=pa.array(failed))
 
     def _weights(
@@ -116,12 +117,6 @@ class Layout(NamedTuple):
 def writable(text: str | None) -> str | None:
     """Spell out what is no UTF-8, as a problem that quotes the row may have it."""
     return text and text.encode("utf-8", "backslashreplace").decode()
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities, (rows, labels), in float32."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _named(numbers: np.ndarray, names: Sequence[str], absent: np.ndarray) -> pa.StructArray:
