@@ -66,12 +66,19 @@ class Visit:
         if not request.url.startswith((self.url, "data:", "blob:")):
             self.elsewhere.append(request.url)
 
+    def choose_table(self, file: Path) -> None:
+        """Open the tab for many posts and upload the file there."""
+        self.page.get_by_role("tab", name="Many posts").click()
+        # Named by what it takes: Gradio's table below has a file input too, which may come first.
+        self.page.locator("input[type=file][accept*='.jsonl']").set_input_files(file)
+        self.page.get_by_text(file.name).wait_for()
+
     def score(self, text: str | None, picture: Path | None) -> str:
         """Fill in the form, score and wait for the explanations; gives the result's text."""
         if text is not None:
             self.page.get_by_label("Text", exact=True).fill(text)
         if picture is not None:
-            self.page.locator("input[type=file]").first.set_input_files(picture)
+            self.page.locator("input[type=file][accept='image/*']").set_input_files(picture)
             self.page.locator("[data-testid=image] img, .image-frame img").first.wait_for()
         self.page.get_by_role("button", name="Score", exact=True).click()
         self.page.locator("#result .hs-answer").wait_for()

@@ -116,9 +116,7 @@ def table_of(folder):
 
 def test_a_table_is_scored_filtered_and_taken_away(visit, tmp_path):
     page = visit.page
-    page.get_by_role("tab", name="Many posts").click()
-    page.locator("input[type=file]").nth(1).set_input_files(table_of(tmp_path))
-    page.get_by_text("posts.zip").wait_for()
+    visit.choose_table(table_of(tmp_path))
     page.get_by_role("button", name="Score all").click()
     page.get_by_text("4 of 4 rows").wait_for()
     page.locator("#table img:visible").nth(1).wait_for()
@@ -143,9 +141,7 @@ def test_a_table_that_cannot_be_used_says_why(visit, tmp_path):
     file = tmp_path / "posts.csv"
     file.write_text("<img src=x onerror=alert(1)>\n1\n")
     page = visit.page
-    page.get_by_role("tab", name="Many posts").click()
-    page.locator("input[type=file]").nth(1).set_input_files(file)
-    page.get_by_text("posts.csv").wait_for()
+    visit.choose_table(file)
     page.get_by_role("button", name="Score all").click()
     page.get_by_text("needs a column named text").first.wait_for()
     assert page.locator("img[src=x]").count() == 0
