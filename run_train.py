@@ -21,10 +21,12 @@ def main() -> None:
     from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
     from training_hybridsent.feature_cache import FeatureCache
     from training_hybridsent.figures import draw_figures
+    from training_hybridsent.final_scores import calibrate, score_posts, split_to_score
     from training_hybridsent.metrics import SentimentScores
     from training_hybridsent.model import build_model, build_processor, freeze_encoders
+    from training_hybridsent.page import chosen_settings, write_page
     from training_hybridsent.publish import Target, prepare_target, publish
-    from training_hybridsent.report import as_markdown, calibrate, describe_run, score_posts
+    from training_hybridsent.report import as_markdown, describe_calibration, describe_run
     from training_hybridsent.trainer import HybridSentTrainer
 
     target = Target.of_arguments(training_arguments)
@@ -66,17 +68,21 @@ def main() -> None:
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = calibrate(trainer, posts["validation"])
     trainer.save_model()
-    split = "test" if len(posts.get("test", [])) else "validation"
+    split = split_to_score(posts)
     scored = score_posts(trainer, split, posts[split])
 
     if trainer.is_world_process_zero():
         folder, seconds = training_arguments.output_dir, time.perf_counter() - start
         run = describe_run(trainer, data_arguments, counts, calibration, scored, seconds)
-        draw_figures(scored, calibration["temperature"], label_names, folder)
+        draw_figures(scored, run, folder)
+        settings = chosen_settings(model_arguments, data_arguments, training_arguments)
+        page = write_page(run, scored, posts[split], processor.max_image_pixels, settings, folder)
         write_card([run], folder, target.repo_id if target else folder)
         print(f"\nScores in percent on the {split} posts of {run['dataset']['name']}:\n")
         print(as_markdown(scored.rows))
-        print(f"\nModel, model card (README.md) and metrics.json: {folder}")
+        print(f"\n{describe_calibration(calibration)}")
+        print(f"Model, model card (README.md) and metrics.json: {folder}")
+        print(f"Report, with the posts of the worst mistakes: {page}")
         if target:
             print(f"Published: {publish(folder, target)}")
 

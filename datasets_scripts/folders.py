@@ -44,11 +44,11 @@ def _make_readable(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def write_whole(text: str, file: Path) -> None:
-    """Write text beside `file` and rename it, so that nothing half-written stays."""
+def write_whole(content: str | bytes, file: Path) -> None:
+    """Write text or bytes beside `file` and rename it, so that nothing half-written stays."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
         beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)

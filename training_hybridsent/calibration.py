@@ -4,14 +4,18 @@ Sources: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks
 Wang, Owens, Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020.
 """
 
+import warnings
+
 import numpy as np
 from datasets import Dataset
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
+from sklearn.model_selection import StratifiedKFold
 
 from training_hybridsent.data import NO_LABEL
 
 BOUNDS = (0.05, 20.0)
+FOLDS = 10
 # As in the source: the limit that keeps 95 % of the posts it was set on.
 KEPT_BY_LIMIT = 0.95
 
@@ -35,6 +39,48 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     found = minimize_scalar(negative_log_likelihood, bounds=np.log(BOUNDS), method="bounded")
     return float(np.exp(found.x))
+
+
+def number_of_folds(labels: np.ndarray) -> int | None:
+    """Say in how many folds to cross-fit: ten, or as many as the rarest label has posts, at least two.
+
+    Args:
+        labels: (posts,), all known.
+
+    Returns:
+        The number; None for fewer than ten posts, or where no label occurs twice: too few to tell.
+    """
+    posts = np.unique(labels, return_counts=True)[1]
+    if len(labels) < FOLDS or posts.max() < 2:
+        return None
+    return int(np.clip(posts.min(), 2, FOLDS))
+
+
+def cross_fitted(logits: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray | None:
+    """Divide each post's logits by a temperature that was fitted without this post.
+
+    Scores of the result are honest where those after `fit_temperature` on the same posts flatter.
+
+    Args:
+        logits: (posts, labels); the temperature must not have been applied.
+        labels: (posts,), all known.
+        seed: Of the shuffle before the posts are cut into folds, each with its share of every label.
+
+    Returns:
+        Logits of the held-out posts of all folds, (posts, labels) in the given order; None where
+        `number_of_folds` says that the posts are too few.
+    """
+    folds = number_of_folds(labels)
+    if folds is None:
+        return None
+    scaled = np.empty_like(logits, dtype=np.float64)
+    with warnings.catch_warnings():  # of a label with a single post, which the two folds must bear
+        warnings.filterwarnings("ignore", message="The least populated class")
+        splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(logits, labels))
+    for others, held_out in splits:
+        factor = fit_temperature(logits[others], labels[others])
+        scaled[held_out] = logits[held_out] / factor
+    return scaled
 
 
 def present_branches(posts: Dataset) -> dict[str, np.ndarray]:

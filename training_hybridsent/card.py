@@ -5,7 +5,7 @@ python -m training_hybridsent.card outputs/mvsa_single_0 --runs outputs/mvsa_sin
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -184,11 +184,15 @@ def _calibration(run: Run) -> str:
     rows = {"validation": found}
     if run["scored_split"] != "validation":
         rows[run["scored_split"]] = found["scored"]
-    return "\n".join(
-        f"| {split} | {100 * row['ece_before']:.1f} | {100 * row['ece_after']:.1f} "
-        f"| {row['nll_before']:.3f} | {row['nll_after']:.3f} |"
-        for split, row in rows.items()
-    )
+    return "\n".join(f"| {split} | {' | '.join(_errors(row))} |" for split, row in rows.items())
+
+
+def _errors(row: dict[str, float | None]) -> Iterable[str]:
+    """Yield ECE in percent and likelihood, each before, after and cross-fitted where it was."""
+    for name, factor, digits in (("ece", 100, 1), ("nll", 1, 3)):
+        for when in ("before", "after", "cross_fitted"):
+            value = row.get(f"{name}_{when}")
+            yield "-" if value is None else f"{factor * value:.{digits}f}"
 
 
 def _weights(run: Run) -> str:

@@ -6,17 +6,12 @@ from typing import Any, NamedTuple
 import datasets
 import evaluate
 import numpy as np
+from scipy.special import softmax
 from sklearn.metrics import f1_score
 
 from training_hybridsent.data import NO_LABEL
 
 CALIBRATION_BINS = 15
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits (posts, labels) into probabilities of the same shape."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 class CalibrationBins(NamedTuple):
@@ -127,4 +122,4 @@ class SentimentScores(evaluate.Metric):
         known = labels != NO_LABEL
         if not known.any():
             raise ValueError("No post to score has a label.")
-        return self.compute(predictions=softmax(logits[known]), references=labels[known])
+        return self.compute(predictions=softmax(logits[known], axis=1), references=labels[known])

@@ -32,7 +32,11 @@ PUBLISHED = (
     "*_hybridsent.py",
     "README.md",
     "metrics.json",
-    "figures/*.png",
+    # One by one: what else lies in report/ may hold posts.
+    "report/confusion.png",
+    "report/decision_weights.png",
+    "report/learning.png",
+    "report/reliability.png",
     EVAL_RESULTS,
 )
 NEEDED = ("config.json", "processor_config.json", "tokenizer_config.json", "README.md")
@@ -73,7 +77,7 @@ def published_files(folder: Path) -> list[str]:
 def _shallow(folder: Path) -> Iterable[Path]:
     """Yield what lies in a folder and one level below, not the inside of checkpoints."""
     yield from folder.iterdir()
-    for inner in ("figures", ".eval_results"):
+    for inner in ("report", ".eval_results"):
         yield from (folder / inner).glob("*")
 
 

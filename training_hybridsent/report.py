@@ -4,115 +4,21 @@ import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from datasets import Dataset
 from sklearn.metrics import confusion_matrix
+from transformers import TrainerState
 
 from datasets_scripts.folders import write_whole
+from training_hybridsent.agreement import agreement_groups, describe_groups, label_groups
 from training_hybridsent.arguments import DataArguments
-from training_hybridsent.calibration import energy_limits, fit_temperature, present_branches
-from training_hybridsent.data import NO_LABEL, with_only
+from training_hybridsent.final_scores import Row, Scored
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.trainer import HybridSentTrainer
 
 PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
 COLUMNS = {"accuracy": "acc", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
-
-Row = dict[str, Any]
-
-
-def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
-    """Fit the temperature on validation posts and store it in the model's configuration.
-
-    Args:
-        trainer: With the final model; its configuration is changed.
-        posts: Validation posts.
-
-    Returns:
-        The temperature; likelihood and ECE before and after on the same posts; `energy_limits`.
-    """
-    outputs, labels = trainer.predict_posts(posts)
-    factor = fit_temperature(outputs["logits"], labels)
-    before = trainer.scores.of_logits(outputs["logits"], labels)
-    after = trainer.scores.of_logits(outputs["logits"] / factor, labels)
-    trainer.model.config.temperature *= factor
-    return {
-        "temperature": trainer.model.config.temperature,
-        "nll_before": before["nll"],
-        "nll_after": after["nll"],
-        "ece_before": before["ece"],
-        "ece_after": after["ece"],
-        "energy_limits": energy_limits(outputs, posts),
-    }
-
-
-def _branch_rows(
-    outputs: dict[str, np.ndarray], labels: np.ndarray, posts: Dataset, scores: SentimentScores
-) -> list[Row]:
-    """Score each branch on the posts that have its modalities."""
-    return [
-        _row("both", f"{name} branch", outputs[f"{name}_logits"][has], labels[has], scores)
-        for name, has in present_branches(posts).items()
-        if f"{name}_logits" in outputs
-    ]
-
-
-def _row(
-    given: str, decided_by: str, logits: np.ndarray, labels: np.ndarray, scores: SentimentScores
-) -> Row:
-    return {
-        "input": given,
-        "decided_by": decided_by,
-        "posts": len(labels),
-        **scores.of_logits(logits, labels),
-    }
-
-
-class Scored(NamedTuple):
-    """What the final model says of the posts that no choice was made on.
-
-    Attributes:
-        split: Name of the split.
-        rows: One row of scores for each input and branch; posts without what a row needs are left
-            out, and `posts` of the row says how many are left.
-        logits: Of the calibrated decision, (posts, labels).
-        labels: (posts,), -100 where unknown.
-        decision_weights: Of text, image and fusion, (posts, 3).
-        complete: True where a post has both text and picture, (posts,).
-    """
-
-    split: str
-    rows: list[Row]
-    logits: np.ndarray
-    labels: np.ndarray
-    decision_weights: np.ndarray
-    complete: np.ndarray
-
-
-def score_posts(trainer: HybridSentTrainer, split: str, posts: Dataset) -> Scored:
-    """Score posts with the text alone, with the picture alone, by each branch and by the decision.
-
-    Args:
-        trainer: With the final model.
-        split: Name of the split.
-        posts: Posts that no choice was made on.
-
-    Returns:
-        The scores.
-    """
-    rows = []
-    for modality in ("text", "image"):
-        outputs, labels = trainer.predict_posts(with_only(posts, modality))
-        rows.append(_row(f"{modality} only", "decision", outputs["logits"], labels, trainer.scores))
-    outputs, labels = trainer.predict_posts(posts)
-    rows += _branch_rows(outputs, labels, posts, trainer.scores)
-    rows.append(_row("both", "decision", outputs["logits"], labels, trainer.scores))
-    complete = [row["text"] is not None and row["image"] is not None for row in posts]
-    return Scored(
-        split, rows, outputs["logits"], labels, outputs["decision_weights"], np.array(complete)
-    )
+NO_SCORE = ("step", "_runtime", "_per_second")  # what an evaluation logs besides
 
 
 def as_markdown(rows: list[Row]) -> str:
@@ -161,6 +67,7 @@ def describe_run(
             "name": trainer.args.metric_for_best_model,
             "value": trainer.state.best_metric,
         },
+        "learning": learning_curves(trainer.state, trainer.args.load_best_model_at_end),
         "calibration": {
             "fitted_on": "validation",
             **calibration,
@@ -170,6 +77,7 @@ def describe_run(
         "scores": scored.rows,
         "confusion": _confusion(scored, len(names)),
         "decision_weights": _mean_weights(scored, names),
+        "agreement": describe_groups(scored, agreement_groups(scored)),
         "processes": trainer.args.world_size,
         "seconds": round(seconds, 1),
         "versions": versions(),
@@ -177,6 +85,44 @@ def describe_run(
     text = json.dumps(run, indent=2) + "\n"
     write_whole(text, Path(trainer.args.output_dir) / "metrics.json")
     return run
+
+
+def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
+    """Take out of the Trainer's log what was measured while the model learned.
+
+    Args:
+        state: Of a trainer whose training has ended.
+        kept_best: Whether it went back to the best evaluation; else the last step's model is kept.
+
+    Returns:
+        `training`: rows of `epoch`, `loss` and, where they were logged, its parts `loss_NAME`, each a
+        mean since the row before; `validation`: rows of `epoch` with all scores; `kept_epoch`, that
+        of the model that was kept.
+    """
+    training = [row for row in state.log_history if "loss" in row]
+    validation = [row for row in state.log_history if "eval_loss" in row]
+    best = (row["epoch"] for row in validation if row["step"] == state.best_global_step)
+    return {
+        "training": [
+            {name: row[name] for name in row if name == "epoch" or name.startswith("loss")}
+            for row in training
+        ],
+        "validation": [
+            {name.removeprefix("eval_"): row[name] for name in row if not name.endswith(NO_SCORE)}
+            for row in validation
+        ],
+        "kept_epoch": next(best, state.epoch) if kept_best else state.epoch,
+    }
+
+
+def describe_calibration(calibration: dict[str, Any]) -> str:
+    """Say in one line what the temperature did to the error of the validation posts' confidence."""
+    found = [calibration[f"ece_{when}"] for when in ("before", "after", "cross_fitted")]
+    before, after, honest = ("-" if x is None else f"{100 * x:.1f}" for x in found)
+    return (
+        f"Calibration: temperature {calibration['temperature']:.3f}; ECE of the validation posts "
+        f"{before} before, {after} after, {honest} cross-fitted"
+    )
 
 
 def _calibration_of(
@@ -192,19 +138,14 @@ def _calibration_of(
 
 def _confusion(scored: Scored, labels: int) -> list[list[int]]:
     """Count posts by label (row) and decision (column)."""
-    known = scored.labels != NO_LABEL
-    decided = scored.logits.argmax(axis=1)
-    return confusion_matrix(scored.labels[known], decided[known], labels=range(labels)).tolist()
+    gold, decided = scored.labels[scored.known], scored.decided[scored.known]
+    return confusion_matrix(gold, decided, labels=range(labels)).tolist()
 
 
 def _mean_weights(scored: Scored, names: list[str]) -> dict[str, list[float] | None]:
     """Average the weights of text, image and fusion by label, over posts that have both."""
-    chosen = {name: scored.complete & (scored.labels == i) for i, name in enumerate(names)}
-    chosen["all"] = scored.complete
-    return {
-        name: scored.decision_weights[which].mean(axis=0).tolist() if which.any() else None
-        for name, which in chosen.items()
-    }
+    groups = {**label_groups(scored, names), "all": scored.complete}
+    return {name: group["weights"] for name, group in describe_groups(scored, groups).items()}
 
 
 def versions() -> dict[str, str]:

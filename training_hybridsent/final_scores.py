@@ -1,0 +1,145 @@
+"""Calibrate the final model on validation posts, then score the posts that no choice was made on."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from training_hybridsent.calibration import (
+    cross_fitted,
+    energy_limits,
+    fit_temperature,
+    number_of_folds,
+    present_branches,
+)
+from training_hybridsent.data import NO_LABEL, with_only
+from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.trainer import HybridSentTrainer
+
+Row = dict[str, Any]
+
+
+def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
+    """Fit the temperature on validation posts and store it in the model's configuration.
+
+    Args:
+        trainer: With the final model; its configuration is changed.
+        posts: Validation posts.
+
+    Returns:
+        `temperature`; likelihood and ECE on these posts: `nll_before`, `ece_before` without it,
+        `nll_after`, `ece_after` with it, which flatter, since it was fitted on the same posts, and
+        `nll_cross_fitted`, `ece_cross_fitted`, where each post has a temperature that was fitted on
+        the other of `folds` folds; None, all three, where the posts are too few for that. And
+        `energy_limits`.
+    """
+    outputs, labels = trainer.predict_posts(posts)
+    known = labels != NO_LABEL
+    logits, labels = outputs["logits"][known], labels[known]
+    factor = fit_temperature(logits, labels)
+    compared = {
+        "before": logits,
+        "after": logits / factor,
+        "cross_fitted": cross_fitted(logits, labels, trainer.args.seed),
+    }
+    trainer.model.config.temperature *= factor
+    return {
+        "temperature": trainer.model.config.temperature,
+        **_likelihood_and_ece(compared, labels, trainer.scores),
+        "folds": number_of_folds(labels),
+        "energy_limits": energy_limits(outputs, posts),
+    }
+
+
+def _likelihood_and_ece(
+    compared: dict[str, np.ndarray | None], labels: np.ndarray, scores: SentimentScores
+) -> dict[str, float | None]:
+    """Score logits of several kinds; None stays None."""
+    found = {
+        kind: None if logits is None else scores.of_logits(logits, labels)
+        for kind, logits in compared.items()
+    }
+    return {
+        f"{name}_{kind}": row and row[name]
+        for name in ("nll", "ece")
+        for kind, row in found.items()
+    }
+
+
+class Scored(NamedTuple):
+    """What the final model says of the posts that no choice was made on.
+
+    Attributes:
+        split: Name of the split.
+        rows: One row of scores for each input and branch; posts without what a row needs are left
+            out, and `posts` of the row says how many are left. The last one is the decision's.
+        logits: Of the calibrated decision, (posts, labels).
+        labels: (posts,), -100 where unknown.
+        decision_weights: Of text, image and fusion, (posts, 3).
+        complete: True where a post has both text and picture, (posts,).
+        branches: Branch -> logits, (posts, labels); without branches that are off.
+    """
+
+    split: str
+    rows: list[Row]
+    logits: np.ndarray
+    labels: np.ndarray
+    decision_weights: np.ndarray
+    complete: np.ndarray
+    branches: dict[str, np.ndarray]
+
+    @property
+    def known(self) -> np.ndarray:
+        """True where the label is known, (posts,)."""
+        return self.labels != NO_LABEL
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Index of the label that was decided, (posts,)."""
+        return self.logits.argmax(axis=1)
+
+
+def split_to_score(posts: DatasetDict) -> str:
+    """Name the split for the final scores: test if one of its posts has a label, else validation."""
+    labels = posts["test"]["label"] if "test" in posts else []
+    return "test" if any(label is not None for label in labels) else "validation"
+
+
+def score_posts(trainer: HybridSentTrainer, split: str, posts: Dataset) -> Scored:
+    """Score posts with the text alone, with the picture alone, by each branch and by the decision.
+
+    Args:
+        trainer: With the final model.
+        split: Name of the split.
+        posts: Posts that no choice was made on.
+
+    Returns:
+        The scores; without rows of what no labelled post has.
+    """
+    rows = []
+    for modality in ("text", "image"):
+        alone = with_only(posts, modality)
+        if len(alone):
+            outputs, labels = trainer.predict_posts(alone)
+            name = f"{modality} only"
+            rows += _rows(name, "decision", outputs["logits"], labels, trainer.scores)
+    outputs, labels = trainer.predict_posts(posts)
+    has = present_branches(posts)
+    branches = {name: outputs[f"{name}_logits"] for name in has if f"{name}_logits" in outputs}
+    for name, logits in branches.items():
+        of = has[name]
+        rows += _rows("both", f"{name} branch", logits[of], labels[of], trainer.scores)
+    rows += _rows("both", "decision", outputs["logits"], labels, trainer.scores)
+    return Scored(
+        split, rows, outputs["logits"], labels, outputs["decision_weights"], has["fusion"], branches
+    )
+
+
+def _rows(
+    given: str, decided_by: str, logits: np.ndarray, labels: np.ndarray, scores: SentimentScores
+) -> list[Row]:
+    """Return the row of scores in a list, which is empty if no post has a label."""
+    if not (labels != NO_LABEL).any():
+        return []
+    named = {"input": given, "decided_by": decided_by, "posts": len(labels)}
+    return [{**named, **scores.of_logits(logits, labels)}]
