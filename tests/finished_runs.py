@@ -3,20 +3,30 @@
 import json
 
 import numpy as np
-from tiny_models import save_tiny
+from datasets import Dataset
+from hostile_pictures import encoded
+from scipy.special import softmax
+from tiny_models import picture, save_tiny
 
 from datasets_scripts.folders import write_whole
+from training_hybridsent.agreement import agreement_groups, describe_groups
 from training_hybridsent.card import write_card
 from training_hybridsent.figures import draw_figures
-from training_hybridsent.report import Scored
+from training_hybridsent.final_scores import Scored
+from training_hybridsent.page import write_page
 
 LABELS = ["negative", "neutral", "positive"]
 TEMPERATURE = 1.5
+PRIVATE = "what only those who may see the posts should read"
 
 
 def scores(**changed):
     row = {"accuracy": 0.751, "macro_f1": 0.652, "weighted_f1": 0.743, "ece": 0.0312, "nll": 0.61}
     return row | {"f1_negative": 0.7, "f1_neutral": 0.4, "f1_positive": 0.8} | changed
+
+
+def made_up_split(posts):
+    return {"present": posts, "wanted": posts, "classes": dict.fromkeys(LABELS, posts // 3)}
 
 
 def finished_run(**changed):
@@ -26,16 +36,26 @@ def finished_run(**changed):
             "name": "synthetic",
             "protocol": "as given",
             "counts": {
-                "splits": {"train": {"present": 900}, "test": {"present": 400}},
+                "splits": {name: made_up_split(n) for name, n in (("train", 900), ("test", 400))},
+                "rejected": {},
+                "text_missing": 90,
+                "image_missing": 0,
                 "fingerprint": "0123456789abcdef",
             },
         },
         "seed": 7,
         "labels": LABELS,
+        "learning": {
+            "training": [{"epoch": n / 4, "loss": 3 / n} for n in range(1, 9)],
+            "validation": [{"epoch": float(n), "loss": 1 / n, **scores()} for n in (1, 2)],
+            "kept_epoch": 2.0,
+        },
         "parameters": {"all": 28_400_000, "trained": 25_000_000},
         "calibration": {
             "temperature": 1.2345,
-            **{"nll_before": 0.7, "nll_after": 0.6, "ece_before": 0.08, "ece_after": 0.021},
+            **{"nll_before": 0.7, "nll_after": 0.6, "nll_cross_fitted": 0.62},
+            **{"ece_before": 0.08, "ece_after": 0.021, "ece_cross_fitted": 0.034},
+            "folds": 10,
             "scored": {
                 "nll_before": 0.71,
                 "nll_after": 0.65,
@@ -56,6 +76,7 @@ def finished_run(**changed):
             "positive": [0.1, 0.1, 0.8],
             "all": [0.15, 0.2, 0.65],
         },
+        "agreement": describe_groups(made_up_answers(), agreement_groups(made_up_answers())),
         "processes": 1,
         "seconds": 150,
         "versions": {"python": "3.11", "torch": "2.99"},
@@ -71,7 +92,23 @@ def made_up_answers(posts=60, labels=LABELS, seed=0):
     logits[np.arange(posts), gold] += 1
     gold[:3] = -100
     weights = generator.dirichlet([1, 1, 1], posts)
-    return Scored("test", [], logits, gold, weights, np.arange(posts) % 5 > 0)
+    branches = {
+        name: logits + generator.normal(size=logits.shape) for name in ("text", "image", "fusion")
+    }
+    return Scored("test", [], logits, gold, weights, np.arange(posts) % 5 > 0, branches)
+
+
+def made_up_posts(answers, **first):
+    """Posts for such answers, complete where they say so; `first` goes into the worst mistake."""
+    file = {"bytes": encoded(picture(1), "JPEG"), "path": None}
+    rows = [
+        {"id": f"post-{i}", "text": PRIVATE, "image": file if complete else None}
+        for i, complete in enumerate(answers.complete)
+    ]
+    confidence = softmax(answers.logits, axis=1).max(axis=1)
+    confidence[~answers.known | (answers.decided == answers.labels)] = 0
+    rows[confidence.argmax()] |= first
+    return Dataset.from_list(rows)
 
 
 def save_finished_run(folder, **changed):
@@ -79,7 +116,9 @@ def save_finished_run(folder, **changed):
     model, processor = save_tiny(folder)
     run = finished_run(**changed)
     write_whole(json.dumps(run), folder / "metrics.json")
-    draw_figures(made_up_answers(), TEMPERATURE, LABELS, folder)
+    answers = made_up_answers()
+    draw_figures(answers, run, folder)
+    write_page(run, answers, made_up_posts(answers), 10**6, {"seed": "7"}, folder)
     write_card([run], folder, "outputs/tiny")
     (folder / "checkpoint-9").mkdir()
     (folder / "checkpoint-9" / "optimizer.pt").write_bytes(b"pickle")

@@ -77,9 +77,12 @@ def test_folder_holds_model_code_card_and_metrics(trained):
         "pipeline_hybridsent.py",
         "metrics.json",
         "README.md",
-        "figures",
+        "report",
     } <= names
-    assert len(list((folder / "figures").glob("*.png"))) == 3
+    assert {file.name for file in (folder / "report").iterdir()} == {
+        "index.html", "agreement.png", "confusion.png", "decision_weights.png", "learning.png",
+        "reliability.png",
+    }  # fmt: skip
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
 
 
@@ -108,6 +111,13 @@ def test_metrics_tell_what_a_reader_needs(trained):
     assert calibration["nll_after"] <= calibration["nll_before"] + 1e-6
     config = json.loads((folder / "config.json").read_text())
     assert config["temperature"] == calibration["temperature"]
+    classes = metrics["dataset"]["counts"]["splits"]["validation"]["classes"]
+    assert calibration["folds"] == min(classes.values())
+    assert calibration["nll_cross_fitted"] >= calibration["nll_after"]
+    assert [row["epoch"] for row in metrics["learning"]["validation"]] == [1, 2]
+    assert metrics["learning"]["training"][0]["loss"] > 0
+    complete = sum(group["posts"] for group in metrics["agreement"].values())
+    assert complete == rows["both", "fusion branch"]["posts"]
 
 
 def test_counts_are_printed_before_training(trained):
@@ -123,6 +133,21 @@ def test_table_is_printed_and_stands_in_the_card(trained):
         assert line in card
     assert "$" not in card
     assert yaml.safe_load(card.split("---")[1])["library_name"] == "transformers"
+
+
+def test_report_shows_the_table_the_settings_and_the_mistakes(trained):
+    folder, result = trained
+    page = (folder / "report" / "index.html").read_text()
+    (row,) = [line for line in result.stdout.splitlines() if "| both | decision |" in line]
+    for cell in row.strip("| ").split(" | ")[2:]:
+        assert f"<td>{cell}</td>" in page
+    assert '<th scope="row">lr_scheduler_type</th><td class="name">cosine</td>' in page
+    metrics = json.loads((folder / "metrics.json").read_text())
+    wrong = SIZES["test"] - sum(line[i] for i, line in enumerate(metrics["confusion"]))
+    assert f"{wrong} test posts were not decided as they are labelled" in page
+    assert page.count('<p class="id">post <bdi>test-') == min(wrong, 10)
+    assert "ECE of the validation posts" in result.stdout
+    assert f"worst mistakes: {folder / 'report' / 'index.html'}" in result.stdout
 
 
 def test_no_path_of_this_machine_is_left_in_what_is_published(trained, recipe):
@@ -205,6 +230,8 @@ def test_a_run_publishes_its_model_once_at_the_end(recipe, tmp_path, hub):
     assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
     assert 'model="tester/tiny"' in files["README.md"].decode()
     assert not [name for name in files if "checkpoint" in name or name.endswith((".bin", ".pt"))]
+    assert (folder / "report" / "index.html").is_file()
+    assert not [name for name in files if name.endswith(".html")]
 
 
 def test_a_wrong_token_is_named_before_the_training(recipe, tmp_path, hub):

@@ -34,16 +34,15 @@ LONGEST_NAME = 24  # characters
 MOST_DOTS = 200
 
 
-def draw_figures(scored: Scored, run: Mapping[str, Any], output_dir: str | Path) -> list[str]:
+def draw_figures(scored: Scored, run: Mapping[str, Any], output_dir: str | Path) -> None:
     """Draw what report and card show into `report/` of the model's folder.
+
+    `agreement.png` of an earlier run is taken away where this model has no branches to agree.
 
     Args:
         scored: The final model's answers.
         run: The content of metrics.json.
         output_dir: Folder of the model.
-
-    Returns:
-        Names of the files; those of an earlier run that this one does not have are gone.
     """
     folder = Path(output_dir) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +62,6 @@ def draw_figures(scored: Scored, run: Mapping[str, Any], output_dir: str | Path)
             write_whole(buffer.getvalue(), folder / f"{name}.png")
     if not groups:
         (folder / "agreement.png").unlink(missing_ok=True)
-    return [f"{name}.png" for name in figures]
 
 
 def _short(name: str) -> str:
@@ -174,7 +172,10 @@ def draw_weights(scored: Scored, groups: Mapping[str, np.ndarray], by: str) -> F
     axes.invert_yaxis()
     axes.set(xlabel="decision weight", xlim=(-0.02, 1.02))
     figure.suptitle(f"Decision weights by {by}, {scored.split} posts")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, markerscale=2)
+    if groups:
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, markerscale=2)
+    else:
+        axes.text(0.5, 0.5, "no post has both text and picture", ha="center")
     return figure
 
 

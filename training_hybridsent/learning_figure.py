@@ -9,10 +9,10 @@ from matplotlib.ticker import MaxNLocator
 
 SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "weighted_f1": "weighted F1"}
 PARTS = {
-    "loss_decision": ("of it: decision", "#222222"),
-    "loss_text": ("of it: text branch", "#457b9d"),
-    "loss_image": ("of it: image branch", "#e9a23b"),
-    "loss_fusion": ("of it: fusion branch", "#5c8d5a"),
+    "loss_decision": ("part: decision", "#222222"),
+    "loss_text": ("part: text branch", "#457b9d"),
+    "loss_image": ("part: image branch", "#e9a23b"),
+    "loss_fusion": ("part: fusion branch", "#5c8d5a"),
 }
 # Told apart by dash and mark as well as by colour.
 LOOKS = (

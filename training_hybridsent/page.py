@@ -83,6 +83,7 @@ def write_page(
         figures=_figures(folder),
         mistakes=confident_mistakes(scored, posts, run["labels"], max_pixels),
         wrong=int((scored.known & (scored.decided != scored.labels)).sum()),
+        fusion_only=bool((scored.decision_weights[:, 2] == 1).all()),
         settings=settings,
     )
     write_whole(page, folder / "index.html")

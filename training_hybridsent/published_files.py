@@ -53,7 +53,8 @@ class PublishError(Exception):
 
 def is_ours(name: str) -> bool:
     """Say whether a file of a repository is one that publishing writes."""
-    return any(fnmatch(name, pattern) for pattern in PUBLISHED)
+    depth = name.count("/")  # which fnmatch does not mind: its stars match any slash
+    return any(fnmatch(name, p) for p in PUBLISHED if p.count("/") == depth)
 
 
 def published_files(folder: Path) -> list[str]:

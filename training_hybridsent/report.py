@@ -18,7 +18,8 @@ from training_hybridsent.trainer import HybridSentTrainer
 
 PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
 COLUMNS = {"accuracy": "acc", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
-NO_SCORE = ("step", "_runtime", "_per_second")  # what an evaluation logs besides
+# What an evaluation logs besides.
+NO_SCORE = ("step", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 
 
 def as_markdown(rows: list[Row]) -> str:
@@ -108,7 +109,7 @@ def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
             for row in training
         ],
         "validation": [
-            {name.removeprefix("eval_"): row[name] for name in row if not name.endswith(NO_SCORE)}
+            {name.removeprefix("eval_"): row[name] for name in row if name not in NO_SCORE}
             for row in validation
         ],
         "kept_epoch": next(best, state.epoch) if kept_best else state.epoch,

@@ -80,8 +80,8 @@ def test_all_sections_are_there_in_order(card):
         "| neutral | 40.0 | 100 |",
         "| positive | 80.0 | 200 |",
         "temperature of 1.234",
-        "| validation | 8.0 | 2.1 | 0.700 | 0.600 |",
-        "| test | 9.0 | 3.0 | 0.710 | 0.650 |",
+        "| validation | 8.0 | 2.1 | 3.4 | 0.700 | 0.600 | 0.620 |",
+        "| test | 9.0 | 3.0 | - | 0.710 | 0.650 | - |",
         "| negative | 0.20 | 0.30 | 0.50 |",
         "| all | 0.15 | 0.20 | 0.65 |",
         "28.4 million parameters, 25.0 million of them trained",
@@ -100,7 +100,7 @@ def test_a_label_without_complete_posts_has_no_row_of_weights(card):
 def test_pictures_that_the_card_shows_are_drawn(tmp_path, card):
     save_finished_run(tmp_path)
     shown = re.findall(r"!\[.*?\]\((.*?)\)", card)
-    assert len(shown) == 3
+    assert len(shown) == 4
     for name in shown:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 

@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from training_hybridsent.calibration import energy_limits, fit_temperature
-from training_hybridsent.metrics import SentimentScores, expected_calibration_error, softmax
+from training_hybridsent.calibration import (
+    cross_fitted,
+    energy_limits,
+    fit_temperature,
+    number_of_folds,
+)
+from training_hybridsent.metrics import SentimentScores, expected_calibration_error
 
 NAMES = ["negative", "neutral", "positive"]
 
@@ -23,7 +29,7 @@ def test_scores_agree_with_scikit_learn(scored):
     assert scores["accuracy"] == pytest.approx(accuracy_score(labels, best))
     assert scores["macro_f1"] == pytest.approx(f1_score(labels, best, average="macro"))
     assert scores["weighted_f1"] == pytest.approx(f1_score(labels, best, average="weighted"))
-    assert scores["nll"] == pytest.approx(log_loss(labels, softmax(logits)))
+    assert scores["nll"] == pytest.approx(log_loss(labels, softmax(logits, axis=1)))
     for i, f1 in enumerate(f1_score(labels, best, average=None)):
         assert scores[f"f1_{NAMES[i]}"] == pytest.approx(f1)
 
@@ -67,6 +73,56 @@ def test_temperature_is_recovered(true_temperature):
     labels = (calibrated + gumbel).argmax(axis=1)  # a draw from softmax(calibrated)
     fitted = fit_temperature(calibrated * true_temperature, labels)
     assert fitted == pytest.approx(true_temperature, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def sure():
+    """Logits that are too sure of themselves, with labels of which the last one is rare."""
+    random = np.random.default_rng(3)
+    labels = np.repeat([0, 1, 2], [60, 50, 12])
+    return random.normal(size=(122, 3)) * 3 + 2 * np.eye(3)[labels], labels
+
+
+def test_cross_fitting_scales_each_post_by_what_the_other_folds_say(sure):
+    logits, labels = sure
+    factors = (logits / cross_fitted(logits, labels, seed=0))[:, 0]
+    different = np.unique(factors.round(9))
+    assert len(different) == number_of_folds(labels) == 10
+    for factor in different:
+        held_out = np.isclose(factors, factor)
+        assert factor == pytest.approx(fit_temperature(logits[~held_out], labels[~held_out]))
+        assert np.bincount(labels[held_out]).tolist() in ([6, 5, 1], [6, 5, 2])
+
+
+def test_cross_fitting_is_seeded_and_never_looks_better_than_fitting_on_the_same_posts(sure):
+    logits, labels = sure
+    scores = SentimentScores(NAMES)
+    after = scores.of_logits(logits / fit_temperature(logits, labels), labels)["nll"]
+    one, again, other = (cross_fitted(logits, labels, seed) for seed in (0, 0, 1))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert scores.of_logits(one, labels)["nll"] > after
+
+
+@pytest.mark.parametrize(
+    ("posts", "folds"),
+    [
+        ([40, 30, 11], 10),
+        ([40, 30, 4], 4),
+        ([40, 30, 1], 2),  # half of the posts never see that label, which is better than nothing
+        ([12], 10),  # a single label
+        ([5, 4], None),  # fewer than ten posts
+        ([1] * 12, None),  # no label twice
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_folds_are_as_many_as_the_rarest_label_has_posts(posts, folds):
+    labels = np.repeat(range(len(posts)), posts)
+    assert number_of_folds(labels) == folds
+    logits = np.random.default_rng(0).normal(size=(len(labels), 12))
+    scaled = cross_fitted(logits, labels, seed=0)
+    assert (scaled is None) is (folds is None)
+    assert scaled is None or np.isfinite(scaled).all()
 
 
 def test_energy_limit_keeps_95_percent_of_the_posts_that_have_what_a_branch_reads():

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from documented_commands import ROOT
-from finished_runs import save_finished_run
+from finished_runs import PRIVATE, save_finished_run
 from huggingface_hub import HfApi, parse_eval_result_entries
 from isolated_python import run_isolated
 from loopback_hub import Fault, LoopbackHub, point_client_at
@@ -60,12 +60,13 @@ def test_all_that_is_needed_goes_in_one_commit_and_nothing_else(published, train
         ".eval_results/hybridsent.yaml",
         "README.md",
         "config.json",
-        "figures/confusion.png",
-        "figures/decision_weights.png",
-        "figures/reliability.png",
         "metrics.json",
         "model.safetensors",
         "processor_config.json",
+        "report/confusion.png",
+        "report/decision_weights.png",
+        "report/learning.png",
+        "report/reliability.png",
         "tokenizer.json",
         "tokenizer_config.json",
     }
@@ -73,6 +74,20 @@ def test_all_that_is_needed_goes_in_one_commit_and_nothing_else(published, train
         "initial commit",
         "Publish model, processor, code and card",
     ]
+
+
+def test_the_report_with_its_posts_stays_at_home(hub, folder):
+    page = (folder / "report" / "index.html").read_text()
+    assert PRIVATE in page
+    for name in ("post.png", "post.jpg", "posts.json", "README.md", "notes_hybridsent.py"):
+        (folder / "report" / name).write_bytes(PRIVATE.encode())
+    assert main(["--model", str(folder), "--repo_id", REPO]) == 0
+    files = hub.repos["model", REPO].head.files
+    assert [name for name in files if name.startswith("report/")] == [
+        f"report/{name}.png"
+        for name in ("confusion", "decision_weights", "learning", "reliability")
+    ]
+    assert not [name for name, content in files.items() if PRIVATE.encode() in content]
 
 
 def test_the_card_is_the_real_one_and_calls_the_repository(published, trained):

@@ -1,0 +1,108 @@
+"""Calibration and final scores on posts of every kind: few, one-sided, incomplete, without labels."""
+
+import pytest
+from datasets import DatasetDict
+from tiny_models import LABELS, tiny_model, tiny_processor
+
+from quickstart.posts import write_posts
+from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
+from training_hybridsent.data import load_posts
+from training_hybridsent.final_scores import calibrate, score_posts, split_to_score
+from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.report import describe_calibration, learning_curves
+from training_hybridsent.trainer import HybridSentTrainer
+
+SIZES = {"train": 4, "validation": 40, "test": 6}
+FUSION_ONLY = {"use_unimodal_branches": False, "decision_fusion": "fusion_only"}
+
+
+@pytest.fixture(scope="module")
+def posts(tmp_path_factory):
+    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
+    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+
+
+def trainer(folder, **settings):
+    arguments = HybridSentTrainingArguments(
+        output_dir=str(folder), disable_tqdm=True, per_device_eval_batch_size=20
+    )
+    return HybridSentTrainer(
+        scores=SentimentScores(list(LABELS.values())),
+        model=tiny_model(**settings),
+        args=arguments,
+        processing_class=tiny_processor(),
+    )
+
+
+def without(posts, column):
+    """The posts that have the other modality, with this column empty."""
+    other = {"text": "image", "image": "text"}[column]
+    kept = posts.filter(lambda row: row[other] is not None)
+    return kept.map(lambda row: {column: None}, features=posts.features)
+
+
+def test_calibration_is_stored_and_says_how_it_did(posts, tmp_path):
+    fitted = trainer(tmp_path, initializer_range=0.5)  # so that it is too sure of itself
+    found = calibrate(fitted, posts["validation"])
+    assert fitted.model.config.temperature == found["temperature"] != 1
+    assert found["folds"] == 10
+    assert found["nll_after"] < found["nll_cross_fitted"]
+    assert found["nll_after"] < found["nll_before"]
+    line = describe_calibration(found)
+    assert line.endswith(f"{100 * found['ece_cross_fitted']:.1f} cross-fitted")
+    scored = score_posts(fitted, "validation", posts["validation"])
+    assert scored.rows[-1]["ece"] == pytest.approx(found["ece_after"], abs=1e-5)
+
+
+def test_one_label_in_validation_still_calibrates(posts, tmp_path):
+    same = posts["validation"].filter(lambda row: row["label"] == 0)
+    found = calibrate(trainer(tmp_path), same)
+    assert found["folds"] == 10
+    few = calibrate(trainer(tmp_path), same.select(range(3)))
+    assert (few["folds"], few["ece_cross_fitted"], few["nll_cross_fitted"]) == (None,) * 3
+    assert describe_calibration(few).endswith("- cross-fitted")
+
+
+@pytest.mark.parametrize("column", ["text", "image"])
+def test_posts_that_all_lack_a_modality_are_scored_by_what_they_have(posts, tmp_path, column):
+    other = {"text": "image", "image": "text"}[column]
+    scored = score_posts(trainer(tmp_path), "test", without(posts["test"], column))
+    assert [(row["input"], row["decided_by"]) for row in scored.rows] == [
+        (f"{other} only", "decision"), ("both", f"{other} branch"), ("both", "decision"),
+    ]  # fmt: skip
+    assert not scored.complete.any()
+
+
+def test_branches_that_are_off_are_left_out(posts, tmp_path):
+    scored = score_posts(trainer(tmp_path, **FUSION_ONLY), "test", posts["test"])
+    assert list(scored.branches) == ["fusion"]
+    assert [row["decided_by"] for row in scored.rows] == [
+        "decision", "decision", "fusion branch", "decision",
+    ]  # fmt: skip
+
+
+def test_test_posts_are_scored_only_if_they_have_labels(posts):
+    unlabelled = posts["test"].map(lambda row: {"label": None}, features=posts["test"].features)
+    validation = {"validation": posts["validation"]}
+    assert split_to_score(posts) == "test"
+    assert split_to_score(DatasetDict(validation)) == "validation"
+    assert split_to_score(DatasetDict(validation, test=unlabelled)) == "validation"
+    assert split_to_score(DatasetDict(validation, test=posts["test"].select([]))) == "validation"
+
+
+def test_learning_curves_are_taken_from_the_log_of_the_trainer(tmp_path):
+    state = trainer(tmp_path).state
+    scores = {"eval_loss": 0.5, "eval_macro_f1": 0.6, "eval_runtime": 1.0, "eval_f1_step": 0.2}
+    state.log_history = [
+        {"epoch": 0.5, "loss": 2.0, "loss_text": 0.5, "grad_norm": 1.0, "step": 5},
+        {"epoch": 1.0, **scores, "eval_steps_per_second": 3.0, "step": 10},
+        {"epoch": 2.0, **scores, "step": 20},
+        {"epoch": 2.0, "train_loss": 1.0, "train_runtime": 9.0, "step": 20},
+    ]
+    state.best_global_step, state.epoch = 10, 2.0
+    found = learning_curves(state, kept_best=True)
+    assert found["training"] == [{"epoch": 0.5, "loss": 2.0, "loss_text": 0.5}]
+    named = {"loss": 0.5, "macro_f1": 0.6, "f1_step": 0.2}
+    assert found["validation"] == [{"epoch": 1.0, **named}, {"epoch": 2.0, **named}]
+    assert found["kept_epoch"] == 1.0
+    assert learning_curves(state, kept_best=False)["kept_epoch"] == 2.0
