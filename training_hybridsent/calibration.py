@@ -62,7 +62,7 @@ def cross_fitted(logits: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarra
     Scores of the result are honest where those after `fit_temperature` on the same posts flatter.
 
     Args:
-        logits: (posts, labels); the temperature must not have been applied.
+        logits: (posts, labels).
         labels: (posts,), all known.
         seed: Of the shuffle before the posts are cut into folds, each with its share of every label.
 
