@@ -2,6 +2,9 @@
 
 accelerate launch run_train.py
 accelerate launch run_train.py configs/mvsa_single.yaml --data_dir DIR --learning_rate 1.0e-4
+
+The same command with --resume_from_checkpoint true goes on from the newest whole checkpoint. SIGTERM
+makes the training write one and end with exit code 143, without calibration, scores and publishing.
 """
 
 import time
@@ -18,6 +21,7 @@ def main() -> None:
     from transformers import set_seed
 
     from training_hybridsent.card import write_card
+    from training_hybridsent.checkpoints import checkpoint_to_resume
     from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
     from training_hybridsent.feature_cache import FeatureCache
     from training_hybridsent.figures import draw_figures
@@ -32,6 +36,12 @@ def main() -> None:
     target = Target.of_arguments(training_arguments)
     if target and training_arguments.process_index == 0:
         prepare_target(target)  # a wrong token or name should not wait for the end of the training
+
+    checkpoint, told = checkpoint_to_resume(
+        training_arguments.resume_from_checkpoint, training_arguments.output_dir
+    )
+    if told and training_arguments.process_index == 0:
+        print(told)
 
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
@@ -63,7 +73,7 @@ def main() -> None:
         eval_dataset=posts["validation"],
         processing_class=processor,
     )
-    trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
 
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = calibrate(trainer, posts["validation"])

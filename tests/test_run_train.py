@@ -1,60 +1,19 @@
 """The public command line, end to end, on tiny encoders and a few generated posts."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from isolated_python import run_isolated
 from loopback_hub import LoopbackHub
-from safetensors.torch import load_file
-from tiny_models import save_tiny_encoders
-
-from quickstart.posts import write_posts
-
-ROOT = Path(__file__).parents[1]
-SIZES = {"train": 24, "validation": 12, "test": 18}
-BIN = Path(sys.executable).parent
-TWO_PROCESSES = (
-    "torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d"
-)  # fmt: skip
+from tiny_runs import ROOT, SIZES, TWO, assert_same_weights, launch, write_recipe
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """A recipe over tiny encoders saved as folders, as a user's own encoders would be."""
-    folder = tmp_path_factory.mktemp("tiny")
-    save_tiny_encoders(folder)
-    write_posts(folder / "posts", sizes=SIZES)
-    settings = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text()) | {
-        "dataset": "posts",
-        "data_dir": str(folder / "posts"),
-        "text_encoder": str(folder / "text"),
-        "vision_encoder": str(folder / "vision"),
-        "model_config": {"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6},
-        "num_train_epochs": 2,
-        "per_device_train_batch_size": 4,
-        "disable_tqdm": True,
-    }
-    file = folder / "recipe.yaml"
-    file.write_text(yaml.safe_dump(settings))
-    return file
-
-
-def launch(*arguments, launcher=("accelerate", "launch", "--num_processes", "1"), **environment):
-    program, *rest = launcher
-    return subprocess.run(
-        [str(BIN / program), *rest, str(ROOT / "run_train.py"), *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return write_recipe(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -167,24 +126,6 @@ def test_the_trained_folder_scores_where_the_project_is_absent(trained, tmp_path
     assert result.stdout.split()[-1] in {"negative", "neutral", "positive"}
 
 
-def test_resume_ends_in_the_same_weights(recipe, tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = (
-        *("--lr_scheduler_type", "constant", "--load_best_model_at_end", "false"),
-        *("--vision_encoder_learning_rate", "1.0e-3"),  # a frozen one would need no restoring
-    )
-    assert launch(recipe, *options, "--output_dir", whole).returncode == 0
-    assert launch(recipe, *options, "--output_dir", parts, "--max_steps", 6).returncode == 0
-    result = launch(
-        recipe, *options, "--output_dir", parts,
-        "--resume_from_checkpoint", parts / "checkpoint-6",
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    expected = load_file(whole / "model.safetensors")
-    for name, tensor in load_file(parts / "model.safetensors").items():
-        assert torch.equal(tensor, expected[name]), name
-
-
 def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
     """Same ids, texts, labels and pixels give the same weights and scores, to the bit."""
     raw, prepared = recipe.parent / "posts", tmp_path / "prepared"
@@ -201,9 +142,7 @@ def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
     )
     assert one["dataset"] == other["dataset"]
     assert one["scores"] == other["scores"]
-    expected = load_file(tmp_path / "from_raw" / "model.safetensors")
-    for name, tensor in load_file(tmp_path / "from_prepared" / "model.safetensors").items():
-        assert torch.equal(tensor, expected[name]), name
+    assert_same_weights(tmp_path / "from_prepared", tmp_path / "from_raw")
 
 
 @pytest.fixture
@@ -246,7 +185,7 @@ def test_a_wrong_token_is_named_before_the_training(recipe, tmp_path, hub):
 
 def test_two_processes_train_together(recipe, tmp_path):
     folder = tmp_path / "two"
-    result = launch(recipe, "--output_dir", folder, "--max_steps", 2, launcher=TWO_PROCESSES)
+    result = launch(recipe, "--output_dir", folder, "--max_steps", 2, launcher=TWO)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["processes"] == 2
@@ -258,7 +197,7 @@ def test_cached_states_serve_two_processes_and_then_one_with_the_same_scores(
 ):
     cache = ("--cache_features", "true", "--cache_folder", tmp_path / "cache")
     result = launch(
-        recipe, *cache, "--output_dir", tmp_path / "two", "--max_steps", 2, launcher=TWO_PROCESSES
+        recipe, *cache, "--output_dir", tmp_path / "two", "--max_steps", 2, launcher=TWO
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("text encoder: trained, so not cached; image encoder: ") == 1

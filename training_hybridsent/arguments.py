@@ -128,6 +128,18 @@ class HybridSentTrainingArguments(TrainingArguments):
         },
     )
 
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={
+            "help": "Go on from this checkpoint, or true: from the newest whole one in output_dir, and "
+            "from the beginning if there is none. The rest of the command stays as it was."
+        },
+    )
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True,
+        metadata={"help": "Also go on with the count of early stopping when resuming."},
+    )
+
     publish_at_end: bool = field(default=False, init=False)  # what push_to_hub asked for
 
     def __post_init__(self) -> None:

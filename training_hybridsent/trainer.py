@@ -1,4 +1,4 @@
-"""transformers' Trainer with a learning rate for each encoder and named predictions."""
+"""transformers' Trainer with a learning rate for each encoder, exact resuming and named predictions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +8,23 @@ import numpy as np
 import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from training_hybridsent.checkpoints import STATE
 from training_hybridsent.data import PostCollator
 from training_hybridsent.encoder_states import EncoderStates
+from training_hybridsent.loss_parts import labelled_posts, weigh_parts
 from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.stopping import StopOnSigterm
 
 
 class HybridSentTrainer(Trainer):
     """Train on posts; pictures and texts are processed in the collator.
+
+    However a step's posts are shared out over processes and accumulated batches, its loss is the
+    same: each part is a mean over all posts of the step that have its label. A killed run goes on
+    from its last whole checkpoint to the same weights; SIGTERM makes it write one and leave
+    (`StopOnSigterm`).
 
     Args:
         scores: What evaluation computes from the decision's logits.
@@ -37,6 +46,8 @@ class HybridSentTrainer(Trainer):
             **kwargs,
         )
         self.scores = scores
+        self.add_callback(StopOnSigterm(self.accelerator))
+        self.loss_is_scaled_for_ga = self.label_smoother is None
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer, then give each encoder's parameters their own learning rate."""
@@ -58,6 +69,55 @@ class HybridSentTrainer(Trainer):
                 groups.append({**group, "params": members, "lr": rate})
         optimizer.param_groups = groups
         return optimizer
+
+    def _get_num_items_in_batch(
+        self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
+    ) -> torch.Tensor | None:
+        """Count the labelled posts of a step, over its batches and all processes, (4,)."""
+        if self.label_smoother is not None or not batch_samples:
+            return None
+        counts = sum(labelled_posts(self.model, batch) for batch in batch_samples)
+        return self.accelerator.reduce(counts.to(device))
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+        """Compute the loss; in training, as this batch's share of the loss over the whole step."""
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+        if num_items_in_batch is not None:
+            shares = labelled_posts(self.model, inputs) / num_items_in_batch.clamp(min=1)
+            # The gradients of the processes are averaged, not summed.
+            shares = shares * self.accelerator.num_processes
+            loss = weigh_parts(self.model, outputs["losses"], shares)
+        return (loss, outputs) if return_outputs else loss
+
+    def _init_training_state(
+        self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
+    ) -> tuple[int, int]:
+        """Restore the state of a checkpoint; a run that was at its end trains no further step."""
+        begin = super()._init_training_state(max_steps, steps_per_epoch, epochs, checkpoint, trial)
+        ended = self.state.global_step >= max_steps
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, EarlyStoppingCallback):
+                patience = callback.early_stopping_patience = self.args.early_stopping_patience
+                ended |= callback.early_stopping_patience_counter >= patience
+        return (epochs, 0) if checkpoint is not None and ended else begin
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """Save a checkpoint; its state, written last, marks it as whole."""
+        if self.args.should_save:
+            folder = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            (Path(self.args.output_dir) / folder / STATE).unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Save the random states of all processes before the first one writes the mark."""
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save model, code and processor, without the pickle of the settings that the library adds."""

@@ -84,3 +84,102 @@ def test_predictions_are_named_and_agree_with_the_model(trainer, posts):
     }  # fmt: skip
     for name, values in outputs.items():
         torch.testing.assert_close(torch.tensor(values), expected[name], atol=1e-5, rtol=0)
+
+
+def early_stopped(posts, folder, patience=1):
+    """A trainer of up to 4 epochs that learns nothing, so that patience ends after the second."""
+    arguments = HybridSentTrainingArguments(
+        output_dir=str(folder),
+        learning_rate=0,
+        num_train_epochs=4,
+        per_device_train_batch_size=4,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="nll",
+        early_stopping_patience=patience,
+        disable_tqdm=True,
+    )
+    return HybridSentTrainer(
+        scores=SentimentScores(list(LABELS.values())),
+        model=tiny_model(),
+        args=arguments,
+        train_dataset=posts["train"],
+        eval_dataset=posts["validation"],
+        processing_class=tiny_processor(),
+    )
+
+
+@pytest.mark.parametrize(("checkpoint", "patience", "steps"), [(2, 1, 4), (4, 1, 4), (4, 2, 6)])
+def test_resuming_goes_on_with_the_patience_that_is_left(
+    posts, tmp_path, checkpoint, patience, steps
+):
+    early_stopped(posts, tmp_path).train()
+    trainer = early_stopped(posts, tmp_path, patience)
+    trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{checkpoint}"))
+    assert trainer.state.global_step == steps
+
+
+def test_a_finished_run_trains_no_step_more(posts, trainer):
+    trainer.args.max_steps, trainer.args.save_steps = 3, 3  # the middle of the second epoch
+    trainer.train()
+    expected = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-3")
+    assert trainer.state.global_step == 3
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_best_model_and_resuming_restore_every_tensor(posts, trainer):
+    """Of every tensor: the library does so by half with some vision encoders, and only warns."""
+    trainer.args.save_steps = 2
+    trainer.train()
+    saved = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    folder = f"{trainer.args.output_dir}/checkpoint-2"
+    trainer.state.best_model_checkpoint = folder
+    for load in (lambda: trainer._load_from_checkpoint(folder), trainer._load_best_model):
+        for tensor in trainer.model.state_dict().values():
+            tensor.zero_()
+        load()
+        for name, tensor in trainer.model.state_dict().items():
+            assert torch.equal(tensor, saved[name]), name
+
+
+def test_a_step_cut_into_batches_learns_as_one_batch_does(posts, tmp_path):
+    """Though the batches hold different numbers of labelled posts, texts and pictures."""
+    rows = posts["train"].map(
+        lambda row, i: {"text_label": None if i < 5 else row["text_label"], "label": None if i == 6 else row["label"]},
+        with_indices=True,
+    )
+    assert len(set(row["text"] is None for row in rows)) == 2
+    results = []
+    for name, batch, accumulated in (("one", 8, 1), ("four", 2, 4)):
+        arguments = HybridSentTrainingArguments(
+            output_dir=str(tmp_path / name),
+            learning_rate=0.01,
+            max_steps=3,
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=accumulated,
+            logging_steps=1,
+            disable_tqdm=True,
+        )
+        trainer = HybridSentTrainer(
+            scores=SentimentScores(list(LABELS.values())),
+            model=without_dropout(tiny_model()),
+            args=arguments,
+            train_dataset=rows,
+            processing_class=tiny_processor(),
+        )
+        trainer.train()
+        results.append([log["loss"] for log in trainer.state.log_history if "loss" in log])
+    assert results[0] == pytest.approx(results[1], abs=1e-4)
+
+
+def without_dropout(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in ("dropout_p", "attention_dropout", "dropout_prob"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    return model
