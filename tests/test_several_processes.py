@@ -1,0 +1,162 @@
+"""Two processes, or batches that are accumulated, learn and score what one process with one batch does."""
+
+import csv
+import json
+import os
+import signal
+import time
+
+import pytest
+from tiny_runs import ROOT, assert_same_weights, launch, run_here, start, wait_for_losses, write_recipe
+
+SIZES = {"train": 64, "validation": 13, "test": 11}  # the last batch of an evaluation is uneven
+TWO = ("accelerate", "launch", "--main_process_port", "0", "--config_file",
+       str(ROOT / "configs" / "accelerate" / "two_cpu_processes.yaml"))  # fmt: skip
+STEPS = 50
+BATCH = "--per_device_train_batch_size"
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """32 posts a step, no dropout anywhere, and labels that are spread unevenly over the batches."""
+    folder = tmp_path_factory.mktemp("tiny")
+    recipe = write_recipe(
+        folder,
+        SIZES,
+        model_config={
+            "hidden_size": 16,
+            "intermediate_size": 24,
+            "recurrent_hidden_size": 6,
+            "hidden_dropout": 0.0,
+        },
+        max_steps=STEPS,
+        per_device_eval_batch_size=4,
+        eval_strategy="no",
+        save_strategy="steps",
+        save_steps=STEPS,
+        load_best_model_at_end=False,
+        early_stopping_patience=None,
+        logging_steps=1,
+        cpu_threads=1,
+    )
+    config = json.loads((folder / "text" / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "text" / "config.json").write_text(json.dumps(config))
+    forget_labels(folder / "posts" / "train.csv")
+    return recipe
+
+
+def forget_labels(file):
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    for i, row in enumerate(rows):
+        if i % 3 == 0:
+            row["text_label"] = ""
+        if i % 5 == 0:
+            row["image_label"] = ""
+    with file.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def one(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one") / "out"
+    run_here(recipe, "--output_dir", folder, BATCH, 32)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two") / "out"
+    result = launch(recipe, "--output_dir", folder, BATCH, 16, launcher=TWO)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def losses(folder):
+    state = json.loads((folder / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())
+    found = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+    assert len(found) == STEPS
+    return found
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_two_processes_learn_what_one_does(one, two):
+    assert (metrics(one)["processes"], metrics(two)["processes"]) == (1, 2)
+    assert losses(one)[-1] < losses(one)[0] - 0.05
+    assert losses(two) == pytest.approx(losses(one), abs=1e-3)
+
+
+def test_accumulated_batches_learn_what_one_batch_does(recipe, one, tmp_path):
+    run_here(
+        recipe, "--output_dir", tmp_path / "out", BATCH, 16, "--gradient_accumulation_steps", 2
+    )
+    assert losses(tmp_path / "out") == pytest.approx(losses(one), abs=1e-3)
+
+
+def test_two_processes_score_the_very_posts_that_one_does(recipe, two, tmp_path):
+    """One process scores the weights that two have trained: it finds nothing left to train."""
+    last = two / f"checkpoint-{STEPS}"
+    run_here(recipe, "--output_dir", tmp_path / "out", "--resume_from_checkpoint", last)
+    found, expected = metrics(two), metrics(tmp_path / "out")
+    assert found["scores"][-1]["posts"] == SIZES["test"]
+    assert found["confusion"] == expected["confusion"]
+    for name in ("scores", "calibration", "decision_weights"):
+        assert flat(found[name]) == pytest.approx(flat(expected[name]), abs=1e-5), name
+
+
+def flat(value, name=""):
+    """Numbers and strings in lists and mappings, by the path that leads there."""
+    if not isinstance(value, list | dict):
+        return {name: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return {k: v for key, part in items for k, v in flat(part, f"{name}/{key}").items()}
+
+
+def workers_of(process):
+    """Ids of the training processes: children of the launcher that run the script."""
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+    while True:
+        with open(children) as file:
+            found = [int(word) for word in file.read().split()]
+        chosen = [pid for pid in found if b"run_train.py" in read_command(pid)]
+        if len(chosen) == 2:
+            return chosen
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+
+
+def read_command(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc, to find a worker")
+def test_sigterm_to_one_of_two_stops_both_at_one_step(recipe, two, tmp_path):
+    folder = tmp_path / "out"
+    command = (recipe, "--output_dir", folder, BATCH, 16)
+    process = start(*command, launcher=TWO)
+    wait_for_losses(process, 7)
+    os.kill(workers_of(process)[1], signal.SIGTERM)
+    said, errors = process.communicate()
+    assert process.returncode != 0
+    (checkpoint,) = folder.glob("checkpoint-*")
+    step = int(checkpoint.name.split("-")[1])
+    assert 7 <= step < STEPS
+    assert f"Stopped by SIGTERM after step {step} of 50, {checkpoint} is written" in said
+    assert "143" in errors
+    assert not (folder / "metrics.json").exists()
+
+    result = launch(*command, "--resume_from_checkpoint", "true", launcher=TWO)
+    assert result.returncode == 0, result.stderr
+    assert f"Going on from {checkpoint}." in result.stdout
+    assert result.stdout.count("{'loss'") == STEPS - step
+    assert_same_weights(folder, two)
