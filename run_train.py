@@ -26,6 +26,7 @@ def main() -> None:
     from training_hybridsent.feature_cache import FeatureCache
     from training_hybridsent.figures import draw_figures
     from training_hybridsent.final_scores import calibrate, score_posts, split_to_score
+    from training_hybridsent.label_words import scored_forms, with_both_forms
     from training_hybridsent.metrics import SentimentScores
     from training_hybridsent.model import build_model, build_processor, freeze_encoders
     from training_hybridsent.page import chosen_settings, write_page
@@ -49,6 +50,7 @@ def main() -> None:
         processor = build_processor(model_arguments)
         label_names = posts["train"].features["label"].names
         model = build_model(model_arguments, label_names)
+    posts, counts = with_both_forms(posts, counts, data_arguments, processor.tokenizer.mask_token)
     freeze_encoders(model, training_arguments)
     if training_arguments.process_index == 0:
         print(f"Posts of {data_arguments.dataset}: {describe_counts(counts)}")
@@ -78,8 +80,8 @@ def main() -> None:
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = calibrate(trainer, posts["validation"])
     trainer.save_model()
-    split = split_to_score(posts)
-    scored = score_posts(trainer, split, posts[split])
+    split, forms = split_to_score(posts), scored_forms(posts, counts, data_arguments)
+    scored = score_posts(trainer, split, posts[split], **forms)
 
     if trainer.is_world_process_zero():
         folder, seconds = training_arguments.output_dir, time.perf_counter() - start

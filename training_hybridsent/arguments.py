@@ -61,7 +61,14 @@ class DataArguments:
         default=None,
         metadata={
             "help": "What the reader of raw files takes besides, as JSON, such as "
-            '{"mask_label_words": true} for tumemo or {"columns": {"text": "tweet"}} for posts.'
+            '{"text_encoding": "gb18030"} for tumemo or {"columns": {"text": "tweet"}} for posts.'
+        },
+    )
+    mask_label_words: bool = field(
+        default=False,
+        metadata={
+            "help": "tumemo only: train on texts whose label words (happy, #happy, ...) are replaced by "
+            "the tokenizer's mask. Scores are given with and without them in either case."
         },
     )
     on_bad_rows: str = field(
@@ -81,6 +88,10 @@ class DataArguments:
     max_train_posts: int | None = field(
         default=None, metadata={"help": "Train on the first so many posts, for a quick trial."}
     )
+
+    def __post_init__(self) -> None:
+        if self.mask_label_words and self.dataset != "tumemo":
+            raise ValueError(f"--mask_label_words is for --dataset tumemo, not {self.dataset}.")
 
 
 @dataclass

@@ -66,8 +66,8 @@ DATA = {
     "tumemo": DataText(
         "TumEmo",
         "The labels are the emotion tags by which the Tumblr posts were collected, not judgements of "
-        "readers. Unless label words were masked (see the protocol), a tag may still stand in its "
-        "text, and the scores are then too good.",
+        "readers. A tag may still stand in its text, and scores on label words as published are then "
+        "too good: believe those on masked ones (the protocol says which texts were trained on).",
         citation="Posts: Yang et al., IEEE TMM 23 (2021), doi 10.1109/TMM.2020.3035277.",
     ),
     "synthetic": DataText(

@@ -1,5 +1,6 @@
 """Calibrate the final model on validation posts, then score the posts that no choice was made on."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,13 +106,21 @@ def split_to_score(posts: DatasetDict) -> str:
     return "test" if any(label is not None for label in labels) else "validation"
 
 
-def score_posts(trainer: HybridSentTrainer, split: str, posts: Dataset) -> Scored:
+def score_posts(
+    trainer: HybridSentTrainer,
+    split: str,
+    posts: Dataset,
+    form: str = "",
+    others: Mapping[str, Dataset] | None = None,
+) -> Scored:
     """Score posts with the text alone, with the picture alone, by each branch and by the decision.
 
     Args:
         trainer: With the final model.
         split: Name of the split.
         posts: Posts that no choice was made on.
+        form: Form of their texts, such as "label words masked", where the set has several.
+        others: The same posts in other forms, by the form's name; each gets a row of its own.
 
     Returns:
         The scores; without rows of what no labelled post has.
@@ -129,7 +138,11 @@ def score_posts(trainer: HybridSentTrainer, split: str, posts: Dataset) -> Score
     for name, logits in branches.items():
         of = has[name]
         rows += _rows("both", f"{name} branch", logits[of], labels[of], trainer.scores)
-    rows += _rows("both", "decision", outputs["logits"], labels, trainer.scores)
+    for name, same in (others or {}).items():
+        found, gold = trainer.predict_posts(same)
+        rows += _rows(f"both ({name})", "decision", found["logits"], gold, trainer.scores)
+    given = f"both ({form})" if form else "both"
+    rows += _rows(given, "decision", outputs["logits"], labels, trainer.scores)
     return Scored(
         split, rows, outputs["logits"], labels, outputs["decision_weights"], has["fusion"], branches
     )
