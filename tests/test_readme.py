@@ -6,12 +6,13 @@ import sys
 import pytest
 import yaml
 from documented_commands import BIN, ROOT, blocks, commands, run, train
-from fabricated_sets import clmlf_ids, write_mvsa_single
+from fabricated_sets import clmlf_ids, write_mvsa_single, write_tumemo
 from finished_runs import save_finished_run
 from loopback_hub import LoopbackHub, point_client_at
 from running_space import running_space
 from tiny_models import save_tiny_encoders
 
+from datasets_scripts import EMOTIONS
 from datasets_scripts.__main__ import main as prepare_or_audit
 from quickstart.posts import write_posts
 from training_hybridsent.publish import main as publish
@@ -19,7 +20,7 @@ from training_hybridsent.publish import main as publish
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = commands(README)
 LAUNCHED = [command for command in COMMANDS if command[:2] == ["accelerate", "launch"]]
-TRAININGS = [command for command in LAUNCHED if command[2] == "run_train.py"]
+TRAININGS = [command for command in LAUNCHED if "run_train.py" in command]
 SCORINGS = [command for command in LAUNCHED if command[2] == "run_predict.py"]
 SEEDS = [command for command in TRAININGS if "--seed" in command]
 
@@ -35,6 +36,8 @@ def folder(tmp_path_factory):
     save_tiny_encoders(folder)
     write_posts(folder / "outputs" / "synthetic-posts")
     fabricate_mvsa_single(folder / "mvsa_single")
+    (folder / "tumemo").mkdir()
+    write_tumemo(folder / "tumemo", {str(i): EMOTIONS[i % 7] for i in range(70)})
     write_posts(folder / "my_posts", sizes={"train": 12, "validation": 8, "test": 8})
     return folder
 
@@ -60,7 +63,7 @@ def test_make_targets_exist_and_both_are_run_by_ci():
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in TRAININGS if c not in SEEDS], ids=lambda command: command[3]
+    "command", [c for c in TRAININGS if c not in SEEDS], ids=lambda command: command[-1]
 )
 def test_training_command_runs(command, folder, tmp_path):
     train(command, folder, output_dir=tmp_path / "out")

@@ -8,7 +8,15 @@ import time
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_runs import PLAIN, assert_same_weights, launch, run_here, start, wait_for_losses, write_recipe
+from tiny_runs import (
+    PLAIN,
+    assert_same_weights,
+    launch,
+    run_here,
+    start,
+    wait_for_losses,
+    write_recipe,
+)
 
 from training_hybridsent.checkpoints import STATE
 
@@ -77,7 +85,9 @@ def test_killed_twice_it_ends_in_the_same_weights(recipe, whole, tmp_path, capsy
     time.sleep(chance.random() / 20)
     kill(process)
     half, five = folder / "checkpoint-10", folder / "checkpoint-5"
-    lacks = [f"{name} is missing" for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", STATE)]
+    lacks = [
+        f"{name} is missing" for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", STATE)
+    ]
     assert f"Passing over {half}, which is not whole: {', '.join(lacks)}." in said
     assert f"Going on from {five}." in said
     assert not (folder / "metrics.json").exists()
@@ -97,7 +107,9 @@ def test_sigterm_saves_the_step_says_so_and_leaves(recipe, whole, tmp_path):
     assert "Traceback" not in errors
     (line,) = [line for line in said.splitlines() if "SIGTERM" in line]
     step = max(steps_of(folder))
-    assert line.startswith(f"Stopped by SIGTERM after step {step} of 12, {folder}/checkpoint-{step}")
+    assert line.startswith(
+        f"Stopped by SIGTERM after step {step} of 12, {folder}/checkpoint-{step}"
+    )
     assert "--resume_from_checkpoint true" in line
     assert not (folder / "metrics.json").exists()
     assert not (folder / "model.safetensors").exists()

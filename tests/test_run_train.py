@@ -8,7 +8,7 @@ import pytest
 import yaml
 from isolated_python import run_isolated
 from loopback_hub import LoopbackHub
-from tiny_runs import ROOT, SIZES, TWO, assert_same_weights, launch, write_recipe
+from tiny_runs import ROOT, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +214,28 @@ def test_cached_states_serve_two_processes_and_then_one_with_the_same_scores(
     )
     for row, expected_row in zip(got, expected, strict=True):
         assert row == pytest.approx(expected_row, abs=1e-4)
+
+
+def two_steps(recipe, folder, *options):
+    """Logged losses and the epoch reached, after two steps that also train the vision encoder."""
+    run_here(
+        recipe, *options, "--output_dir", folder, "--max_steps", 2, "--logging_steps", 1,
+        "--vision_encoder_learning_rate", 0.001,
+    )  # fmt: skip
+    state = json.loads((folder / "checkpoint-2" / "trainer_state.json").read_text())
+    return [log["loss"] for log in state["log_history"] if "loss" in log], state["epoch"]
+
+
+def test_switches_of_the_library_train(recipe, tmp_path):
+    losses, epoch = two_steps(recipe, tmp_path / "plain")
+    assert epoch == pytest.approx(2 * 4 / SIZES["train"])
+    checkpointed = two_steps(recipe, tmp_path / "1", "--gradient_checkpointing", "true")
+    assert checkpointed[0] == pytest.approx(losses, abs=1e-5)
+    half, _ = two_steps(recipe, tmp_path / "2", "--bf16", "true")
+    assert half != losses
+    assert half == pytest.approx(losses, abs=0.05)
+    _, epoch = two_steps(recipe, tmp_path / "3", "--gradient_accumulation_steps", 2)
+    assert epoch == pytest.approx(2 * 8 / SIZES["train"])
 
 
 def test_missing_data_dir_is_named(recipe, tmp_path):

@@ -1,4 +1,4 @@
-"""Two processes, or batches that are accumulated, learn and score what one process with one batch does."""
+"""Two processes, or accumulated batches, learn and score what one process with one batch does."""
 
 import csv
 import json
@@ -7,7 +7,15 @@ import signal
 import time
 
 import pytest
-from tiny_runs import ROOT, assert_same_weights, launch, run_here, start, wait_for_losses, write_recipe
+from tiny_runs import (
+    ROOT,
+    assert_same_weights,
+    launch,
+    run_here,
+    start,
+    wait_for_losses,
+    write_recipe,
+)
 
 SIZES = {"train": 64, "validation": 13, "test": 11}  # the last batch of an evaluation is uneven
 TWO = ("accelerate", "launch", "--main_process_port", "0", "--config_file",

@@ -92,6 +92,8 @@ def real_posts(tmp_path):
     if not source:
         pytest.skip("HYBRIDSENT_TUMEMO is not set to a folder with posts of TumEmo")
     texts = sorted(Path(source, "all_data").glob("*.txt"), key=lambda file: int(file.stem))[:1000]
+    if not texts:
+        pytest.skip("the folder HYBRIDSENT_TUMEMO has no texts in all_data/")
     lines = Path(source, "all_data_id_and_label.txt").read_text().splitlines()
     wanted = {file.stem for file in texts}
     kept = [lines[0], *(line for line in lines[1:] if line.split("\t")[0] in wanted)]

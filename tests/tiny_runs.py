@@ -1,6 +1,7 @@
 """Runs of the public training command on tiny encoders and a few generated posts."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,13 @@ def start(*arguments, launcher=ONE, **environment):
         text=True,
         start_new_session=True,
     )
+
+
+def free_port():
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def run_here(*arguments):

@@ -67,8 +67,8 @@ class DataArguments:
     mask_label_words: bool = field(
         default=False,
         metadata={
-            "help": "tumemo only: train on texts whose label words (happy, #happy, ...) are replaced by "
-            "the tokenizer's mask. Scores are given with and without them in either case."
+            "help": "tumemo only: train on texts whose label words (happy, #happy, ...) are replaced "
+            "by the tokenizer's mask. Scores are given with and without them in either case."
         },
     )
     on_bad_rows: str = field(

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from: the newest whole one, since a killed run may leave half of one."""
+"""Which checkpoint a run goes on from: the newest whole one, for a killed run may leave half of one."""
 
 import json
 import re
@@ -20,7 +20,9 @@ NEEDED = {
 }
 
 
-def checkpoint_to_resume(wanted: str | bool | None, output_dir: str | Path) -> tuple[str | None, str]:
+def checkpoint_to_resume(
+    wanted: str | bool | None, output_dir: str | Path
+) -> tuple[str | None, str]:
     """Choose the checkpoint to go on from.
 
     Args:

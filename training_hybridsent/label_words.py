@@ -1,4 +1,4 @@
-"""TumEmo's labels stand in its texts: train on one form of them, score both, label words masked or not."""
+"""TumEmo's labels stand in its texts: train with or without these words, and score both."""
 
 from collections.abc import Iterable
 from typing import Any

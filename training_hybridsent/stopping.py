@@ -78,8 +78,8 @@ class StopOnSigterm(TrainerCallback):
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
             print(
-                f"\nStopped by SIGTERM after step {state.global_step} of {state.max_steps}, {folder} is "
-                "written: the same command with --resume_from_checkpoint true goes on from there.",
+                f"\nStopped by SIGTERM after step {state.global_step} of {state.max_steps}, {folder} "
+                "is written: the same command with --resume_from_checkpoint true goes on from there.",
                 flush=True,
             )
         raise SystemExit(EXIT_CODE)

@@ -81,7 +81,9 @@ def test_without_any_whole_one_the_beginning_is_named(output, tmp_path):
     chosen, told = checkpoint_to_resume("true", output)
     assert chosen is None
     assert told.count("Passing over") == 2
-    assert told.endswith(f"No whole checkpoint in {output}: the training starts from the beginning.")
+    assert told.endswith(
+        f"No whole checkpoint in {output}: the training starts from the beginning."
+    )
     assert checkpoint_to_resume("true", tmp_path / "absent")[0] is None
 
 

@@ -25,9 +25,7 @@ def folder(tmp_path_factory):
 
 
 def load(folder, mask, token="<mask>", **changed):
-    data = DataArguments(
-        dataset="tumemo", data_dir=str(folder), mask_label_words=mask, **changed
-    )
+    data = DataArguments(dataset="tumemo", data_dir=str(folder), mask_label_words=mask, **changed)
     table = load_posts(data)
     posts, counts = with_both_forms(table.posts, table.counts, data, token)
     return posts, counts, scored_forms(posts, counts, data)

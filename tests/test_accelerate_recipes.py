@@ -1,0 +1,91 @@
+"""Every file of settings for accelerate is read by it as meant; what a CPU can exercise of them, is."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.utils import DistributedType
+from documented_commands import BIN, ROOT, environment
+from tiny_runs import free_port, write_recipe
+
+FOLDER = ROOT / "configs" / "accelerate"
+KINDS = {
+    "deepspeed_zero2": DistributedType.DEEPSPEED,
+    "fsdp2": DistributedType.FSDP,
+    "multi_gpu": DistributedType.MULTI_GPU,
+    "multi_node": DistributedType.MULTI_GPU,
+    "several_cpu_machines": DistributedType.MULTI_GPU,
+    "several_gpu_machines": DistributedType.MULTI_GPU,
+    "two_cpu_processes": DistributedType.MULTI_GPU,
+}
+
+
+def test_no_recipe_is_left_out():
+    assert {file.stem for file in FOLDER.glob("*")} == set(KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_accelerate_reads_the_settings_and_the_comment_names_them(name):
+    file = FOLDER / f"{name}.yaml"
+    config = load_config_from_file(str(file))
+    assert config.distributed_type == KINDS[name]
+    assert config.use_cpu == ("cpu" in name)
+    assert config.num_processes == 2
+    assert f"accelerate launch --config_file configs/accelerate/{name}.yaml" in file.read_text()
+
+
+def test_sharded_settings_say_what_a_publishable_model_needs():
+    fsdp = load_config_from_file(str(FOLDER / "fsdp2.yaml")).fsdp_config
+    assert (fsdp["fsdp_version"], fsdp["fsdp_state_dict_type"]) == (2, "FULL_STATE_DICT")
+    assert (
+        load_config_from_file(str(FOLDER / "deepspeed_zero2.yaml")).deepspeed_config["zero_stage"]
+        == 2
+    )
+
+
+def test_two_machines_train_together(tmp_path):
+    """The command of the comment, typed twice on one machine, without a GPU."""
+    recipe, settings = write_recipe(tmp_path), tmp_path / "settings.yaml"
+    on_cpu = yaml.safe_load((FOLDER / "multi_node.yaml").read_text())
+    on_cpu |= {"use_cpu": True, "mixed_precision": "no"}
+    settings.write_text(yaml.safe_dump(on_cpu))
+    comment = re.sub(r"\s*\\?\n#\s*", " ", (FOLDER / "multi_node.yaml").read_text())
+    words = shlex.split(re.search(r"accelerate launch .*? --output_dir \w+", comment)[0])
+    given = {
+        "--config_file": settings,
+        "--num_machines": 2, "--num_processes": 2, "--main_process_ip": "127.0.0.1",
+        "--data_dir": tmp_path / "posts", "--output_dir": tmp_path / "out",
+    }  # fmt: skip
+    for name, value in given.items():
+        words[words.index(name) + 1] = value
+    words[words.index("RECIPE")] = recipe
+    words[2:2] = ["--main_process_port", free_port()]
+    machines = []
+    for rank in (0, 1):
+        words[words.index("--machine_rank") + 1] = rank
+        command = [str(BIN / words[0]), *map(str, words[1:]), "--max_steps", "2"]
+        log = (tmp_path / f"log-{rank}").open("w")
+        machines.append(
+            subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=log, stderr=log)
+        )
+    codes = [machine.wait() for machine in machines]
+    first, second = (tmp_path.joinpath(f"log-{rank}").read_text() for rank in (0, 1))
+    assert codes == [0, 0], first + second
+    assert '"processes": 2' in (tmp_path / "out" / "metrics.json").read_text()
+    assert "| both | decision |" in first
+    assert "| both | decision |" not in second
+
+
+def test_a_model_sharded_by_its_layers_has_the_same_loss_and_gradients():
+    """FSDP2 itself, since the Trainer turns it into DDP on a CPU."""
+    launcher = ["torchrun", "--nproc_per_node", "2", "--master_port", str(free_port())]
+    result = subprocess.run(
+        [str(BIN / launcher[0]), *launcher[1:], str(ROOT / "tests" / "sharded_model.py")],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    for layer in ("BertLayer", "ViTLayer", "HybridSentCrossModalLayer", "HybridSentFusionBranch"):
+        assert f"FSDP{layer}" in result.stdout
