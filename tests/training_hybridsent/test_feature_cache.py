@@ -10,9 +10,9 @@ from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
 from training_hybridsent.data import load_posts
 from training_hybridsent.feature_cache import FeatureCache
+from training_hybridsent.final_scores import calibrate, score_posts
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.model import freeze_encoders
-from training_hybridsent.report import calibrate, score_posts
 from training_hybridsent.trainer import HybridSentTrainer
 
 SIZES = {"train": 30, "validation": 10, "test": 12}
