@@ -21,7 +21,7 @@ def main() -> None:
     from transformers import set_seed
 
     from training_hybridsent.card import write_card
-    from training_hybridsent.checkpoints import checkpoint_to_resume
+    from training_hybridsent.checkpoints import announce_checkpoint
     from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
     from training_hybridsent.feature_cache import FeatureCache
     from training_hybridsent.figures import draw_figures
@@ -38,11 +38,7 @@ def main() -> None:
     if target and training_arguments.process_index == 0:
         prepare_target(target)  # a wrong token or name should not wait for the end of the training
 
-    checkpoint, told = checkpoint_to_resume(
-        training_arguments.resume_from_checkpoint, training_arguments.output_dir
-    )
-    if told and training_arguments.process_index == 0:
-        print(told)
+    checkpoint = announce_checkpoint(training_arguments)
 
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):

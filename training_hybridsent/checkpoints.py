@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -18,6 +19,14 @@ NEEDED = {
     "scheduler.pt": ("scheduler.pt", "global_step*"),
     "rng_state.pth": ("rng_state.pth", "rng_state_*.pth"),
 }
+
+
+def announce_checkpoint(arguments: TrainingArguments) -> str | None:
+    """Choose the checkpoint that the settings ask for, as `checkpoint_to_resume`, and say which."""
+    chosen, told = checkpoint_to_resume(arguments.resume_from_checkpoint, arguments.output_dir)
+    if told and arguments.process_index == 0:
+        print(told, flush=True)
+    return chosen
 
 
 def checkpoint_to_resume(
