@@ -138,6 +138,16 @@ class HybridSentConfig(PreTrainedConfig):
         self.auto_map = dict(_AUTO_MAP)
         self.custom_pipelines = {name: dict(spec) for name, spec in _PIPELINES.items()}
 
+    @property
+    def loss_weights(self) -> dict[str, float | int]:
+        """Weight of each part of the loss, by its name in `HybridSentOutput.losses`."""
+        return {
+            "decision": 1.0,
+            "text": self.text_loss_weight,
+            "image": self.image_loss_weight,
+            "fusion": self.fusion_loss_weight,
+        }
+
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
         """Raise on a keyword close to a field's name: transformers would store it without a word."""

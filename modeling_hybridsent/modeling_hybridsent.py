@@ -452,12 +452,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
                 losses[name] = _cross_entropy(
                     branch_logits[name].float(), own.masked_fill(~present[:, i], -100)
                 )
-        weights = {
-            "decision": 1.0,
-            "text": self.config.text_loss_weight,
-            "image": self.config.image_loss_weight,
-            "fusion": self.config.fusion_loss_weight,
-        }
+        weights = self.config.loss_weights
         return sum(weights[name] * part for name, part in losses.items()), losses
 
     @can_return_tuple

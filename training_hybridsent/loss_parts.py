@@ -45,9 +45,6 @@ def weigh_parts(
     Returns:
         The loss, a scalar.
     """
-    config = model.config
-    weights = {"decision": 1.0} | {
-        name: getattr(config, f"{name}_loss_weight") for name in PARTS if name != "decision"
-    }
+    weights = model.config.loss_weights
     share = dict(zip(PARTS, shares, strict=True))
     return sum(weights[name] * (share[name] * part) for name, part in losses.items())
