@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 MASK = "[MASK]"
+MASKED = "label words masked"  # in the name of a protocol
 INFLECTIONS = {  # of the word and its root; what stands before the colon is the label
     "Angry": r"ang(?:ry|rier|riest|rily|er|ers|ered|ering)",
     "Bored": r"bor(?:ed|edly|edom|e|es|ing|ingly)",
@@ -48,3 +49,8 @@ def label_word_pattern(label_names: Iterable[str]) -> re.Pattern[str]:
 def mask_label_words(text: str, pattern: re.Pattern[str], mask: str = MASK) -> str:
     """Put a mask in the place of each label word; "#happy" goes with its hash sign."""
     return pattern.sub(lambda _: mask, text)
+
+
+def masked_protocol(protocol: str, mask: str) -> str:
+    """Name a protocol whose texts have `mask` in the place of label words."""
+    return f"{protocol}, {MASKED} by {mask}"

@@ -8,7 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from datasets_scripts.label_file import check_published_counts, read_id_files, read_label_file
-from datasets_scripts.label_words import MASK, label_word_pattern, mask_label_words
+from datasets_scripts.label_words import (
+    MASK,
+    label_word_pattern,
+    mask_label_words,
+    masked_protocol,
+)
 from datasets_scripts.labels import EMOTIONS
 from datasets_scripts.post import SPLITS, Division, Post, Reading
 
@@ -76,10 +81,9 @@ def read_tumemo(
     for post in found.posts.values():
         post.label = names[post.id]
     posts = list(found.posts.values())
-    masked = f", label words masked by {mask_token}" if mask_label_words else ""
     return Reading(
         source=file.parent,
-        protocol=protocol + masked,
+        protocol=masked_protocol(protocol, mask_token) if mask_label_words else protocol,
         label_names=EMOTIONS,
         unimodal=False,
         rows=labels.count,

@@ -6,11 +6,17 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Value
 
 from datasets_scripts import EMOTIONS
-from datasets_scripts.label_words import MASK, label_word_pattern, mask_label_words
+from datasets_scripts.label_words import (
+    MASK,
+    MASKED,
+    label_word_pattern,
+    mask_label_words,
+    masked_protocol,
+)
 from training_hybridsent.arguments import DataArguments
 from training_hybridsent.final_scores import split_to_score
 
-MASKED, PUBLISHED = "label words masked", "label words as published"
+PUBLISHED = "label words as published"
 OTHER_FORM = "scored in the other form"  # a split beside those of the set
 
 
@@ -48,7 +54,7 @@ def with_both_forms(
         posts[name] = _masked(split, token)
         touched += sum(a != b for a, b in zip(split["text"], posts[name]["text"], strict=True))
     posts[OTHER_FORM] = published
-    protocol = f"{counts['protocol']}, {MASKED} by {token}"
+    protocol = masked_protocol(counts["protocol"], token)
     return posts, counts | {"protocol": protocol, "masked_posts": touched}
 
 
