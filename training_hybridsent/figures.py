@@ -16,12 +16,10 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from datasets_scripts.folders import write_whole
 from training_hybridsent.agreement import BRANCHES, agreement_groups, label_groups
 from training_hybridsent.final_scores import Scored
-from training_hybridsent.learning_figure import draw_learning
+from training_hybridsent.learning_figure import COLOURS, WIDTH, draw_learning
 from training_hybridsent.metrics import calibration_bins, expected_calibration_error
 
 FOLDER = "report"
-COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
-WIDTH = 6.4  # inches: on a phone, a third of which this is, the letters still are 9 pixels high
 STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
