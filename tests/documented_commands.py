@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -25,6 +26,33 @@ def commands(text):
 def environment():
     """Variables of a process that has this checkout's packages and one thread."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def typed(file, ending, values=MappingProxyType({})):
+    """The command in the head of a settings file up to `ending`, with some options of other values."""
+    comment = re.sub(r"\s*\\?\n#\s*", " ", file.read_text(encoding="utf-8"))
+    words = shlex.split(re.search(rf"accelerate launch .*? {ending} \w+", comment)[0])
+    for name, value in values.items():
+        words[words.index(f"--{name}") + 1] = value
+    return words
+
+
+def on_two_machines(command_of, folder):
+    """Start the command of each rank as if on a machine of its own; what the two said, once done."""
+    machines = []
+    for rank in (0, 1):
+        program, *rest = command_of(rank)
+        with (folder / f"log-{rank}").open("w") as log:
+            machines.append(
+                subprocess.Popen(
+                    [str(BIN / program), *map(str, rest)],
+                    cwd=ROOT, env=environment(), stdout=log, stderr=log,
+                )
+            )  # fmt: skip
+    codes = [machine.wait() for machine in machines]
+    said = [folder.joinpath(f"log-{rank}").read_text() for rank in (0, 1)]
+    assert codes == [0, 0], "".join(said)
+    return said
 
 
 def run(command, folder):

@@ -1,15 +1,14 @@
 """Every file of settings for accelerate is read by it as meant; what a CPU can exercise of them, is."""
 
-import re
-import shlex
 import subprocess
 
 import pytest
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DistributedType
-from documented_commands import BIN, ROOT, environment
-from tiny_runs import free_port, write_recipe
+from documented_commands import BIN, ROOT, environment, on_two_machines, typed
+from running_space import free_port
+from tiny_runs import write_recipe
 
 FOLDER = ROOT / "configs" / "accelerate"
 KINDS = {
@@ -52,28 +51,19 @@ def test_two_machines_train_together(tmp_path):
     on_cpu = yaml.safe_load((FOLDER / "multi_node.yaml").read_text())
     on_cpu |= {"use_cpu": True, "mixed_precision": "no"}
     settings.write_text(yaml.safe_dump(on_cpu))
-    comment = re.sub(r"\s*\\?\n#\s*", " ", (FOLDER / "multi_node.yaml").read_text())
-    words = shlex.split(re.search(r"accelerate launch .*? --output_dir \w+", comment)[0])
     given = {
-        "--config_file": settings,
-        "--num_machines": 2, "--num_processes": 2, "--main_process_ip": "127.0.0.1",
-        "--data_dir": tmp_path / "posts", "--output_dir": tmp_path / "out",
+        "config_file": settings,
+        "num_machines": 2, "num_processes": 2, "main_process_ip": "127.0.0.1",
+        "data_dir": tmp_path / "posts", "output_dir": tmp_path / "out",
     }  # fmt: skip
-    for name, value in given.items():
-        words[words.index(name) + 1] = value
-    words[words.index("RECIPE")] = recipe
-    words[2:2] = ["--main_process_port", free_port()]
-    machines = []
-    for rank in (0, 1):
-        words[words.index("--machine_rank") + 1] = rank
-        command = [str(BIN / words[0]), *map(str, words[1:]), "--max_steps", "2"]
-        log = (tmp_path / f"log-{rank}").open("w")
-        machines.append(
-            subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=log, stderr=log)
-        )
-    codes = [machine.wait() for machine in machines]
-    first, second = (tmp_path.joinpath(f"log-{rank}").read_text() for rank in (0, 1))
-    assert codes == [0, 0], first + second
+    port = free_port()
+
+    def command(rank):
+        words = typed(FOLDER / "multi_node.yaml", "--output_dir", given | {"machine_rank": rank})
+        words[words.index("RECIPE")] = recipe
+        return [*words[:2], "--main_process_port", port, *words[2:], "--max_steps", 2]
+
+    first, second = on_two_machines(command, tmp_path)
     assert '"processes": 2' in (tmp_path / "out" / "metrics.json").read_text()
     assert "| both | decision |" in first
     assert "| both | decision |" not in second

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_runs import (
+    MODEL,
     PLAIN,
     assert_same_weights,
     launch,
@@ -35,12 +36,7 @@ def recipe(tmp_path_factory):
         logging_steps=1,
         learning_rate=0.01,
         vision_encoder_learning_rate=1.0e-3,  # a frozen one would need no restoring
-        model_config={
-            "hidden_size": 16,
-            "intermediate_size": 24,
-            "recurrent_hidden_size": 6,
-            "hidden_dropout": 0.2,
-        },
+        model_config=MODEL | {"hidden_dropout": 0.2},
         cpu_threads=1,
     )
 

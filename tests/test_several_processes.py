@@ -8,6 +8,7 @@ import time
 
 import pytest
 from tiny_runs import (
+    MODEL,
     ROOT,
     assert_same_weights,
     launch,
@@ -31,12 +32,7 @@ def recipe(tmp_path_factory):
     recipe = write_recipe(
         folder,
         SIZES,
-        model_config={
-            "hidden_size": 16,
-            "intermediate_size": 24,
-            "recurrent_hidden_size": 6,
-            "hidden_dropout": 0.0,
-        },
+        model_config=MODEL | {"hidden_dropout": 0.0},
         max_steps=STEPS,
         per_device_eval_batch_size=4,
         eval_strategy="no",

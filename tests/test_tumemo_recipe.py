@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fabricated_sets import jpeg, write_tumemo
 from tiny_models import save_tiny_encoders
-from tiny_runs import ROOT, TWO, launch, run_here
+from tiny_runs import MODEL, ROOT, TWO, launch, run_here
 
 from datasets_scripts import EMOTIONS
 
@@ -18,11 +18,10 @@ LABELS = {str(i): EMOTIONS[i % 7] for i in range(140)}
 
 def tiny(encoders, *arguments):
     """Settings that make the recipe a matter of seconds."""
-    small = '{"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}'
     return (
         RECIPE,
         *("--text_encoder", encoders / "text", "--vision_encoder", encoders / "vision"),
-        *("--model_config", small, "--bf16", "false", "--dataloader_num_workers", 0),
+        *("--model_config", json.dumps(MODEL), "--bf16", "false", "--dataloader_num_workers", 0),
         *("--per_device_train_batch_size", 8, "--max_steps", 6, "--max_text_length", 32),
         *("--disable_tqdm", "true", *arguments),
     )

@@ -1,22 +1,20 @@
 """Runs of the public training command on tiny encoders and a few generated posts."""
 
 import os
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import torch
 import yaml
+from documented_commands import BIN, ROOT
 from safetensors.torch import load_file
 from tiny_models import save_tiny_encoders
 
 from quickstart.posts import write_posts
 from run_train import main
 
-ROOT = Path(__file__).parents[1]
 SIZES = {"train": 24, "validation": 12, "test": 18}
-BIN = Path(sys.executable).parent
+MODEL = {"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}
 ONE = ("accelerate", "launch", "--num_processes", "1")
 PLAIN = ("python",)
 TWO = (
@@ -33,7 +31,7 @@ def write_recipe(folder, sizes=SIZES, **changed):
         "data_dir": str(folder / "posts"),
         "text_encoder": str(folder / "text"),
         "vision_encoder": str(folder / "vision"),
-        "model_config": {"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6},
+        "model_config": MODEL,
         "num_train_epochs": 2,
         "per_device_train_batch_size": 4,
         "disable_tqdm": True,
@@ -62,13 +60,6 @@ def start(*arguments, launcher=ONE, **environment):
         text=True,
         start_new_session=True,
     )
-
-
-def free_port():
-    """A port that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def run_here(*arguments):
