@@ -71,7 +71,8 @@ class Visit:
         self.page.get_by_role("tab", name="Many posts").click()
         # Named by what it takes: Gradio's table below has a file input too, which may come first.
         self.page.locator("input[type=file][accept*='.jsonl']").set_input_files(file)
-        self.page.get_by_text(file.name).wait_for()
+        # Not by its text: while the file goes up that is "posts.zip", and "posts .zip" ever after.
+        self.page.get_by_role("cell", name=file.name, exact=True).wait_for()
 
     def score(self, text: str | None, picture: Path | None) -> str:
         """Fill in the form, score and wait for the explanations; gives the result's text."""

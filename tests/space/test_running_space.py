@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pandas as pd
 import pytest
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 from loopback_hub import LoopbackHub
 from running_space import running_space
+from space.visitors import ask, connect
 from tiny_models import WORDS, picture
 
 from hybridsent_space.model import load_model
@@ -26,11 +27,6 @@ POSTS_EACH = 10
 @pytest.fixture(scope="module")
 def client(space):
     return connect(space.url)
-
-
-def connect(url):
-    """A client that waits as long as a busy machine needs."""
-    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
 
 
 def posts_of(folder):
@@ -51,11 +47,7 @@ def test_200_posts_of_20_clients_at_once_are_neither_lost_nor_swapped(space, sco
 
     def work(number):
         mine = posts[number * POSTS_EACH : (number + 1) * POSTS_EACH]
-        one = connect(space.url)
-        jobs = [
-            one.submit(text, path and handle_file(path), api_name="/predict") for text, path in mine
-        ]
-        return [job.result(timeout=300) for job in jobs]
+        return [ask(space.url, text, path) for text, path in mine]
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         given = [answer for answers in pool.map(work, range(CLIENTS)) for answer in answers]
@@ -111,7 +103,7 @@ def test_posts_and_tables_of_others_do_not_wait_for_a_table(space, tmp_path):
     big, small = tmp_path / "big.csv", tmp_path / "small.csv"
     big.write_text("text\n" + "the cat is very sad\n" * 300)
     small.write_text("text\nhappy\n")
-    first, second = (connect(space.url) for _ in range(2))
+    first, second, third = (connect(space.url) for _ in range(3))
     order = []
 
     def submit(client, name, *given, **endpoint):
@@ -124,7 +116,7 @@ def test_posts_and_tables_of_others_do_not_wait_for_a_table(space, tmp_path):
         assert not table.done()
         time.sleep(0.005)
     post = submit(second, "post", "happy", None, api_name="/predict")
-    other = submit(second, "small table", handle_file(small), api_name="/predict_table")
+    other = submit(third, "small table", handle_file(small), api_name="/predict_table")
     assert table.result(timeout=300)[0]["rows"] == 300
     assert other.result()[0]["rows"] == 1
     assert "error" not in post.result()
