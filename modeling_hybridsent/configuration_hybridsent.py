@@ -72,6 +72,9 @@ class HybridSentConfig(PreTrainedConfig):
         text_loss_weight: Weight of the text branch's cross-entropy in the loss.
         image_loss_weight: Weight of the image branch's cross-entropy in the loss.
         fusion_loss_weight: Weight of the fusion branch's cross-entropy in the loss.
+        own_label_loss_weight: S2. Weight of the text's and the picture's own labels in the loss. Above
+            0, two further classifiers learn them from what the unimodal branches read; they teach the
+            branches and decide nothing.
         temperature: Divides the log-probabilities of the decision; fitted on validation data after
             training so that the confidence is calibrated. 1 changes nothing.
 
@@ -128,6 +131,7 @@ class HybridSentConfig(PreTrainedConfig):
     text_loss_weight: float | int = 0.5
     image_loss_weight: float | int = 0.5
     fusion_loss_weight: float | int = 0.5
+    own_label_loss_weight: float | int = 0.0
     temperature: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -146,6 +150,8 @@ class HybridSentConfig(PreTrainedConfig):
             "text": self.text_loss_weight,
             "image": self.image_loss_weight,
             "fusion": self.fusion_loss_weight,
+            "own_text": self.own_label_loss_weight,
+            "own_image": self.own_label_loss_weight,
         }
 
     @classmethod
@@ -190,6 +196,11 @@ class HybridSentConfig(PreTrainedConfig):
 
     def validate_decision(self) -> None:
         """Check that the decision has branches to weigh and a usable temperature."""
+        if not self.use_unimodal_branches and self.own_label_loss_weight:
+            raise ValueError(
+                f"own_label_loss_weight ({self.own_label_loss_weight}) teaches the unimodal branches, "
+                "which use_unimodal_branches=False removes; set it to 0."
+            )
         if not self.use_unimodal_branches and self.decision_fusion != "fusion_only":
             raise ValueError(
                 f'decision_fusion="{self.decision_fusion}" weighs the unimodal branches, which '
@@ -212,7 +223,8 @@ class HybridSentConfig(PreTrainedConfig):
         for name in ("hidden_dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must lie between 0 and 1.")
-        for name in ("text_loss_weight", "image_loss_weight", "fusion_loss_weight"):
+        parts = ("text", "image", "fusion", "own_label")
+        for name in (f"{part}_loss_weight" for part in parts):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must not be negative.")
 

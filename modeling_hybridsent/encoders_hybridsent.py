@@ -81,6 +81,12 @@ def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
     return encoder
 
 
+def is_frozen(module: nn.Module) -> bool:
+    """Tell whether a module has parameters of which none asks for a gradient."""
+    asks = [parameter.requires_grad for parameter in module.parameters()]
+    return bool(asks) and not any(asks)
+
+
 def as_tokens(features: torch.Tensor) -> torch.Tensor:
     """Return features as tokens (batch, tokens, channels).
 
@@ -224,12 +230,27 @@ def measure_vision_features(encoder: PreTrainedModel, config: HybridSentConfig) 
     config.vision_feature_sizes = [last.shape[-1], local.shape[-1]]
 
 
+class HybridSentPictureNorm(nn.LayerNorm):
+    """Normalise all tokens of a picture together, then scale and shift each channel.
+
+    Normalised one by one, a patch in which the encoder found nothing would look as strong as the one
+    that shows a face.
+    """
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Normalise (batch, tokens, channels) over tokens and channels; the shape stays."""
+        normed = nn.functional.layer_norm(features, features.shape[1:], eps=self.eps)
+        return normed * self.weight + self.bias
+
+
 class HybridSentProjection(nn.Module):
     """Bring an encoder's features to the width of the fusion."""
 
-    def __init__(self, input_size: int, config: HybridSentConfig) -> None:
+    def __init__(
+        self, input_size: int, config: HybridSentConfig, norm: type[nn.LayerNorm] = nn.LayerNorm
+    ) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(input_size, eps=config.layer_norm_eps)
+        self.norm = norm(input_size, eps=config.layer_norm_eps)
         self.linear = nn.Linear(input_size, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
@@ -306,10 +327,11 @@ class HybridSentImageFeatures(nn.Module):
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
         global_size, local_size = config.vision_feature_sizes
-        self.global_projection = HybridSentProjection(global_size, config)
-        self.local_projection = (
-            HybridSentProjection(local_size, config) if config.use_local_features else None
-        )
+        norm = HybridSentPictureNorm
+        self.global_projection = HybridSentProjection(global_size, config, norm)
+        self.local_projection = None
+        if config.use_local_features:
+            self.local_projection = HybridSentProjection(local_size, config, norm)
 
     def forward(
         self, last: torch.Tensor, local: torch.Tensor | None, has_image: torch.Tensor

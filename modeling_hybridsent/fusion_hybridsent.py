@@ -145,7 +145,11 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
 
 
 class HybridSentFusionBranch(nn.Module):
-    """Fuse the two modalities' tokens: BiRAU, self-attention, pooling (S4)."""
+    """Fuse the two modalities' tokens: BiRAU, self-attention, pooling (S4).
+
+    Each modality is pooled by itself, so that a picture's many tokens do not outweigh a text's few,
+    and a hidden layer joins the two vectors.
+    """
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
@@ -161,7 +165,19 @@ class HybridSentFusionBranch(nn.Module):
             self.recurrence_output = nn.Linear(2 * config.recurrent_hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.self_attention = HybridSentSelfAttentionBlock(config)
-        self.pooling = HybridSentAttentionPooling(config)
+        self.text_pooling = HybridSentAttentionPooling(config)
+        self.image_pooling = HybridSentAttentionPooling(config)
+        self.joint_norm = nn.LayerNorm(2 * config.hidden_size, eps=config.layer_norm_eps)
+        self.joint = nn.Linear(2 * config.hidden_size, config.hidden_size)
+
+    def _pool(
+        self, hidden_states: torch.Tensor, mask: torch.Tensor, text_length: int
+    ) -> torch.Tensor:
+        """Pool the two parts of the sequence into one vector a post, (batch, hidden_size)."""
+        text = self.text_pooling(hidden_states[:, :text_length], mask[:, :text_length])
+        image = self.image_pooling(hidden_states[:, text_length:], mask[:, text_length:])
+        both = self.joint_norm(torch.cat([text, image], dim=-1))
+        return nn.functional.gelu(self.joint(self.dropout(both)))
 
     def forward(
         self, hidden_states: torch.Tensor, mask: torch.Tensor, text_length: int
@@ -184,7 +200,7 @@ class HybridSentFusionBranch(nn.Module):
             update = self.recurrence(self.recurrence_norm(hidden_states), mask)
             hidden_states = hidden_states + self.dropout(self.recurrence_output(update))
         hidden_states, weights = self.self_attention(hidden_states, mask)
-        return hidden_states, self.pooling(hidden_states, mask), weights
+        return hidden_states, self._pool(hidden_states, mask, text_length), weights
 
 
 class HybridSentDecisionFusion(nn.Module):

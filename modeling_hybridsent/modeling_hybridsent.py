@@ -26,6 +26,7 @@ from .encoders_hybridsent import (
     drop_pooling_parts,
     encode_image,
     encode_text,
+    is_frozen,
     measure_vision_features,
     without_unused_parts,
 )
@@ -123,14 +124,16 @@ class HybridSentModel(HybridSentPreTrainedModel):
         self.text_model.set_input_embeddings(value)
 
     def train(self, mode: bool = True) -> "HybridSentModel":
-        """Set training mode, but keep a frozen encoder (no parameter asks for a gradient) in eval.
+        """Set training mode, but keep what is frozen of an encoder, and its batch norms, in eval.
 
-        Else dropout and batch statistics would change features that cannot adapt to it.
+        Else dropout would change features that cannot adapt to it, and a few small batches the
+        statistics that the encoder was trained with.
         """
         super().train(mode)
         for encoder in (self.text_model, self.vision_model):
-            if not any(parameter.requires_grad for parameter in encoder.parameters()):
-                encoder.eval()
+            for part in encoder.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm) or is_frozen(part):
+                    part.eval()
         return self
 
     def get_text_encoder_outputs(
@@ -382,6 +385,10 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         if config.use_unimodal_branches:
             self.text_classifier = HybridSentClassifier(config)
             self.image_classifier = HybridSentClassifier(config)
+        self.own_label_classifiers = nn.ModuleDict()
+        if config.own_label_loss_weight:
+            for name in ("text", "image"):
+                self.own_label_classifiers[name] = HybridSentClassifier(config)
         self.fusion_classifier = HybridSentClassifier(config)
         self.decision_fusion = HybridSentDecisionFusion(config)
         self.post_init()
@@ -441,19 +448,32 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         log_p: torch.Tensor,
         branch_logits: dict[str, torch.Tensor | None],
         present: torch.Tensor,
-        labels: dict[str, torch.Tensor | None],
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return the weighted sum and the named parts; a branch that cannot decide learns nothing."""
-        losses = {"decision": _cross_entropy(log_p, labels["decision"])}
+        labels: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Return the named parts; a branch that cannot decide learns nothing."""
+        losses = {"decision": _cross_entropy(log_p, labels)}
         for i, name in enumerate(("text", "image", "fusion")):
             if branch_logits[name] is not None:
-                own = labels.get(name)
-                own = labels["decision"] if own is None else own
                 losses[name] = _cross_entropy(
-                    branch_logits[name].float(), own.masked_fill(~present[:, i], -100)
+                    branch_logits[name].float(), labels.masked_fill(~present[:, i], -100)
                 )
-        weights = self.config.loss_weights
-        return sum(weights[name] * part for name, part in losses.items()), losses
+        return losses
+
+    def _own_label_losses(
+        self, outputs: HybridSentModelOutput, labels: dict[str, torch.Tensor | None]
+    ) -> dict[str, torch.Tensor]:
+        """Return the parts that a modality's own labels give; 0 where no post has one."""
+        losses = {}
+        for name, classifier in self.own_label_classifiers.items():
+            has = outputs[f"has_{name}"].bool()
+            own = (
+                torch.full_like(has, -100, dtype=torch.long)
+                if labels[name] is None
+                else labels[name]
+            )
+            logits = classifier(outputs[f"{name}_embeds"]).float()
+            losses[f"own_{name}"] = _cross_entropy(logits, own.masked_fill(~has, -100))
+        return losses
 
     @can_return_tuple
     def forward(
@@ -481,9 +501,9 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             has_image: True where the post has a picture, (batch,); None means all that
                 `pixel_values` give.
             labels: Label of the post, (batch,); -100 is ignored.
-            text_labels: Label of the text alone, (batch,), for the text branch; None means `labels`.
-            image_labels: Label of the picture alone, (batch,), for the image branch; None means
-                `labels`.
+            text_labels: Label of the text alone, (batch,), -100 or None where unknown; learned where
+                `own_label_loss_weight` is above 0.
+            image_labels: Label of the picture alone, (batch,), likewise.
             inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
             text_encoder_outputs: Result of `get_text_encoder_outputs` in place of `input_ids`: token
                 states and embeddings, each (batch, tokens, text width). The encoder does not run.
@@ -517,12 +537,10 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         log_p, weights = self._decide(outputs, branch_logits, present)
         loss, losses = None, None
         if labels is not None:
-            loss, losses = self._losses(
-                log_p,
-                branch_logits,
-                present,
-                {"decision": labels, "text": text_labels, "image": image_labels},
-            )
+            own_labels = {"text": text_labels, "image": image_labels}
+            losses = self._losses(log_p, branch_logits, present, labels)
+            losses |= self._own_label_losses(outputs, own_labels)
+            loss = sum(self.config.loss_weights[name] * part for name, part in losses.items())
         return HybridSentOutput(
             loss=loss,
             losses=losses,

@@ -52,7 +52,9 @@ class HybridSentOutput(ModelOutput):
     Attributes:
         loss: Weighted sum of `losses`, scalar; None without labels.
         losses: Named parts of the loss before weighting, each scalar: `decision` (negative log
-            likelihood of p), `text`, `image`, `fusion` (cross-entropies); None without labels.
+            likelihood of p), `text`, `image`, `fusion` (cross-entropies of the branches), and with
+            `own_label_loss_weight` `own_text`, `own_image` (of the modalities' own labels); None
+            without labels.
         logits: log p of the calibrated decision, (batch, num_labels), float32, so that
             softmax(logits) is p itself.
         text_logits: Text branch, (batch, num_labels), not calibrated; None without unimodal branches.

@@ -9,10 +9,24 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from .attention_hybridsent import HybridSentAttention, HybridSentFeedForward
 from .birau_hybridsent import RAU
 from .configuration_hybridsent import HybridSentConfig
-from .fusion_hybridsent import HybridSentDecisionFusion
+from .fusion_hybridsent import HybridSentDecisionFusion, HybridSentFusionBranch
 from .loading_hybridsent import explain_failure, local_folder, place_of, require_complete
+
+
+def _last_of_residual(module: nn.Module) -> nn.Linear | None:
+    """Return the layer whose output a residual branch adds, None for other modules.
+
+    It starts near zero: a fresh fusion then hands the encoders' features on, and has to learn what to
+    add to them.
+    """
+    if isinstance(module, HybridSentAttention):
+        return module.output
+    if isinstance(module, HybridSentFeedForward):
+        return module.outer
+    return module.recurrence_output if isinstance(module, HybridSentFusionBranch) else None
 
 
 class HybridSentPreTrainedModel(PreTrainedModel):
@@ -69,6 +83,8 @@ class HybridSentPreTrainedModel(PreTrainedModel):
                 init.uniform_(parameter, -bound, bound)
         elif isinstance(module, HybridSentDecisionFusion) and module.kind == "global":
             init.zeros_(module.global_scores)
+        elif (last := _last_of_residual(module)) is not None:
+            init.normal_(last.weight, std=0.1 * self.config.initializer_range)
 
     @classmethod
     def from_pretrained(

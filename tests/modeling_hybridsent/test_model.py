@@ -3,6 +3,7 @@
 import pytest
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from tiny_models import batch, tiny_config, tiny_model
 
 from modeling_hybridsent import HybridSentForSequenceClassification
@@ -56,13 +57,75 @@ def test_loss_is_the_weighted_sum_of_its_named_parts():
     torch.testing.assert_close(parts["decision"], torch.nn.functional.nll_loss(out.logits, LABELS))
 
 
-def test_branches_use_their_own_labels_and_ignore_minus_100(model):
+def test_branches_learn_the_label_of_the_post(model):
     own = torch.tensor([2, -100, 2, -100])
-    out = model(**batch(), labels=LABELS, text_labels=own)
-    expected = torch.nn.functional.cross_entropy(out.text_logits, own)
-    torch.testing.assert_close(out.losses["text"], expected)
-    expected = torch.nn.functional.cross_entropy(out.image_logits, LABELS)
-    torch.testing.assert_close(out.losses["image"], expected)
+    out = model(**batch(), labels=LABELS, text_labels=own, image_labels=own)
+    for name in ("text", "image", "fusion"):
+        expected = torch.nn.functional.cross_entropy(out[f"{name}_logits"], LABELS)
+        torch.testing.assert_close(out.losses[name], expected)
+    assert set(out.losses) == {"decision", "text", "image", "fusion"}
+
+
+def test_own_labels_teach_the_unimodal_branches_alone():
+    model = tiny_model(own_label_loss_weight=2.0)
+    own = torch.tensor([2, -100, 2, -100])
+    unknown = torch.full((4,), -100)
+    out = model(**batch(), labels=unknown, text_labels=own)
+    expected = torch.nn.functional.cross_entropy(
+        model.own_label_classifiers["text"](out.text_embeds), own
+    )
+    torch.testing.assert_close(out.losses["own_text"], expected)
+    torch.testing.assert_close(out.loss, 2 * expected)
+    assert out.losses["own_image"] == 0
+    out.loss.backward()
+    reached = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert any("text_branch" in name for name in reached)
+    assert not [n for n in reached if "image_" in n or "fusion" in n or "text_classifier" in n]
+
+
+def test_a_missing_text_has_no_own_label():
+    model = tiny_model(own_label_loss_weight=1.0)
+    own = torch.tensor([2, 1, 2, 0])
+    given = batch() | {"has_text": torch.tensor([True, False, True, False])}
+    out = model(**given, labels=LABELS, text_labels=own)
+    logits = model.own_label_classifiers["text"](out.text_embeds)
+    expected = torch.nn.functional.cross_entropy(logits[::2], own[::2])
+    torch.testing.assert_close(out.losses["own_text"], expected)
+
+
+def test_own_labels_need_unimodal_branches():
+    with pytest.raises(StrictDataclassClassValidationError, match="own_label_loss_weight"):
+        tiny_config(
+            use_unimodal_branches=False, decision_fusion="fusion_only", own_label_loss_weight=1.0
+        )
+
+
+def test_a_fresh_fusion_hands_features_on():
+    """Residual branches start near zero, so cross-modal layers change their input by little."""
+    for name, parameter in tiny_model().named_parameters():
+        if name.endswith(("attention.output.weight", "outer.weight", "recurrence_output.weight")):
+            assert "_model." in name or parameter.std() < 0.004, name
+    states = tiny_model()(**batch(), output_hidden_states=True).hidden_states
+    change = (states[-1] - states[0]).norm() / states[0].norm()
+    assert 0 < change < 0.1
+
+
+def test_a_picture_keeps_which_of_its_parts_is_strong():
+    projection = tiny_model().hybridsent.image_features.global_projection
+    features = torch.randn(1, 4, 32) * torch.tensor([1.0, 1.0, 1.0, 20.0])[:, None]
+    strength = projection.norm(features).norm(dim=-1)[0]
+    assert strength[3] > 5 * strength[:3].max()
+    torch.testing.assert_close(projection.norm(3 * features), projection.norm(features))
+
+
+def test_the_fusion_branch_pools_each_modality_by_itself(model):
+    branch = model.hybridsent.fusion_branch
+    states = torch.randn(2, 9, 16)
+    mask = torch.ones(2, 9, dtype=torch.bool)
+    few, many = branch._pool(states, mask, 2), None
+    doubled = torch.cat([states, states[:, 2:]], dim=1)  # twice the same picture tokens
+    many = branch._pool(doubled, torch.ones(2, 16, dtype=torch.bool), 2)
+    torch.testing.assert_close(many, few)
 
 
 def test_a_batch_without_any_label_has_loss_zero_not_nan(model):
