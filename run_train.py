@@ -23,12 +23,13 @@ def main() -> None:
     from training_hybridsent.card import write_card
     from training_hybridsent.checkpoints import announce_checkpoint
     from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
+    from training_hybridsent.encoder_layers import prepare_encoders
     from training_hybridsent.feature_cache import FeatureCache
     from training_hybridsent.figures import draw_figures
     from training_hybridsent.final_scores import calibrate, score_posts, split_to_score
     from training_hybridsent.label_words import scored_forms, with_both_forms
     from training_hybridsent.metrics import SentimentScores
-    from training_hybridsent.model import build_model, build_processor, freeze_encoders
+    from training_hybridsent.model import build_model, build_processor
     from training_hybridsent.page import chosen_settings, write_page
     from training_hybridsent.publish import Target, prepare_target, publish
     from training_hybridsent.report import as_markdown, describe_calibration, describe_run
@@ -47,7 +48,7 @@ def main() -> None:
         label_names = posts["train"].features["label"].names
         model = build_model(model_arguments, label_names)
     posts, counts = with_both_forms(posts, counts, data_arguments, processor.tokenizer.mask_token)
-    freeze_encoders(model, training_arguments)
+    prepare_encoders(model, training_arguments)
     if training_arguments.process_index == 0:
         print(f"Posts of {data_arguments.dataset}: {describe_counts(counts)}")
         keep_rejected(rejected, training_arguments.output_dir)

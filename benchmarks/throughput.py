@@ -20,9 +20,10 @@ from transformers import TrainerCallback
 from modeling_hybridsent import HybridSentForSequenceClassification
 from training_hybridsent.arguments import parse_arguments
 from training_hybridsent.data import PostCollator, load_posts
+from training_hybridsent.encoder_layers import prepare_encoders
 from training_hybridsent.feature_cache import FeatureCache
 from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.model import build_model, build_processor, freeze_encoders
+from training_hybridsent.model import build_model, build_processor
 from training_hybridsent.trainer import HybridSentTrainer
 
 WARM_UP = 3  # steps that are not counted
@@ -90,7 +91,7 @@ class Contest:
 
     def _model(self) -> HybridSentForSequenceClassification:
         model = build_model(self.models, self.names)
-        freeze_encoders(model, self.training)
+        prepare_encoders(model, self.training)
         return model
 
     def trainer(self, cached: bool) -> float:

@@ -36,6 +36,8 @@ def recipe(tmp_path_factory):
         logging_steps=1,
         learning_rate=0.01,
         vision_encoder_learning_rate=1.0e-3,  # a frozen one would need no restoring
+        train_sampling_strategy="group_by_length",
+        encoder_layer_decay=0.8,
         model_config=MODEL | {"hidden_dropout": 0.2},
         cpu_threads=1,
     )

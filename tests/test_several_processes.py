@@ -18,6 +18,8 @@ from tiny_runs import (
     write_recipe,
 )
 
+from training_hybridsent.loss_parts import PARTS
+
 SIZES = {"train": 64, "validation": 13, "test": 11}  # the last batch of an evaluation is uneven
 TWO = ("accelerate", "launch", "--main_process_port", "0", "--config_file",
        str(ROOT / "configs" / "accelerate" / "two_cpu_processes.yaml"))  # fmt: skip
@@ -42,6 +44,7 @@ def recipe(tmp_path_factory):
         early_stopping_patience=None,
         logging_steps=1,
         cpu_threads=1,
+        train_sampling_strategy="group_by_length",
     )
     config = json.loads((folder / "text" / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -81,8 +84,13 @@ def two(recipe, tmp_path_factory):
 
 def losses(folder):
     state = json.loads((folder / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())
-    found = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+    found = [
+        [value for name, value in entry.items() if name == "loss" or name.startswith("loss_")]
+        for entry in state["log_history"]
+        if "loss" in entry
+    ]
     assert len(found) == STEPS
+    assert {len(line) for line in found} == {1 + len(PARTS)}
     return found
 
 

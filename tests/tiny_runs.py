@@ -14,7 +14,12 @@ from quickstart.posts import write_posts
 from run_train import main
 
 SIZES = {"train": 24, "validation": 12, "test": 18}
-MODEL = {"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}
+MODEL = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "recurrent_hidden_size": 6,
+    "own_label_loss_weight": 0.5,
+}
 ONE = ("accelerate", "launch", "--num_processes", "1")
 PLAIN = ("python",)
 TWO = (

@@ -81,8 +81,8 @@ class DataArguments:
     use_contradictory_posts: bool = field(
         default=False,
         metadata={
-            "help": "Also train the text and image branches on posts whose own labels contradict, "
-            "where the set keeps them."
+            "help": "Also learn the texts' and pictures' own labels of posts whose labels contradict, "
+            "where the set keeps them; needs own_label_loss_weight in model_config."
         },
     )
     max_train_posts: int | None = field(
@@ -108,6 +108,20 @@ class HybridSentTrainingArguments(TrainingArguments):
             "help": "Rate of the vision encoder; 0 freezes it, left out it is learning_rate."
         },
     )
+    vision_encoder_trained_layers: int | None = field(
+        default=None,
+        metadata={
+            "help": "Train only so many last layers, or stages, of the vision encoder and freeze those "
+            "before them; left out, all are trained unless its rate is 0."
+        },
+    )
+    encoder_layer_decay: float = field(
+        default=1.0,
+        metadata={
+            "help": "Factor on an encoder's learning rate from each layer to the one below it; 1 "
+            "trains all alike."
+        },
+    )
     early_stopping_patience: int | None = field(
         default=None,
         metadata={"help": "Stop after so many evaluations without a better validation score."},
@@ -124,7 +138,8 @@ class HybridSentTrainingArguments(TrainingArguments):
         default=False,
         metadata={
             "help": "Run each frozen encoder once over all posts, keep its states on the disk, and "
-            "train and score from them; the results are the same. A trained encoder is not cached."
+            "train and score from them; the results are the same. Of an encoder whose last layers are "
+            "trained the frozen front is cached; a wholly trained one is not."
         },
     )
     cache_dtype: Literal["float32", "bfloat16"] = field(
@@ -157,10 +172,15 @@ class HybridSentTrainingArguments(TrainingArguments):
         if self.push_to_hub and not self.hub_model_id:
             raise ValueError("--push_to_hub needs --hub_model_id USER/NAME.")
         rates = (self.text_encoder_learning_rate, self.vision_encoder_learning_rate)
-        if self.cache_features and 0 not in rates:
+        if self.cache_features and 0 not in rates and self.vision_encoder_trained_layers is None:
             raise ValueError(
                 "--cache_features: no encoder is frozen, so there is nothing to cache; set "
-                "--vision_encoder_learning_rate 0 or --text_encoder_learning_rate 0, or leave it out."
+                "--vision_encoder_learning_rate 0 or --text_encoder_learning_rate 0 or "
+                "--vision_encoder_trained_layers, or leave it out."
+            )
+        if not 0 < self.encoder_layer_decay <= 1:
+            raise ValueError(
+                f"--encoder_layer_decay {self.encoder_layer_decay} must be above 0 and at most 1."
             )
         # The Trainer would push every checkpoint with a card of its own; we publish once, at the end.
         self.publish_at_end, self.push_to_hub = self.push_to_hub, False

@@ -61,9 +61,14 @@ class EncoderStates:
 
     Args:
         folders: Folders that `write_states` wrote; their rows are numbered through.
+        map_shape: Channels, rows and columns, where the states are those of an encoder's frozen front,
+            from which its trained layers go on; None for those of a whole encoder.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(
+        self, folders: Sequence[Path], map_shape: tuple[int, int, int] | None = None
+    ) -> None:
+        self.map_shape = map_shape
         self._parts = [Dataset.from_file(str(folder / FILE)) for folder in folders]
         self.rows = concatenate_datasets(self._parts)
         self._table = self.rows.with_format("arrow")
@@ -97,8 +102,9 @@ class EncoderStates:
             numbers: Row of each post, None where it has no picture.
 
         Returns:
-            `has_image`, bool (batch,), and `image_encoder_outputs`, each (batch, tokens, width),
-            zero for a missing picture; without the latter if no picture at all is stored.
+            `has_image`, bool (batch,), and `image_encoder_outputs`, each (batch, tokens, width), or
+            `pixel_values`, (batch, channels, rows, columns), from a frozen front; zero for a missing
+            picture. Only the first if no picture at all is stored.
         """
         has_image = {"has_image": torch.tensor([number is not None for number in numbers])}
         if not len(self.rows):
@@ -109,6 +115,8 @@ class EncoderStates:
         empty = [torch.zeros_like(x) for x in read[0]]
         batch = [empty if number is None else next(found) for number in numbers]
         states = [torch.stack(kind) for kind in zip(*batch, strict=True)]
+        if self.map_shape is not None:
+            return has_image | {"pixel_values": states[0].view(-1, *self.map_shape)}
         return has_image | {"image_encoder_outputs": _pair(states)}
 
     def of_texts(

@@ -17,6 +17,7 @@ from modeling_hybridsent.processing_hybridsent import has_text
 from quickstart.encoders import cache_folder
 from training_hybridsent.arguments import HybridSentTrainingArguments
 from training_hybridsent.data import PostCollator
+from training_hybridsent.encoder_layers import FrozenFront
 from training_hybridsent.encoder_states import (
     FILE,
     STATES_COLUMNS,
@@ -37,7 +38,8 @@ class FeatureCache:
     """Stored states of the frozen encoders of one model.
 
     Args:
-        model: Its frozen encoders, those without a parameter that asks for a gradient, are cached.
+        model: Its frozen encoders, those without a parameter that asks for a gradient, are cached; of
+            a vision encoder whose last layers are trained, the frozen front.
         processor: The joint processor.
         arguments: Settings of the training: dtype, folder, precision, batch size of evaluation.
     """
@@ -55,6 +57,10 @@ class FeatureCache:
             for modality, encoder in (("text", base.text_model), ("image", base.vision_model))
             if not any(parameter.requires_grad for parameter in encoder.parameters())
         }
+        self.front: FrozenFront | None = None
+        if arguments.vision_encoder_trained_layers is not None and "image" not in self.encoders:
+            self.front = FrozenFront(base.vision_model, processor)
+            self.encoders["image"] = base.vision_model
         self.folder = Path(arguments.cache_folder or cache_folder() / "encoder_states")
 
     def attach(self, posts: Mapping[str, Dataset]) -> tuple[DatasetDict, dict[str, EncoderStates]]:
@@ -65,7 +71,7 @@ class FeatureCache:
 
         Returns:
             The splits, with a column that says where each post's states stand; and the states by
-            modality, for `HybridSentTrainer`.
+            modality, for `HybridSentTrainer`. A cached front is skipped in the model from now on.
 
         Raises:
             ValueError: A picture cannot be read; the message names the posts of its batch.
@@ -74,11 +80,14 @@ class FeatureCache:
         for modality in self.encoders:
             shared = self._shared_key(modality)
             folders = [self._stored(modality, name, rows, shared) for name, rows in posts.items()]
-            found = states[modality] = EncoderStates(folders)
+            shape = self.front.shape if self.front and modality == "image" else None
+            found = states[modality] = EncoderStates(folders, shape)
             for part, (name, rows) in enumerate(posts.items()):
                 posts[name] = rows.add_column(
                     STATES_COLUMNS[modality], found.numbers(part, len(rows)), feature=Value("int64")
                 )
+        if self.front is not None:
+            self.front.skip()
         return DatasetDict(posts), states
 
     def describe(self, states: Mapping[str, EncoderStates]) -> str:
@@ -88,7 +97,8 @@ class FeatureCache:
             if modality in states:
                 table = states[modality].rows
                 size = table.data.nbytes / 1e9
-                parts.append(f"{modality} encoder: {len(table)} states, {size:.2f} GB")
+                part = "front of the encoder" if states[modality].map_shape else "encoder"
+                parts.append(f"{modality} {part}: {len(table)} states, {size:.2f} GB")
             else:
                 parts.append(f"{modality} encoder: trained, so not cached")
         return f"{'; '.join(parts)} ({self.folder})"
@@ -100,9 +110,15 @@ class FeatureCache:
         if not (folder / FILE).exists():
             with build_beside(folder) as draft:
                 batches = self._encode(modality, name, posts)
-                widths = self.model.hybridsent.encoder_output_widths()[modality]
-                write_states(batches, widths, self.arguments.cache_dtype, draft)
+                write_states(batches, self._widths(modality), self.arguments.cache_dtype, draft)
         return folder
+
+    def _widths(self, modality: str) -> tuple[int, int | None]:
+        """Return the widths of the stored states: of a front, one row a channel."""
+        if self.front is not None and modality == "image":
+            _, rows, columns = self.front.shape
+            return rows * columns, None
+        return self.model.hybridsent.encoder_output_widths()[modality]
 
     def _half_precision(self) -> torch.dtype | None:
         """The dtype that training casts to; None: it does not."""
@@ -147,8 +163,12 @@ class FeatureCache:
                 )
                 kept = [row.bool() for row in mask.cpu()]
             else:
-                outputs = base.get_image_encoder_outputs(batch["pixel_values"].to(device))
-                kept = [slice(None)] * len(present)
+                pictures, kept = batch["pixel_values"].to(device), [slice(None)] * len(present)
+                if self.front is None:
+                    outputs = base.get_image_encoder_outputs(pictures)
+                else:
+                    pictures = pictures.contiguous(memory_format=torch.channels_last)
+                    outputs = (self.front(pictures).flatten(2), None)
         outputs = [None if x is None else x.float().cpu() for x in outputs]
         return [
             tuple(None if x is None else x[i][kept[i]] for x in outputs) if has else None
@@ -162,8 +182,9 @@ class FeatureCache:
             "format": FORMAT_VERSION,
             "versions": [version(name) for name in ("torch", "transformers", "pillow")],
             "encoder": [encoder.config.to_dict(), digest_of_weights(encoder)],
+            "trained_layers": self.front and self.arguments.vision_encoder_trained_layers,
             "layer": self.model.config.vision_local_layer if modality == "image" else 0,
-            "widths": self.model.hybridsent.encoder_output_widths()[modality],
+            "widths": self._widths(modality),
             "processor": describe_processor(self.processor, modality),
             "dtypes": [encoder.dtype, self._half_precision(), self.arguments.cache_dtype],
         }

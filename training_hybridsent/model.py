@@ -7,7 +7,7 @@ from transformers import AutoImageProcessor, AutoTokenizer
 
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 from quickstart.encoders import resolve_encoder
-from training_hybridsent.arguments import HybridSentTrainingArguments, ModelArguments
+from training_hybridsent.arguments import ModelArguments
 
 
 def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
@@ -40,13 +40,3 @@ def build_model(
         label2id={name: i for i, name in enumerate(label_names)},
         **settings,
     )
-
-
-def freeze_encoders(
-    model: HybridSentForSequenceClassification, arguments: HybridSentTrainingArguments
-) -> None:
-    """Freeze each encoder whose learning rate is 0."""
-    if arguments.text_encoder_learning_rate == 0:
-        model.hybridsent.text_model.requires_grad_(False)
-    if arguments.vision_encoder_learning_rate == 0:
-        model.hybridsent.vision_model.requires_grad_(False)

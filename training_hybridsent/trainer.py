@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from training_hybridsent.checkpoints import STATE
 from training_hybridsent.data import PostCollator
+from training_hybridsent.encoder_layers import learning_rates
 from training_hybridsent.encoder_states import EncoderStates
-from training_hybridsent.loss_parts import labelled_posts, weigh_parts
+from training_hybridsent.length_grouping import LengthGroupedOrder, text_lengths
+from training_hybridsent.loss_parts import PartsLog, labelled_posts, share_parts
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.stopping import StopOnSigterm
 
@@ -45,23 +48,14 @@ class HybridSentTrainer(Trainer):
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
             **kwargs,
         )
-        self.scores = scores
+        self.scores, self.parts_log = scores, PartsLog()
         self.add_callback(StopOnSigterm(self.accelerator))
         self.loss_is_scaled_for_ga = self.label_smoother is None
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer, then give each encoder's parameters their own learning rate."""
         optimizer = super().create_optimizer(model)
-        rates = {
-            "hybridsent.text_model.": self.args.text_encoder_learning_rate,
-            "hybridsent.vision_model.": self.args.vision_encoder_learning_rate,
-        }
-        own = {
-            id(parameter): rate
-            for name, parameter in (model or self.model).named_parameters()
-            for part, rate in rates.items()
-            if part in name and rate is not None
-        }
+        own = learning_rates(self.accelerator.unwrap_model(model or self.model), self.args)
         groups = []
         for group in optimizer.param_groups:
             for rate in sorted({own.get(id(p), group["lr"]) for p in group["params"]}):
@@ -70,10 +64,23 @@ class HybridSentTrainer(Trainer):
         optimizer.param_groups = groups
         return optimizer
 
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        """Shuffle, with texts of like length together where `train_sampling_strategy` asks for it."""
+        posts = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        lengths = text_lengths(posts, self.processing_class)
+        batch = self.args.train_batch_size * self.args.world_size
+        return LengthGroupedOrder(lengths, batch, self.args.seed)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        """Keep the order of the posts, which their scores are matched with."""
+        return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
+
     def _get_num_items_in_batch(
         self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
     ) -> torch.Tensor | None:
-        """Count the labelled posts of a step, over its batches and all processes, (4,)."""
+        """Count the labelled posts of a step, over its batches and all processes, (6,)."""
         if self.label_smoother is not None or not batch_samples:
             return None
         counts = sum(labelled_posts(self.model, batch) for batch in batch_samples)
@@ -92,14 +99,24 @@ class HybridSentTrainer(Trainer):
             shares = labelled_posts(self.model, inputs) / num_items_in_batch.clamp(min=1)
             # The gradients of the processes are averaged, not summed.
             shares = shares * self.accelerator.num_processes
-            loss = weigh_parts(self.model, outputs["losses"], shares)
+            parts = share_parts(outputs["losses"], shares)
+            weights = self.model.config.loss_weights
+            loss = sum(weights[name] * part for name, part in parts.items())
+            self.parts_log.add(parts)
         return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, and add the parts of the training loss to the line that has it."""
+        if "loss" in logs:
+            logs |= self.parts_log.means(self.state.global_step, self.accelerator)
+        super().log(logs, start_time)
 
     def _init_training_state(
         self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
     ) -> tuple[int, int]:
         """Restore the state of a checkpoint; a run that was at its end trains no further step."""
         begin = super()._init_training_state(max_steps, steps_per_epoch, epochs, checkpoint, trial)
+        self.parts_log.start_at(self.state.global_step)
         ended = self.state.global_step >= max_steps
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, EarlyStoppingCallback):

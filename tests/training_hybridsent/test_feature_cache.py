@@ -9,10 +9,10 @@ from tiny_models import LABELS, tiny_model, tiny_processor
 from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
 from training_hybridsent.data import load_posts
+from training_hybridsent.encoder_layers import prepare_encoders
 from training_hybridsent.feature_cache import FeatureCache
 from training_hybridsent.final_scores import calibrate, score_posts
 from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.model import freeze_encoders
 from training_hybridsent.trainer import HybridSentTrainer
 
 SIZES = {"train": 30, "validation": 10, "test": 12}
@@ -47,7 +47,7 @@ def arguments(folder, **changed):
 
 def build(settings, **kwargs):
     model = tiny_model(hidden_dropout=0.2, **kwargs)
-    freeze_encoders(model, settings)
+    prepare_encoders(model, settings)
     return model
 
 
@@ -94,6 +94,21 @@ def test_losses_and_scores_are_those_without_cache(frozen, vision, posts, tmp_pa
         assert got == pytest.approx(expected, abs=1e-4)
     assert_close(cached[2].logits, plain[2].logits)
     assert (cached[3], plain[3]) == ({"text"} if frozen == "image" else set(), {"text", "vision"})
+
+
+@pytest.mark.parametrize("vision", ["timm", "resnet"])
+def test_a_cached_front_trains_as_the_whole_encoder_does(vision, posts, tmp_path):
+    settings = {"vision_encoder_learning_rate": 0.001, "vision_encoder_trained_layers": 1}
+    plain = run(posts, arguments(tmp_path, cache_features=False, **settings), vision=vision)
+    cached = run(posts, arguments(tmp_path, **settings), vision=vision)
+    assert_close(cached[0], plain[0])
+    assert_close(cached[2].logits, plain[2].logits)
+    fresh = build(arguments(tmp_path, **settings), vision=vision).state_dict()
+    moved = set()
+    for name, tensor in cached[4].state_dict().items():
+        torch.testing.assert_close(tensor, plain[4].state_dict()[name], atol=1e-4, rtol=0)
+        moved |= {name} if not torch.equal(tensor, fresh[name]) else set()
+    assert any("vision_model" in name for name in moved)
 
 
 def test_batches_that_wholly_lack_a_modality(posts, tmp_path):

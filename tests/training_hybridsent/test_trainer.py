@@ -7,8 +7,8 @@ from tiny_models import LABELS, tiny_model, tiny_processor
 from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
 from training_hybridsent.data import load_posts
+from training_hybridsent.encoder_layers import prepare_encoders
 from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.model import freeze_encoders
 from training_hybridsent.trainer import HybridSentTrainer
 
 SIZES = {"train": 8, "validation": 6, "test": 6}
@@ -35,7 +35,7 @@ def trainer(posts, tmp_path):
         disable_tqdm=True,
     )
     model = tiny_model()
-    freeze_encoders(model, arguments)
+    prepare_encoders(model, arguments)
     return HybridSentTrainer(
         scores=SentimentScores(list(LABELS.values())),
         model=model,
