@@ -35,6 +35,11 @@ class ModelArguments:
         default=128, metadata={"help": "Cut texts to this many tokens, in training and for good."}
     )
 
+    def fields_of_config(self) -> dict[str, Any]:
+        """Return `model_config` as a mapping, which the command line gives as JSON."""
+        given = self.model_config or {}
+        return json.loads(given) if isinstance(given, str) else given
+
 
 @dataclass
 class DataArguments:
@@ -229,12 +234,17 @@ def parse_arguments(
 ) -> tuple[ModelArguments, DataArguments, HybridSentTrainingArguments]:
     """Read settings from a recipe and the command line; the command line wins.
 
+    Of `model_config` it wins field by field: what it does not name stays as in the recipe.
+
     Args:
         argv: Arguments without the program's name; a first one that ends in .yaml is the recipe.
             Without any recipe, that of the quickstart. Default: those of this process.
 
     Returns:
         The settings of model, data and training.
+
+    Raises:
+        ValueError: Settings that do not go together; the message names them.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     is_recipe = bool(given) and given[0].endswith((".yaml", ".yml"))
@@ -242,8 +252,15 @@ def parse_arguments(
     parser = HfArgumentParser(
         (ModelArguments, DataArguments, HybridSentTrainingArguments), allow_abbrev=False
     )
-    asks_help = {"-h", "--help"} & set(given)
-    parsed: Any = parser.parse_args_into_dataclasses(
-        args=[*([] if asks_help else read_recipe(recipe)), *given]
-    )
+    written = [] if {"-h", "--help"} & set(given) else read_recipe(recipe)
+    parsed: Any = parser.parse_args_into_dataclasses(args=[*written, *given])
+    model, data, _ = parsed
+    if "--model_config" in written:
+        fields = ModelArguments(model_config=written[written.index("--model_config") + 1])
+        model.model_config = fields.fields_of_config() | model.fields_of_config()
+    if data.use_contradictory_posts and not model.fields_of_config().get("own_label_loss_weight"):
+        raise ValueError(
+            "--use_contradictory_posts: those posts have only their text's and picture's own labels, "
+            "which own_label_loss_weight above 0 in model_config learns; set it, or leave them out."
+        )
     return parsed

@@ -10,9 +10,13 @@ from matplotlib.ticker import MaxNLocator
 SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "weighted_f1": "weighted F1"}
 WIDTH = 6.4  # inches: on a phone, a third of which this is, the letters still are 9 pixels high
 COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
-PARTS = {
-    "loss_decision": ("part: decision", "#222222"),
-    **{f"loss_{name}": (f"part: {name} branch", colour) for name, colour in COLOURS.items()},
+PARTS = {  # name in the log -> label, colour, dash
+    "loss_decision": ("part: decision", "#222222", "--"),
+    **{f"loss_{name}": (f"part: {name} branch", colour, "--") for name, colour in COLOURS.items()},
+    **{
+        f"loss_own_{name}": (f"part: {name}'s own label", COLOURS[name], ":")
+        for name in ("text", "image")
+    },
 }
 # Told apart by dash and mark as well as by colour.
 LOOKS = (
@@ -52,8 +56,8 @@ def draw_learning(learning: Mapping[str, Any]) -> Figure:
 def _draw_losses(
     axes: Axes, training: Sequence[Mapping[str, float]], validation: Sequence[Mapping[str, float]]
 ) -> None:
-    for name, (label, colour) in PARTS.items():
-        _draw(axes, training, name, label=label, color=colour, linewidth=1, linestyle="--")
+    for name, (label, colour, dash) in PARTS.items():
+        _draw(axes, training, name, label=label, color=colour, linewidth=1, linestyle=dash)
     _draw(axes, training, "loss", label="training posts", **LOOKS[0] | {"markersize": 2})
     _draw(axes, validation, "loss", label="validation posts", **LOOKS[1])
 

@@ -33,7 +33,8 @@ class LengthGroupedOrder(Sampler[int]):
 
     Args:
         lengths: Tokens of each post, (posts,).
-        batch_size: Posts of a batch over all processes.
+        batch_size: Posts of a step, over all processes and accumulated batches, so that a step is the
+            same however it is cut.
         seed: Of the shuffle.
     """
 

@@ -1,8 +1,5 @@
 """Build the model and the processor that the settings name."""
 
-import json
-from typing import Any
-
 from transformers import AutoImageProcessor, AutoTokenizer
 
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
@@ -31,12 +28,10 @@ def build_model(
     Returns:
         The model.
     """
-    settings: Any = arguments.model_config or {}
-    settings = json.loads(settings) if isinstance(settings, str) else settings
     return HybridSentForSequenceClassification.from_text_vision_pretrained(
         resolve_encoder(arguments.text_encoder),
         resolve_encoder(arguments.vision_encoder),
         id2label=dict(enumerate(label_names)),
         label2id={name: i for i, name in enumerate(label_names)},
-        **settings,
+        **arguments.fields_of_config(),
     )

@@ -22,7 +22,8 @@ SETTINGS = (
     *("max_train_posts", "text_encoder", "vision_encoder", "max_text_length", "model_config"),
     *("seed", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "learning_rate", "text_encoder_learning_rate"),
-    *("vision_encoder_learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay"),
+    *("vision_encoder_learning_rate", "vision_encoder_trained_layers", "encoder_layer_decay"),
+    *("train_sampling_strategy", "lr_scheduler_type", "warmup_steps", "weight_decay"),
     *("max_grad_norm", "bf16", "fp16", "load_best_model_at_end", "metric_for_best_model"),
     *("early_stopping_patience", "cache_features", "cache_dtype"),
 )

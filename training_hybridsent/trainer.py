@@ -70,8 +70,9 @@ class HybridSentTrainer(Trainer):
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
         lengths = text_lengths(posts, self.processing_class)
-        batch = self.args.train_batch_size * self.args.world_size
-        return LengthGroupedOrder(lengths, batch, self.args.seed)
+        step = self.args.train_batch_size * self.args.world_size
+        step *= self.args.gradient_accumulation_steps
+        return LengthGroupedOrder(lengths, step, self.args.seed)
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
         """Keep the order of the posts, which their scores are matched with."""

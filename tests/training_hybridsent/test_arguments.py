@@ -36,6 +36,22 @@ def test_command_line_wins_over_the_recipe(recipe):
     assert (training.learning_rate, training.seed, data.dataset) == (1e-4, 7, "posts")
 
 
+def test_fields_of_the_model_are_overridden_one_by_one(recipe):
+    file = recipe(model_config={"hidden_size": 64, "recurrence": "none"})
+    model, _, _ = parse_arguments([file, "--model_config", '{"recurrence": "bigru"}'])
+    assert model.fields_of_config() == {"hidden_size": 64, "recurrence": "bigru"}
+    model, _, _ = parse_arguments([recipe(), "--model_config", '{"recurrence": "bigru"}'])
+    assert model.fields_of_config() == {"recurrence": "bigru"}
+
+
+def test_contradictory_posts_need_own_labels_to_be_learned(recipe):
+    settings = {"dataset": "mvsa_single", "use_contradictory_posts": True}
+    with pytest.raises(ValueError, match=r"--use_contradictory_posts: .* own_label_loss_weight"):
+        parse_arguments([recipe(**settings)])
+    _, data, _ = parse_arguments([recipe(**settings, model_config={"own_label_loss_weight": 0.1})])
+    assert data.use_contradictory_posts
+
+
 def test_without_arguments_the_quickstart_is_run(monkeypatch):
     monkeypatch.chdir(ROOT)
     _, data, training = parse_arguments([])
