@@ -55,6 +55,7 @@ def finished_run(**changed):
             "temperature": 1.2345,
             **{"nll_before": 0.7, "nll_after": 0.6, "nll_cross_fitted": 0.62},
             **{"ece_before": 0.08, "ece_after": 0.021, "ece_cross_fitted": 0.034},
+            "ece_by_chance": 0.029,
             "folds": 10,
             "scored": {
                 "nll_before": 0.71,

@@ -9,15 +9,17 @@ import warnings
 import numpy as np
 from datasets import Dataset
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.model_selection import StratifiedKFold
 
 from training_hybridsent.data import NO_LABEL
+from training_hybridsent.metrics import expected_calibration_error
 
 BOUNDS = (0.05, 20.0)
 FOLDS = 10
 # As in the source: the limit that keeps 95 % of the posts it was set on.
 KEPT_BY_LIMIT = 0.95
+DRAWS = 200  # sets of labels, which settle the mean error to about a twentieth of its value
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -81,6 +83,26 @@ def cross_fitted(logits: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarra
         factor = fit_temperature(logits[others], labels[others])
         scaled[held_out] = logits[held_out] / factor
     return scaled
+
+
+def error_by_chance(logits: np.ndarray, seed: int) -> float:
+    """Say what expected calibration error a perfectly calibrated model shows on so few posts.
+
+    Its mean over labels that are drawn from the very probabilities that are scored: the error is a
+    sum of absolute gaps, and chance alone leaves one in every bin.
+
+    Args:
+        logits: (posts, labels), calibrated.
+        seed: Of the draws.
+
+    Returns:
+        The mean error over `DRAWS` draws, between 0 and 1.
+    """
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    uniform = np.random.default_rng(seed).random((DRAWS, len(probabilities), 1))
+    labels = (uniform > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=2)
+    errors = [expected_calibration_error(probabilities, drawn) for drawn in labels]
+    return float(np.mean(errors))
 
 
 def present_branches(posts: Dataset) -> dict[str, np.ndarray]:

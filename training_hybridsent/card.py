@@ -119,6 +119,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         per_class=_per_class(run),
         temperature=f"{run['calibration']['temperature']:.3f}",
         calibration=_calibration(run),
+        by_chance=f"{100 * run['calibration']['ece_by_chance']:.1f}",
         weights=_weights(run),
         parameters=f"{run['parameters']['all'] / 1e6:.1f}",
         trained=f"{run['parameters']['trained'] / 1e6:.1f}",

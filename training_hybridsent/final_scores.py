@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict
 from training_hybridsent.calibration import (
     cross_fitted,
     energy_limits,
+    error_by_chance,
     fit_temperature,
     number_of_folds,
     present_branches,
@@ -31,7 +32,8 @@ def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
         `temperature`; likelihood and ECE on these posts: `nll_before`, `ece_before` without it,
         `nll_after`, `ece_after` with it, which flatter, since it was fitted on the same posts, and
         `nll_cross_fitted`, `ece_cross_fitted`, where each post has a temperature that was fitted on
-        the other of `folds` folds; None, all three, where the posts are too few for that. And
+        the other of `folds` folds; None, all three, where the posts are too few for that;
+        `ece_by_chance`, what a perfectly calibrated model would show on these posts. And
         `energy_limits`.
     """
     outputs, labels = trainer.predict_posts(posts)
@@ -48,6 +50,7 @@ def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
         "temperature": trainer.model.config.temperature,
         **_likelihood_and_ece(compared, labels, trainer.scores),
         "folds": number_of_folds(labels),
+        "ece_by_chance": error_by_chance(logits / factor, trainer.args.seed),
         "energy_limits": energy_limits(outputs, posts),
     }
 

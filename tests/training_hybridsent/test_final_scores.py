@@ -49,7 +49,8 @@ def test_calibration_is_stored_and_says_how_it_did(posts, tmp_path):
     assert found["nll_after"] < found["nll_cross_fitted"]
     assert found["nll_after"] < found["nll_before"]
     line = describe_calibration(found)
-    assert line.endswith(f"{100 * found['ece_cross_fitted']:.1f} cross-fitted")
+    assert f" {100 * found['ece_cross_fitted']:.1f} cross-fitted; " in line
+    assert f"; {100 * found['ece_by_chance']:.1f} if every probability were right" in line
     scored = score_posts(fitted, "validation", posts["validation"])
     assert scored.rows[-1]["ece"] == pytest.approx(found["ece_after"], abs=1e-5)
 
@@ -60,7 +61,7 @@ def test_one_label_in_validation_still_calibrates(posts, tmp_path):
     assert found["folds"] == 10
     few = calibrate(trainer(tmp_path), same.select(range(3)))
     assert (few["folds"], few["ece_cross_fitted"], few["nll_cross_fitted"]) == (None,) * 3
-    assert describe_calibration(few).endswith("- cross-fitted")
+    assert " - cross-fitted; " in describe_calibration(few)
 
 
 @pytest.mark.parametrize("column", ["text", "image"])

@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from training_hybridsent.calibration import (
     cross_fitted,
     energy_limits,
+    error_by_chance,
     fit_temperature,
     number_of_folds,
 )
@@ -123,6 +124,25 @@ def test_folds_are_as_many_as_the_rarest_label_has_posts(posts, folds):
     scaled = cross_fitted(logits, labels, seed=0)
     assert (scaled is None) is (folds is None)
     assert scaled is None or np.isfinite(scaled).all()
+
+
+def test_chance_alone_leaves_an_error_that_shrinks_with_the_posts():
+    """Against the error of labels that were really drawn from the probabilities."""
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(450, 3)) * 1.5
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = [
+        expected_calibration_error(
+            probabilities, np.array([random.choice(3, p=row) for row in probabilities])
+        )
+        for _ in range(40)
+    ]
+    expected = np.mean(found)
+    assert error_by_chance(logits, seed=0) == pytest.approx(expected, rel=0.12)
+    assert error_by_chance(logits, seed=0) == error_by_chance(logits, seed=0)
+    assert error_by_chance(np.tile(logits, (16, 1)), seed=0) < 0.4 * expected
+    certain = 60 * np.eye(3)[[0, 1, 2, 0]]
+    assert error_by_chance(certain, seed=0) == pytest.approx(0)
 
 
 def test_energy_limit_keeps_95_percent_of_the_posts_that_have_what_a_branch_reads():

@@ -212,6 +212,7 @@ def test_without_test_posts_and_with_few_for_calibration_it_says_so(tmp_path, pa
     assert "No labelled test posts were at hand" in text
     assert "validation 8.0 2.1 - 0.700 0.600 -" in text
     assert "too few for cross-fitting" in text
+    assert "an ECE of about 2.9 percent" in text
     assert "No labelled test posts" not in page.text
     assert "too few" not in page.text
 
