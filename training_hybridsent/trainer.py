@@ -103,7 +103,8 @@ class HybridSentTrainer(Trainer):
             parts = share_parts(outputs["losses"], shares)
             weights = self.model.config.loss_weights
             loss = sum(weights[name] * part for name, part in parts.items())
-            self.parts_log.add(parts)
+            if model.training:  # evaluation comes here, too
+                self.parts_log.add(parts)
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -72,6 +72,19 @@ def test_training_moves_what_it_should_and_nothing_else(trainer):
     assert moved == {"text": True, "vision": False, "fusion": True}
 
 
+def test_logged_parts_are_those_of_training_and_sum_to_its_loss(trainer):
+    args = trainer.args
+    args.logging_steps, args.eval_steps, args.num_train_epochs = 1, 1, 3
+    args.eval_strategy, args.max_steps = "steps", 6
+    trainer.train()
+    lines = [line for line in trainer.state.log_history if "loss" in line]
+    assert len(lines) == 6
+    for line in lines:
+        parts = {name: line[f"loss_{name}"] for name in ("decision", "text", "image", "fusion")}
+        weighed = sum(trainer.model.config.loss_weights[name] * x for name, x in parts.items())
+        assert line["loss"] == pytest.approx(weighed, rel=1e-3)
+
+
 def test_predictions_are_named_and_agree_with_the_model(trainer, posts):
     outputs, labels = trainer.predict_posts(posts["test"])
     rows = [posts["test"][i] for i in range(SIZES["test"])]
