@@ -54,12 +54,12 @@ def digest_of_posts(posts: Dataset, modality: str) -> str:
     """
     digest = hashlib.sha256()
     for value in posts[modality]:
-        content = value.encode() if isinstance(value, str) else _file_of(value)
+        content = value.encode() if isinstance(value, str) else content_of(value)
         digest.update(b"-" if content is None else hashlib.sha256(content).digest())
     return digest.hexdigest()
 
 
-def _file_of(picture: dict[str, Any] | None) -> bytes | None:
+def content_of(picture: dict[str, Any] | None) -> bytes | None:
     """Return the bytes of an undecoded picture; None if there is none or its file is gone."""
     if picture is None:
         return None

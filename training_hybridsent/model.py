@@ -17,18 +17,21 @@ def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
 
 
 def build_model(
-    arguments: ModelArguments, label_names: list[str]
+    arguments: ModelArguments,
+    label_names: list[str],
+    model_class: type[HybridSentForSequenceClassification] = HybridSentForSequenceClassification,
 ) -> HybridSentForSequenceClassification:
     """Start a model from the pretrained encoders, with a fresh fusion.
 
     Args:
         arguments: Settings of the model.
         label_names: Names of the labels by index.
+        model_class: Another class behind the same encoders, as the benchmark of accuracy compares.
 
     Returns:
         The model.
     """
-    return HybridSentForSequenceClassification.from_text_vision_pretrained(
+    return model_class.from_text_vision_pretrained(
         resolve_encoder(arguments.text_encoder),
         resolve_encoder(arguments.vision_encoder),
         id2label=dict(enumerate(label_names)),

@@ -1,0 +1,1 @@
+"""hybridsent beside related methods and its own ablations, under one protocol."""

@@ -1,0 +1,117 @@
+"""Train related methods and ablations side by side, under one protocol, and tabulate them.
+
+    python -m benchmarks.accuracy configs/mvsa_single.yaml --data_dir FOLDER --folds 10 --results OUT
+
+Same encoders, same posts, same schedule, as many learning rates tried for each. A finished run is
+not repeated: the same command goes on where it was stopped.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from training_hybridsent.arguments import DEFAULT_RECIPE, parse_arguments, read_recipe
+
+DEFAULT_FOLDS = 10
+# What decides nothing of a run's answers, or says where things are on this machine.
+_NO_SETTING = (
+    *("data_dir", "output_dir", "cache_features", "cache_folder", "cpu_threads", "use_cpu"),
+    *("per_device_eval_batch_size", "logging_steps", "disable_tqdm", "save_total_limit"),
+    *("dataloader_num_workers", "push_to_hub", "hub_model_id", "report_to"),
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of what run_train.py does not know."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy",
+        description=__doc__.splitlines()[0],
+        epilog="First a recipe, and anywhere any setting of run_train.py, such as --data_dir, "
+        "--num_train_epochs or --cache_features; --output_dir is not used.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--results", required=True, help="folder of the runs and the tables")
+    protocol = parser.add_mutually_exclusive_group()
+    protocol.add_argument(
+        "--folds", type=int, help="folds over all labelled posts at hand (10 without --seeds)"
+    )
+    protocol.add_argument(
+        "--seeds", type=int, nargs="+", help="of the recipe's own split, scored on validation"
+    )
+    parser.add_argument("--methods", nargs="+", help="which methods; all unless given")
+    parser.add_argument(
+        "--trials", type=int, default=1, help="learning rates tried for each method (%(default)s)"
+    )
+    parser.add_argument("--stop_after_folds", type=int, help="run the first folds or seeds only")
+    parser.add_argument("--tables_only", action="store_true", help="make the tables again")
+    return parser
+
+
+def given_settings(argv: Sequence[str]) -> dict[str, list[str]]:
+    """Read settings as they were given, the command line's over the recipe's.
+
+    Args:
+        argv: As run_train.py takes them.
+
+    Returns:
+        Name -> its words; without what decides nothing.
+    """
+    words = list(argv)
+    named = bool(words) and words[0].endswith((".yaml", ".yml"))
+    words = [*read_recipe(words.pop(0) if named else DEFAULT_RECIPE), *words]
+    found: dict[str, list[str]] = {}
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            name, _, value = word[2:].partition("=")
+            found[name] = [value] if value else []
+        else:
+            found[name].append(word)
+    return {name: value for name, value in sorted(found.items()) if name not in _NO_SETTING}
+
+
+def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
+    """Make the runs that are not there yet."""
+    from benchmarks.accuracy.methods import methods_named
+    from benchmarks.accuracy.protocol import posts_and_parts
+    from benchmarks.accuracy.records import Results
+    from benchmarks.accuracy.runs import Experiment
+    from benchmarks.accuracy.schedule import chosen_rate, pending, trial_rates
+    from training_hybridsent.data import load_posts
+    from training_hybridsent.label_words import with_both_forms
+    from training_hybridsent.model import build_processor
+
+    methods, results = methods_named(given.methods), Results(given.results)
+    models, data, training = parse_arguments(argv)
+    rates = trial_rates(training.learning_rate, given.trials)
+    folds = DEFAULT_FOLDS if given.folds is None and not given.seeds else given.folds
+    posts, counts, _ = load_posts(data)
+    label_names = posts["train"].features["label"].names
+    settings: dict[str, Any] = given_settings(argv)
+    settings |= {"folds": folds, "trials": given.trials, "posts": counts["fingerprint"]}
+    settings["model_config"] = models.fields_of_config()
+    mask = build_processor(models).tokenizer.mask_token
+    posts, _ = with_both_forms(posts, counts, data, mask)
+    pooled, parts = posts_and_parts(posts, data, folds, given.seeds, training.seed)
+    results.claim(settings, label_names)
+    experiment = Experiment(models, training, pooled, label_names)
+    for name, method, part in pending(parts[: given.stop_after_folds], methods, results):
+        rate = chosen_rate(experiment, method, parts[0], rates, results)
+        figures, answers = experiment.run(method, part, rate)
+        results.write(name, figures, answers)
+        print(f"{name}: trained in {figures['seconds']:.1f} s", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for and print the tables."""
+    given, settings = build_parser().parse_known_args(argv)
+    if not given.tables_only:
+        compare(given, settings)
+    from benchmarks.accuracy.records import Results
+    from benchmarks.accuracy.tables import write_tables
+
+    print(f"\n{write_tables(Results(given.results))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Late fusion: one classifier a modality, and the mean of what they say."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
+from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
+from modeling_hybridsent import HybridSentConfig
+
+
+class NoClassifier(nn.Module):
+    """Stand where a fusion branch's classifier would be: the same score for every label.
+
+    Args:
+        labels: Number of labels.
+    """
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        self.labels = labels
+
+    def forward(self, embeds: torch.Tensor) -> torch.Tensor:
+        """Map (batch, hidden_size) to zeros (batch, labels)."""
+        return embeds.new_zeros(embeds.shape[0], self.labels)
+
+
+class LateFusionModel(RivalModel):
+    """One hidden layer over the mean token states of each modality by itself."""
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__(config)
+        self.text_head, self.image_head = PooledHead(config, 1), PooledHead(config, 1)
+        self.post_init()
+
+    def _pooled(self, text: Features, image: Features) -> dict[str, Any]:
+        text_embeds = self.text_head(mean_of_tokens(text[0], text[2]))
+        image_embeds = self.image_head(mean_of_tokens(image[0], image[2]))
+        return {
+            "text_embeds": text_embeds.masked_fill(~text[2].any(dim=1, keepdim=True), 0.0),
+            "image_embeds": image_embeds.masked_fill(~image[2].any(dim=1, keepdim=True), 0.0),
+            "fusion_embeds": torch.zeros_like(text_embeds),
+        }
+
+
+class LateDecision(nn.Module):
+    """Weigh a text and an image classifier alike: p is the mean of their probabilities.
+
+    Args:
+        config: The configuration.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+
+    def present_branches(self, has_text: torch.Tensor, has_image: torch.Tensor) -> torch.Tensor:
+        """Tell which of text, image and fusion may decide: (batch,), (batch,) -> bool (batch, 3)."""
+        return torch.stack([has_text, has_image, torch.zeros_like(has_text)], dim=1)
+
+    def forward(
+        self, embeds: torch.Tensor, logits: torch.Tensor, present: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fuse the classifiers.
+
+        Args:
+            embeds: Pooled vectors, (batch, 3, hidden_size).
+            logits: (batch, 3, num_labels); ignored where not present.
+            present: (batch, 3).
+
+        Returns:
+            log p (batch, num_labels) and the weights (batch, 3), summing to 1, both float32.
+        """
+        weights = present.float() / present.sum(dim=1, keepdim=True)
+        log_p = torch.log_softmax(logits.float(), dim=-1) + torch.log(weights)[..., None]
+        return torch.logsumexp(log_p, dim=1), weights
+
+
+class LateFusion(RivalForSequenceClassification):
+    """Two classifiers, one a modality, whose probabilities are averaged.
+
+    Both learn the post's label, and their mean does too, as in the code that QMF and PDF build on.
+    """
+
+    base_class = LateFusionModel
+    decision_class = LateDecision
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__(config)
+        self.fusion_classifier = NoClassifier(config.num_labels)
+        self.decision_fusion = self.decision_class(config)
+        self.post_init()

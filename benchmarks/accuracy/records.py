@@ -1,0 +1,153 @@
+"""The files of a comparison: settings, and for each finished run its answers and its figures."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from datasets_scripts.folders import write_whole
+
+SETTINGS = "settings.json"
+RUNS = "runs"
+VALIDATION, HELD_OUT = "validation", "held_out"
+BRANCHES = ("text", "image", "fusion")
+# Kind of answer -> what its columns begin with.
+DECISION, TEXT_ONLY, IMAGE_ONLY = "p", "text_only_p", "image_only_p"
+ONLY = MappingProxyType({"text": TEXT_ONLY, "image": IMAGE_ONLY})
+Answers = dict[str, np.ndarray]  # what the columns begin with -> (posts, labels)
+
+
+class Trained(NamedTuple):
+    """A method after its training.
+
+    Attributes:
+        answer: Takes numbers of posts, and whether to answer from each modality alone as well; gives
+            logits of the decision, and what else it can say, by what the columns begin with; NaN where
+            it cannot say.
+        figures: `seconds` of the training and number of `trainable_parameters`.
+    """
+
+    answer: Callable[[np.ndarray, bool], Answers]
+    figures: dict[str, Any]
+
+
+class Results:
+    """The folder of a comparison.
+
+    Args:
+        folder: Where it goes; made if absent.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def claim(self, settings: Mapping[str, Any], label_names: list[str]) -> None:
+        """Keep the settings, or hold them against those that the folder was made with.
+
+        Args:
+            settings: All that decides what a run gives.
+            label_names: Names of the labels by index.
+
+        Raises:
+            ValueError: The folder has runs of other settings; the message names the first that differs.
+        """
+        content = {"settings": dict(settings), "labels": label_names}
+        file = self.folder / SETTINGS
+        if not file.exists():
+            (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
+            write_whole(json.dumps(content, indent=2) + "\n", file)
+            return
+        kept = json.loads(file.read_text(encoding="utf-8"))["settings"]
+        now = json.loads(json.dumps(content["settings"]))
+        for name in sorted(kept.keys() | now.keys()):
+            if kept.get(name) != now.get(name):
+                raise ValueError(
+                    f"{self.folder} has runs with {name} = {kept.get(name)!r}, not {now.get(name)!r}: "
+                    "give another --results, or the settings that it was made with."
+                )
+
+    def label_names(self) -> list[str]:
+        """Return the names of the labels.
+
+        Raises:
+            FileNotFoundError: The folder has no settings.
+        """
+        file = self.folder / SETTINGS
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file}: no such file, so there are no runs to make tables of."
+            )
+        return json.loads(file.read_text(encoding="utf-8"))["labels"]
+
+    def _file(self, name: str, ending: str) -> Path:
+        return self.folder / RUNS / f"{name}.{ending}"
+
+    def is_finished(self, name: str) -> bool:
+        """Tell whether a run has its figures, which are written last."""
+        return self._file(name, "json").exists()
+
+    def write(self, name: str, figures: Mapping[str, Any], answers: pd.DataFrame | None) -> None:
+        """Write a run: answers, if there are any, then figures, each beside and then renamed."""
+        if answers is not None:
+            buffer = io.BytesIO()
+            answers.to_parquet(buffer, index=False)
+            write_whole(buffer.getvalue(), self._file(name, "parquet"))
+        settings = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))["settings"]
+        content = {**figures, "settings": settings}
+        write_whole(json.dumps(content, indent=2) + "\n", self._file(name, "json"))
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """Read the figures of a finished run."""
+        return json.loads(self._file(name, "json").read_text(encoding="utf-8"))
+
+    def finished(self) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+        """Read all finished runs that have answers: their figures and answers."""
+        names = sorted(file.stem for file in (self.folder / RUNS).glob("*.json"))
+        return [
+            (self.figures(name), pd.read_parquet(self._file(name, "parquet")))
+            for name in names
+            if self._file(name, "parquet").exists()
+        ]
+
+
+def columns_of(prefix: str, label_names: list[str]) -> list[str]:
+    """Name the columns of one value a label."""
+    return [f"{prefix}_{name}" for name in label_names]
+
+
+def answers_table(
+    ids: list[str],
+    labels: np.ndarray,
+    answers: Mapping[str, np.ndarray],
+    label_names: list[str],
+    **same: Any,
+) -> pd.DataFrame:
+    """Lay out what a method said of posts.
+
+    Args:
+        ids: Of the posts.
+        labels: (posts,).
+        answers: What the columns begin with -> (posts, labels); or `decision_weights`, (posts, 3).
+        label_names: Names of the labels by index.
+        **same: Columns with one value for all.
+
+    Returns:
+        A row a post; branches have logits and probabilities.
+    """
+    table = {"id": ids, "label": labels, **dict.fromkeys(same)}
+    for prefix, values in answers.items():
+        names = BRANCHES if prefix == "weight" else label_names
+        columns = columns_of(prefix, list(names))
+        table |= dict(zip(columns, np.asarray(values, dtype=np.float64).T, strict=True))
+        if prefix.endswith("_logit"):
+            shares = softmax(np.asarray(values, dtype=np.float64), axis=1)
+            columns = columns_of(f"{prefix.removesuffix('_logit')}_p", label_names)
+            table |= dict(zip(columns, shares.T, strict=True))
+    table |= {name: [value] * len(ids) for name, value in same.items()}
+    return pd.DataFrame(table)

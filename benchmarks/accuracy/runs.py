@@ -1,0 +1,140 @@
+"""Train one method on one part, calibrate it and note what it says of the posts."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset
+from scipy.special import softmax
+
+from benchmarks.accuracy.frozen_features import FrozenFeatures, fit_regression, fit_shares
+from benchmarks.accuracy.methods import Method
+from benchmarks.accuracy.protocol import Part
+from benchmarks.accuracy.records import (
+    DECISION,
+    HELD_OUT,
+    ONLY,
+    VALIDATION,
+    Answers,
+    Trained,
+    answers_table,
+)
+from benchmarks.accuracy.training import NetworkTraining
+from training_hybridsent.arguments import HybridSentTrainingArguments, ModelArguments
+from training_hybridsent.calibration import fit_temperature
+from training_hybridsent.data import NO_LABEL, PostCollator
+from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.model import build_model, build_processor
+
+
+class Experiment:
+    """All that the runs of a comparison share.
+
+    Args:
+        models: Settings of the model.
+        training: Settings of the training.
+        posts: All posts, numbered.
+        label_names: Names of the labels by index.
+    """
+
+    def __init__(
+        self,
+        models: ModelArguments,
+        training: HybridSentTrainingArguments,
+        posts: Dataset,
+        label_names: list[str],
+    ) -> None:
+        self.models, self.training, self.posts = models, training, posts
+        self.label_names = label_names
+        self.networks = NetworkTraining(models, training, posts, label_names)
+        self.scores = SentimentScores(label_names)
+        self.labels = np.array([NO_LABEL if x is None else x for x in posts["label"]])
+        self._features: FrozenFeatures | None = None
+
+    def score(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        """Return the score that the recipe chooses epochs by, so that greater is better."""
+        name = (self.training.metric_for_best_model or "macro_f1").removeprefix("eval_")
+        found = self.scores.of_logits(logits, labels)
+        if name not in found:  # such as the loss, which methods do not share
+            return -found["nll"]
+        return found[name] if self.training.greater_is_better is not False else -found[name]
+
+    def validation_score(self, method: Method, part: Part, rate: float) -> float:
+        """Train with a learning rate and return the score on the validation posts."""
+        answers = self.train(method, part, rate).answer(part.validation, False)
+        return self.score(answers[DECISION], self.labels[part.validation])
+
+    def run(self, method: Method, part: Part, rate: float) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Train, calibrate on the validation posts and score the held-out ones.
+
+        Args:
+            method: What to train.
+            part: Its posts.
+            rate: Learning rate of what is not an encoder.
+
+        Returns:
+            Figures of the run, and its answers for validation and held-out posts.
+        """
+        trained, named = self.train(method, part, rate), {"method": method.name, "run": part.run}
+        scored = {
+            VALIDATION: trained.answer(part.validation, False),
+            HELD_OUT: trained.answer(part.held_out, True),
+        }
+        logits, labels = scored[VALIDATION][DECISION], self.labels[part.validation]
+        temperature = fit_temperature(logits, labels)
+        tables = [
+            self._table(getattr(part, name), _calibrated(answers, temperature), part=name, **named)
+            for name, answers in scored.items()
+        ]
+        figures = {
+            **named,
+            **trained.figures,
+            "learning_rate": rate,
+            "temperature": temperature,
+            "validation_score": self.score(logits, labels),
+        }
+        return figures, pd.concat(tables, ignore_index=True)
+
+    def _table(self, numbers: np.ndarray, answers: Answers, **same: Any) -> pd.DataFrame:
+        ids = list(self.posts.select(numbers)["id"])
+        return answers_table(ids, self.labels[numbers], answers, self.label_names, **same)
+
+    def train(self, method: Method, part: Part, rate: float) -> Trained:
+        """Train a method on a part with a learning rate."""
+        if method.model_class is not None:
+            return self.networks.train(method, part, rate)
+        known = part.train[self.labels[part.train] != NO_LABEL]
+        if not method.reads:
+            return fit_shares(self.labels[known], len(self.label_names))
+        features, validation = self._frozen_features(), part.validation
+        features.of(np.concatenate([known, validation]))  # not part of the time of a fit
+        start = time.perf_counter()
+        trained = fit_regression(
+            features,
+            (known, self.labels[known]),
+            (validation, self.labels[validation]),
+            len(self.label_names),
+            self.score,
+        )
+        return trained._replace(figures={**trained.figures, "seconds": time.perf_counter() - start})
+
+    def _frozen_features(self) -> FrozenFeatures:
+        """Return the features of the encoders as they come, computed for each post when first asked."""
+        if self._features is None:
+            self._features = FrozenFeatures(
+                build_model(self.models, self.label_names),
+                self.posts,
+                PostCollator(build_processor(self.models)),
+                self.training.per_device_eval_batch_size,
+            )
+        return self._features
+
+
+def _calibrated(answers: Answers, temperature: float) -> Answers:
+    """Turn the decisions' logits into calibrated probabilities; branches and weights stay."""
+    decisions = {DECISION, *ONLY.values()}
+    return {
+        kind: softmax(values / temperature, axis=1) if kind in decisions else values
+        for kind, values in answers.items()
+    }

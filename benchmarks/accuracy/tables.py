@@ -1,0 +1,107 @@
+"""Tables of a comparison, made of the files of its finished runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.accuracy.method_scores import method_table
+from benchmarks.accuracy.methods import METHODS
+from benchmarks.accuracy.records import Results
+from benchmarks.accuracy.rule_scores import weight_table
+from datasets_scripts.folders import write_whole
+
+PERCENT = {"accuracy", "macro_f1", "weighted_f1", "ece", "text_only", "image_only"}
+TITLES = {
+    "accuracy": "acc",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "nll": "NLL",
+    "ece": "ECE",
+    "text_only": "acc, text only",
+    "image_only": "acc, image only",
+    "seconds": "seconds",
+}
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    """Print mean ± standard deviation, scores in percent but for the likelihood."""
+    factor, digits = (100, 1) if name in PERCENT else (1, 3 if name == "nll" else 0)
+    mean, deviation = factor * row[name], factor * row[f"{name}_std"]
+    if np.isnan(mean):
+        return "-"
+    return f"{mean:.{digits}f}" + ("" if np.isnan(deviation) else f" ± {deviation:.{digits}f}")
+
+
+def _difference(row: Mapping[str, Any]) -> list[str]:
+    if np.isnan(row["difference"]):
+        return ["-", "-"]
+    mean, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+    return [f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]", f"{row['p_value']:.3f}"]
+
+
+def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
+
+
+def as_markdown(methods: pd.DataFrame, rules: pd.DataFrame) -> str:
+    """Print both tables.
+
+    Args:
+        methods: Result of `method_table`.
+        rules: Result of `weight_table`.
+
+    Returns:
+        Markdown; scores in percent but NLL.
+    """
+    shown = ["accuracy", "macro_f1", "weighted_f1", "nll", "ece"]
+    alone = ["text_only", "image_only", "seconds"]
+    head = ["method", "runs", *(TITLES[x] for x in shown), "acc less ours, 95 %", "p"]
+    head += [*(TITLES[x] for x in alone), "trained parameters"]
+    rows = [
+        [
+            METHODS[row["method"]].title,
+            str(row["runs"]),
+            *(_cell(row, x) for x in shown),
+            *_difference(row),
+            *(_cell(row, x) for x in alone),
+            f"{row['trainable_parameters']:,}",
+        ]
+        for row in methods.to_dict("records")
+    ]
+    text = _lines(head, rows)
+    if len(rules):
+        kept = ["accuracy", "nll", "ece"]
+        cells = [
+            [row["rule"], str(row["runs"]), *(_cell(row, x) for x in kept)]
+            for row in rules.to_dict("records")
+        ]
+        text += "\n\n" + _lines(["decision by", "runs", *(TITLES[x] for x in kept)], cells)
+    return text + "\n"
+
+
+def write_tables(results: Results) -> str:
+    """Write accuracy.md, accuracy.parquet and decision_weights.parquet.
+
+    Args:
+        results: The folder of the comparison.
+
+    Returns:
+        The Markdown.
+
+    Raises:
+        FileNotFoundError: The folder has no settings.
+        ValueError: No run is finished.
+    """
+    names, runs = results.label_names(), results.finished()
+    if not runs:
+        raise ValueError(f"{results.folder} has no finished run to make tables of.")
+    methods, rules = method_table(runs, names), weight_table(runs, names)
+    methods.to_parquet(results.folder / "accuracy.parquet", index=False)
+    if len(rules):
+        rules.to_parquet(results.folder / "decision_weights.parquet", index=False)
+    text = as_markdown(methods, rules)
+    write_whole(text, results.folder / "accuracy.md")
+    return text

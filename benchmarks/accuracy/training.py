@@ -1,0 +1,158 @@
+"""Train one network on one part, and ask it."""
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, set_seed
+
+from benchmarks.accuracy.methods import OURS, Method
+from benchmarks.accuracy.protocol import NUMBER, Part
+from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, Answers, Trained
+from benchmarks.accuracy.rivals import RivalForSequenceClassification
+from modeling_hybridsent import HybridSentForSequenceClassification
+from training_hybridsent.arguments import HybridSentTrainingArguments, ModelArguments
+from training_hybridsent.data import with_only
+from training_hybridsent.encoder_layers import prepare_encoders
+from training_hybridsent.feature_cache import FeatureCache
+from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.model import build_model, build_processor
+from training_hybridsent.trainer import HybridSentTrainer
+
+
+class NumberedCollator:
+    """Add to each batch the numbers of its posts.
+
+    Args:
+        collator: Makes the rest of the batch.
+    """
+
+    def __init__(self, collator: Callable[[list[dict]], dict[str, Any]]) -> None:
+        self.collator = collator
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Make a batch with `post_numbers`, (batch,)."""
+        numbers = torch.tensor([row[NUMBER] for row in rows])
+        return {**self.collator(rows), "post_numbers": numbers}
+
+
+class NetworkTraining:
+    """Trains any method that has a network, by the recipe.
+
+    Args:
+        models: Settings of the model.
+        training: Settings of the training.
+        posts: All posts, numbered.
+        label_names: Names of the labels by index.
+    """
+
+    def __init__(
+        self,
+        models: ModelArguments,
+        training: HybridSentTrainingArguments,
+        posts: Dataset,
+        label_names: list[str],
+    ) -> None:
+        self.models, self.training, self.posts = models, training, posts
+        self.label_names = label_names
+
+    def train(self, method: Method, part: Part, rate: float) -> Trained:
+        """Train a method on a part.
+
+        Args:
+            method: With a network.
+            part: Posts to learn from and to choose the epoch on.
+            rate: Learning rate of what is not an encoder.
+
+        Returns:
+            The trained method; `seconds` are those of the training proper.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            trainer, posts = self._trainer(method, part, rate, folder)
+            start = time.perf_counter()
+            trainer.train()
+            seconds = time.perf_counter() - start
+        parameters = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+
+        def answer(numbers: np.ndarray, alone: bool) -> Answers:
+            return _ask(trainer, posts.select(numbers), method, alone)
+
+        return Trained(answer, {"seconds": seconds, "trainable_parameters": parameters})
+
+    def _trainer(
+        self, method: Method, part: Part, rate: float, folder: str
+    ) -> tuple[HybridSentTrainer, Dataset]:
+        """Build the trainer of one run, and the posts with their stored states."""
+        arguments = copy.copy(self.training)
+        arguments.output_dir, arguments.learning_rate = folder, rate
+        arguments.disable_tqdm, arguments.seed = True, part.seed
+        set_seed(part.seed)
+        model = self._model(method)
+        prepare_encoders(model, arguments)
+        # A new one for each run: saving a checkpoint writes into it, and the cache looks at it.
+        processor = build_processor(self.models)
+        posts, states = self.posts, {}
+        if arguments.cache_features:
+            posts, states = self._stored(FeatureCache(model, processor, arguments), model)
+        if isinstance(model, RivalForSequenceClassification):
+            model.freeze_unused_parts()
+        trainer = HybridSentTrainer(
+            scores=SentimentScores(self.label_names),
+            states=states,
+            model=model,
+            args=arguments,
+            train_dataset=posts.select(part.train),
+            eval_dataset=posts.select(part.validation),
+            processing_class=processor,
+        )
+        trainer.remove_callback(PrinterCallback)
+        if getattr(model, "needs_numbers", False):
+            trainer.data_collator = NumberedCollator(trainer.data_collator)
+        return trainer, posts
+
+    def _model(self, method: Method) -> HybridSentForSequenceClassification:
+        models = replace(self.models, model_config=method.config_over(self.models.fields_of_config()))
+        return build_model(models, self.label_names, method.model_class)
+
+    def _stored(
+        self, cache: FeatureCache, model: HybridSentForSequenceClassification
+    ) -> tuple[Dataset, Mapping[str, Any]]:
+        """Give all posts the stored states of the frozen encoders, where the method can use them."""
+        if not getattr(model, "takes_text_states", True):
+            cache.encoders.pop("text", None)
+        if not cache.encoders:
+            return self.posts, {}
+        posts, states = cache.attach({"posts": self.posts})
+        return posts["posts"], states
+
+
+def _ask(trainer: HybridSentTrainer, posts: Dataset, method: Method, alone: bool) -> Answers:
+    """Score posts with both modalities and, where asked, with each alone that the method reads."""
+    outputs, _ = trainer.predict_posts(posts)
+    answers = {DECISION: outputs["logits"]}
+    for modality in method.reads if alone else ():
+        answers[ONLY[modality]] = _ask_alone(trainer, posts, modality, outputs["logits"].shape)
+    if method.name == OURS:
+        kept = [name for name in BRANCHES if f"{name}_logits" in outputs]
+        answers |= {f"{name}_logit": outputs[f"{name}_logits"] for name in kept}
+        answers["weight"] = outputs["decision_weights"]
+    return answers
+
+
+def _ask_alone(
+    trainer: HybridSentTrainer, posts: Dataset, modality: str, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Return logits (posts, labels) from one modality; NaN for posts that lack it."""
+    answers = np.full(shape, np.nan)
+    having = with_only(posts, modality)
+    if len(having):
+        place = {number: i for i, number in enumerate(posts[NUMBER])}
+        rows = [place[number] for number in having[NUMBER]]
+        answers[rows] = trainer.predict_posts(having)[0]["logits"]
+    return answers
