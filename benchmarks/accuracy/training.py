@@ -117,7 +117,9 @@ class NetworkTraining:
         return trainer, posts
 
     def _model(self, method: Method) -> HybridSentForSequenceClassification:
-        models = replace(self.models, model_config=method.config_over(self.models.fields_of_config()))
+        models = replace(
+            self.models, model_config=method.config_over(self.models.fields_of_config())
+        )
         return build_model(models, self.label_names, method.model_class)
 
     def _stored(
