@@ -16,6 +16,13 @@ CONTRASTIVE_WEIGHT = 0.1  # of each of the two losses
 DROPPED_TOKENS = 0.2  # share of the tokens that the second view of a post lacks
 
 
+def _similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return cosines over the temperature, (posts, others), in float32 also under autocast."""
+    first, second = (nn.functional.normalize(x.float(), dim=-1) for x in (first, second))
+    with torch.autocast(first.device.type, enabled=False):
+        return first @ second.T / CONTRASTIVE_TEMPERATURE
+
+
 def label_contrast(embeds: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Draw posts of the same label together and push the others away.
 
@@ -26,10 +33,8 @@ def label_contrast(embeds: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     Returns:
         Mean negative log share of same-label posts among all others; 0 where no two share a label.
     """
-    vectors = nn.functional.normalize(embeds.float(), dim=-1)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    similarity = vectors @ vectors.T / CONTRASTIVE_TEMPERATURE
-    similarity = similarity.masked_fill(itself, torch.finfo(torch.float32).min)
+    similarity = _similarity(embeds, embeds).masked_fill(itself, torch.finfo(torch.float32).min)
     log_share = torch.log_softmax(similarity, dim=-1)  # (posts, posts)
     same = (labels[:, None] == labels) & ~itself
     of_post = -(log_share * same).sum(dim=-1) / same.sum(dim=-1).clamp(min=1)
@@ -38,11 +43,8 @@ def label_contrast(embeds: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 def view_contrast(embeds: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
     """Draw each post to its own second view and push the others' away: (posts, width) each."""
-    first, second = (nn.functional.normalize(x.float(), dim=-1) for x in (embeds, views))
-    similarity = first @ second.T / CONTRASTIVE_TEMPERATURE  # (posts, posts)
-    return nn.functional.cross_entropy(
-        similarity, torch.arange(len(embeds), device=similarity.device)
-    )
+    places = torch.arange(len(embeds), device=embeds.device)
+    return nn.functional.cross_entropy(_similarity(embeds, views), places)
 
 
 class CLMLFModel(RivalModel):

@@ -295,6 +295,16 @@ def test_the_losses_of_a_publication_count_in_training_only():
         assert extra > 0.01, name
 
 
+@pytest.mark.parametrize("name", RIVALS)
+def test_networks_train_under_bfloat16_autocast_as_recipes_ask_for(name):
+    model, labels = tiny(name).train(), torch.tensor([0, 1, 2, 0])
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = model(**batch(), labels=labels, post_numbers=torch.arange(4))
+    outputs.loss.backward()
+    assert torch.isfinite(outputs.loss)
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
 def test_contrastive_losses_equal_their_formulas():
     embeds = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
     # Vectors 0 and 2 are equal and share a label; 1 has no partner.
