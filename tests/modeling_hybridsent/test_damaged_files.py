@@ -17,7 +17,7 @@ from modeling_hybridsent import (
 )
 
 LOADERS = [AutoModelForSequenceClassification, AutoModel, HybridSentForSequenceClassification]
-TENSOR = "hybridsent.fusion_branch.pooling.inner.weight"
+TENSOR = "hybridsent.fusion_branch.text_pooling.inner.weight"
 REMEDY = "Save or download it again"
 
 
