@@ -20,7 +20,14 @@ from typing import Any
 from datasets_scripts.errors import PostsError
 from datasets_scripts.folders import build_beside, write_whole
 from scoring_hybridsent import Predictor
-from scoring_hybridsent.exported import ENGINES, GRAPHS, MANIFEST, digest_of_file, require_package
+from scoring_hybridsent.exported import (
+    ENGINES,
+    GRAPHS,
+    MANIFEST,
+    digest_of_file,
+    read_export,
+    require_package,
+)
 from scoring_hybridsent.fingerprint import identify_model
 from scoring_hybridsent.inputs import find_input
 from scoring_hybridsent.row import Row
@@ -59,7 +66,7 @@ def export(
             model do not agree. There is no folder then.
     """
     output = Path(output)
-    _require_possible(output, format, quantize)
+    _require_possible(model, output, format, quantize)
     revision = identify_model(model)[1]
     rows = _rows_of(posts)
     eager = Predictor(model, ("probabilities",), revision=revision)
@@ -72,8 +79,11 @@ def export(
     return told
 
 
-def _require_possible(output: Path, format: str, quantize: str) -> None:
+def _require_possible(model: str, output: Path, format: str, quantize: str) -> None:
     """Raise PostsError for what cannot be exported, before anything takes time."""
+    if read_export(model):
+        remedy = "Give the model that it was made of."
+        raise PostsError.about(model, "is an export already", remedy=remedy)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise PostsError.about(output, "holds something already", remedy="Give another --output.")
     if quantize == "int8" and format == "torch":

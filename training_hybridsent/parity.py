@@ -62,11 +62,11 @@ def made_up_rows(count: int = MADE_UP) -> list[Row]:
         count: How many.
 
     Returns:
-        Rows with texts of one word to four sentences; every fifth lacks a text, every fifth a picture.
+        Rows with texts of one word to three sentences; every fifth lacks a text, every fifth a picture.
     """
     random, rows = Random(0), []  # noqa: S311 - made-up posts guard nothing
     for i in range(count):
-        sentences = [write_text(random, "test", random.choice(MOODS)) for _ in range(i % 4 + 1)]
+        sentences = [write_text(random, "test", random.choice(MOODS)) for _ in range(i % 4 or 1)]
         text = " ".join(sentences) if i % 4 else sentences[0].split()[0]
         picture = draw_picture(random, "test", random.choice(MOODS))
         rows.append(
