@@ -214,7 +214,7 @@ class TorchGraph(Exported):
     def _open(self, file: Path) -> list[str]:
         program = torch.export.load(file)
         self.graph = program.module()
-        return list(program.call_spec.in_spec.children_specs[1].context)
+        return list(program.call_spec.in_spec.child(1).context)
 
     @torch.inference_mode()
     def _run(self, inputs: dict[str, torch.Tensor], fields: Sequence[str]) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ from training_hybridsent.export import main
 TOKENS = 40  # what the processor cuts texts to
 
 
-def save_smallest(folder, seed=0, **kwargs):
+def save_smallest(folder, seed=0):
     """Save the smallest model that has every part, with its processor."""
-    config = tiny_config(num_cross_modal_layers=1, **kwargs)
+    config = tiny_config(num_cross_modal_layers=1)
     config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 1
     torch.manual_seed(seed)
     model = HybridSentForSequenceClassification(config).eval()

@@ -74,7 +74,7 @@ def export(
     with build_beside(output) as draft:
         told = _write(eager, draft, format, quantize)
         exported = Predictor(str(draft), ("probabilities",), backend=format)
-        told["checked"] = _check(exported, eager, rows, quantize)
+        told["checked"] = check_agreement(exported, eager, rows, quantize)
         _tell(told, draft)
     return told
 
@@ -135,8 +135,19 @@ def _versions(format: str) -> dict[str, str]:
     return found
 
 
-def _check(exported: Predictor, eager: Predictor, rows: Rows, quantize: str) -> dict[str, Any]:
-    """Compare graph and model; returns what was found.
+def check_agreement(
+    exported: Predictor, eager: Predictor, rows: Rows, quantize: str
+) -> dict[str, Any]:
+    """Compare graph and model.
+
+    Args:
+        exported: Answers "probabilities" with the graph.
+        eager: Answers them with the model.
+        rows: Gives the posts anew at each call.
+        quantize: One of `TOLERANCES`.
+
+    Returns:
+        What was found, for `export.json`.
 
     Raises:
         PostsError: They do not agree, or no post could be scored.

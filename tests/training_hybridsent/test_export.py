@@ -7,15 +7,16 @@ import zipfile
 import numpy as np
 import pytest
 from documented_commands import ROOT
+from many_posts import write_csv
 from tiny_exports import save_smallest
 from transformers import AutoModelForSequenceClassification
 
 from datasets_scripts.errors import PostsError
 from scoring_hybridsent import Predictor
-from training_hybridsent.export import TOLERANCES, export, main
+from training_hybridsent.export import TOLERANCES, check_agreement, export, main
 from training_hybridsent.fingerprints import digest_of_weights
 from training_hybridsent.graphs import quantize
-from training_hybridsent.parity import MADE_UP, Compared
+from training_hybridsent.parity import MADE_UP, Compared, made_up_rows
 
 FORMATS = ("openvino", "onnx", "torch", "openvino-int8")
 
@@ -85,13 +86,25 @@ def test_quantize_rounds_each_group_to_its_own_scale():
     assert quantize(weight[:50])[2] == 50
 
 
-def test_what_does_not_agree_does_not_appear(tmp_path):
-    # A temperature near zero makes any rounding of the text encoder felt.
-    save_smallest(tmp_path / "model", temperature=1e-4)
-    output = tmp_path / "exports" / "onnx"
-    with pytest.raises(PostsError, match="the graph does not agree with the model") as caught:
-        export(str(tmp_path / "model"), output, "onnx", "int8")
-    assert str(caught.value).endswith("Leave --quantize out.")
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("onnx", "Give another --format."), ("openvino-int8", "Leave --quantize out.")],
+)
+def test_a_graph_of_another_model_does_not_agree(name, remedy, exports, tmp_path):
+    save_smallest(tmp_path, seed=1)
+    kind, _, quantization = name.partition("-")
+    exported = Predictor(str(exports[name]), ["probabilities"], backend=kind)
+    other = Predictor(str(tmp_path), ["probabilities"])
+    with pytest.raises(PostsError, match="the graph does not agree with the model on 10") as caught:
+        check_agreement(exported, other, lambda: iter(made_up_rows(10)), quantization or "none")
+    assert str(caught.value).endswith(remedy)
+
+
+def test_what_could_not_be_compared_does_not_appear(exports, tmp_path):
+    table = write_csv(tmp_path / "posts.csv", [{"text": "a day", "image": "absent.png"}])
+    output = tmp_path / "exports" / "torch"
+    with pytest.raises(PostsError, match="--posts: no post in it can be scored"):
+        export(str(exports.model), output, "torch", posts=str(table))
     assert not list(output.parent.iterdir())
 
 
