@@ -94,9 +94,9 @@ WRITERS: dict[str, Callable[[PreTrainedModel, Inputs, Path, bool], None]] = {
 
 def _open_sizes(inputs: Inputs) -> dict[str, dict[int, Any]]:
     """Leave open the number of posts and, of texts, that of tokens."""
-    size = torch.export.Dim.DYNAMIC
+    posts, tokens = torch.export.Dim("posts"), torch.export.Dim.DYNAMIC
     texts = ("input_ids", "attention_mask")
-    return {name: {0: size, 1: size} if name in texts else {0: size} for name in inputs}
+    return {name: {0: posts, 1: tokens} if name in texts else {0: posts} for name in inputs}
 
 
 @contextmanager
