@@ -189,7 +189,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
         filler = getattr(self.config.text_config, "pad_token_id", None) or 0
         # The encoder gets one constant visible token for a missing text: softmax over nothing is NaN.
         first = torch.arange(attention_mask.shape[1], device=attention_mask.device) == 0
-        visible = torch.where(present, attention_mask.bool(), first).to(attention_mask.dtype)
+        # Not torch.where: ONNX Runtime has none for booleans.
+        visible = (present & attention_mask.bool()) | (~present & first)
+        visible = visible.to(attention_mask.dtype)
         if inputs_embeds is None:
             return self.get_text_encoder_outputs(torch.where(present, input_ids, filler), visible)
         inputs_embeds = inputs_embeds.masked_fill(~present[..., None], 0.0)

@@ -22,7 +22,9 @@ def _setting(default: Any, help: str, **more: Any) -> Any:
 class ScoringArguments:
     """Which posts to score with which model, and how."""
 
-    model: str = field(metadata={"help": "Folder of a trained model, or its id on the Hub."})
+    model: str = field(
+        metadata={"help": "Folder of a trained or exported model, or its id on the Hub."}
+    )
     input: str = field(
         metadata={
             "help": "CSV, JSON Lines or Parquet file with columns text, image (a path inside the "
@@ -55,7 +57,11 @@ class ScoringArguments:
     )
     device: str | None = _setting(None, "Such as cpu; left out, an accelerator where there is one.")
     dtype: str = _setting("float32", "Precision of the model.", choices=list(DTYPES))
-    backend: str = _setting("torch", "What runs the model.", choices=list(BACKENDS))
+    backend: str = _setting(
+        "torch",
+        "What runs the model: openvino and onnx run what training_hybridsent.export wrote for them.",
+        choices=list(BACKENDS),
+    )
     max_image_pixels: int | None = _setting(
         None, "Refuse larger pictures, undecoded; left out, the limit stored with the model."
     )

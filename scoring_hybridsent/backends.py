@@ -1,14 +1,22 @@
-"""The one place where the model is called; another engine is one more class in `BACKENDS`."""
+"""The one place where the model is called; another engine is one more entry in `BACKENDS`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
+
+from scoring_hybridsent.exported import (
+    OnnxGraph,
+    OpenVinoGraph,
+    TorchGraph,
+    read_export,
+    require_backend,
+)
 
 DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -74,4 +82,32 @@ class TorchBackend:
         return torch.autocast(self.device.type, self.dtype)
 
 
-BACKENDS: dict[str, type[Backend]] = {"torch": TorchBackend}
+def _torch(model: str, *settings: Any) -> Backend:
+    kind = TorchBackend if read_export(model) is None else TorchGraph
+    return kind(model, *settings)
+
+
+BACKENDS: dict[str, Callable[..., Backend]] = {
+    "torch": _torch,
+    "openvino": OpenVinoGraph,
+    "onnx": OnnxGraph,
+}
+
+
+def open_backend(
+    backend: str, model: str, revision: str | None, device: str, dtype: str
+) -> Backend:
+    """Load a model.
+
+    Args:
+        backend: One of `BACKENDS`.
+        model: Folder of a trained or exported model, or Hub id.
+        revision: Of the Hub id.
+        device: Such as "cpu" or "cuda:1".
+        dtype: One of `DTYPES`.
+
+    Raises:
+        PostsError: The model is for another backend, or an export is damaged.
+    """
+    require_backend(model, backend)
+    return BACKENDS[backend](model, revision, device, dtype)

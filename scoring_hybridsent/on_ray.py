@@ -57,7 +57,8 @@ def score_with_ray(
     """
     import ray
 
-    posts, settings["revision"] = _find(input, model, output, settings.get("revision"))
+    chosen = (settings.get("revision"), settings.get("backend", "torch"))
+    posts, settings["revision"] = _find(input, model, output, *chosen)
     if not ray.is_initialized():
         # One core more than there are workers, for reading and writing.
         here = {"num_cpus": concurrency + 1, "include_dashboard": False}
@@ -87,7 +88,9 @@ def _blocks(posts: FileInput, rows_per_block: int) -> Any:
     return rows.repartition(target_num_rows_per_block=rows_per_block, strict=True)
 
 
-def _find(input: str, model: str, output: str, revision: str | None) -> tuple[FileInput, Any]:
+def _find(
+    input: str, model: str, output: str, revision: str | None, backend: str
+) -> tuple[FileInput, Any]:
     """Check everything that could stop the run; returns the files and the model's commit."""
     if Path(output).exists() and any(Path(output).iterdir()):
         remedy = "Give another --output; a run on Ray begins anew each time."
@@ -96,7 +99,7 @@ def _find(input: str, model: str, output: str, revision: str | None) -> tuple[Fi
     if not isinstance(posts, FileInput):
         remedy = "Give files; run_predict.py streams data sets of the Hub."
         raise PostsError.about(input, "is on the Hub, which Ray does not read here", remedy=remedy)
-    return posts, identify_model(model, revision)[1]
+    return posts, identify_model(model, revision, backend)[1]
 
 
 def _absolute(model: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from scoring_hybridsent.answers import CHOICES, Layout
-from scoring_hybridsent.backends import BACKENDS, DTYPES, Backend
+from scoring_hybridsent.backends import BACKENDS, DTYPES, Backend, open_backend
 from scoring_hybridsent.columns import cells_of
 from scoring_hybridsent.preparing import Prepared, Preparer
 from scoring_hybridsent.row import post_row
@@ -23,7 +23,8 @@ class Predictor:
     to what scores batches elsewhere, such as `map_batches` of Ray Data.
 
     Args:
-        model: Folder or Hub id.
+        model: Folder or Hub id; for another backend than "torch" what `training_hybridsent.export`
+            wrote.
         columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
             "branches", "weights", "embeddings".
         revision: Of the Hub id.
@@ -31,7 +32,7 @@ class Predictor:
         dtype: "float32"; or "bfloat16" or "float16", in which what can safely be is computed.
         max_image_pixels: Refuse larger pictures, undecoded; None means the processor's own limit.
         folder: Where paths of pictures start, and which they may not leave.
-        backend: What runs the model: "torch".
+        backend: What runs the model: "torch", "openvino" or "onnx".
 
     Raises:
         ValueError: An unknown column, dtype or backend.
@@ -59,7 +60,7 @@ class Predictor:
     @cached_property
     def backend(self) -> Backend:
         """What runs the model, loaded on first use."""
-        return BACKENDS[self.backend_name](self.model, self.revision, self.device, self.dtype)
+        return open_backend(self.backend_name, self.model, self.revision, self.device, self.dtype)
 
     @cached_property
     def layout(self) -> Layout:

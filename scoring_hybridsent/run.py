@@ -66,9 +66,10 @@ def pose(arguments: ScoringArguments, folder: RunFolder) -> Question:
         The question.
 
     Raises:
-        PostsError: No such model or input, no posts, or a folder of other answers.
+        PostsError: No such model or input, a model of another backend, no posts, or a folder of
+            other answers.
     """
-    fingerprint, revision = identify_model(arguments.model, arguments.revision)
+    fingerprint, revision = identify_model(arguments.model, arguments.revision, arguments.backend)
     posts = open_input(arguments)
     total = posts.total()
     if total == 0:
@@ -98,6 +99,8 @@ def build_predictor(
     )
     try:
         predictor.load()
+    except PostsError:
+        raise
     except Exception as error:
         raise PostsError.about(arguments.model, "cannot be loaded", [str(error)]) from error
     return predictor

@@ -86,8 +86,20 @@ def test_every_launched_command_is_of_a_kind_that_is_tested():
     assert len(LAUNCHED) == len(TRAININGS) + len(SCORINGS)
 
 
+@pytest.fixture(scope="module")
+def exported(folder):
+    """The folder with what the command of the section on export makes of the model."""
+    (command,) = [c for c in COMMANDS if "training_hybridsent.export" in c]
+    result = run([sys.executable, *command[1:]], folder)
+    assert result.returncode == 0, result.stderr
+    assert "agrees with the model on 60 posts" in result.stdout
+    return folder
+
+
 @pytest.mark.parametrize("command", SCORINGS, ids=lambda command: command[-1])
-def test_scoring_command_runs(command, folder):
+def test_scoring_command_runs(command, folder, request):
+    if "--backend" in command:
+        request.getfixturevalue("exported")
     result = run([str(BIN / command[0]), *command[1:]], folder)
     assert result.returncode == 0, result.stderr
     assert "Scored 400 posts, 0 with an error" in result.stdout

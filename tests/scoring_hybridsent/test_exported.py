@@ -1,0 +1,154 @@
+"""An exported graph answers as the model does, whatever a batch lacks, and only where it belongs."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+from many_posts import read_answers
+
+import run_predict
+from scoring_hybridsent import Predictor
+from scoring_hybridsent.exported import require_backend
+
+ALL = ("probabilities", "branches", "weights", "embeddings")
+# By what is special about them. The graphs were traced with 3 posts that have all.
+BATCHES = {
+    "one post": {"text": ["a happy day"], "image": ["images/0.png"]},
+    "one word": {"text": ["sun"], "image": ["images/1.png"]},
+    "no picture": {"text": ["a sad day", "rain", "not good !"], "image": [None] * 3},
+    "no text": {"text": [None] * 2, "image": ["images/2.png", "images/3.png"]},
+    "gaps": {
+        "text": ["a day", None, "very bad rain", "cat", None],
+        "image": ["images/0.png", "images/1.png", None, "images/2.png", "images/3.png"],
+    },
+    "long": {"text": ["a very sad day " * 20, "sun"], "image": ["images/0.png", None]},
+}
+
+
+def numbers_of(answer):
+    """All numbers of an answer, and where there is none."""
+    if isinstance(answer, dict):
+        return {key: numbers_of(value) for key, value in answer.items()}
+    return None if answer is None else np.asarray(answer, dtype=float)
+
+
+def assert_same(found, expected):
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_same(found[key], value)
+    elif expected is None:
+        assert found is None
+    else:
+        np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def eager(exports):
+    return Predictor(str(exports.model), ALL, folder=str(exports.folder / "posts"))
+
+
+def test_the_model_tells_the_posts_apart(eager):
+    """Else the comparisons below could not fail."""
+    scores = [eager(batch)["probabilities"] for batch in BATCHES.values()]
+    numbers = np.array([list(p.values()) for answers in scores for p in answers])
+    assert numbers.std(axis=0).min() > 0.01
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx", "torch"])
+def test_every_answer_is_that_of_the_model(backend, exports, eager):
+    folder = str(exports.folder / "posts")
+    predictor = Predictor(str(exports[backend]), ALL, backend=backend, folder=folder)
+    for name, batch in BATCHES.items():
+        found, expected = predictor(batch), eager(batch)
+        for column in ("label", "error"):
+            assert found[column] == expected[column], name
+        for column in ("score", *ALL):
+            for one, other in zip(found[column], expected[column], strict=True):
+                assert_same(numbers_of(one), numbers_of(other))
+
+
+def predict(monkeypatch, *arguments):
+    """Run run_predict.py in this process, which saves the imports; gives its error, or None."""
+    threads = torch.get_num_threads()
+    given = ["--cpu_threads", 1, "--num_workers", 0, "--device", "cpu", *arguments]
+    monkeypatch.setattr(sys, "argv", ["run_predict.py", *map(str, given)])
+    try:
+        run_predict.main()
+    except SystemExit as end:
+        return end.code
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_run_predict_scores_a_table(backend, exports, eager, tmp_path, monkeypatch):
+    output = tmp_path / "answers"
+    given = ("--input", exports.table, "--output", output, "--columns", "probabilities")
+    given += ("--model", exports[backend])
+    assert predict(monkeypatch, *given, "--backend", backend) is None
+    answers = read_answers(output)
+    assert [answer["id"] for answer in answers] == [post["id"] for post in exports.posts]
+    columns = {name: [post[name] for post in exports.posts] for name in ("text", "image")}
+    expected = eager(columns)
+    for i, answer in enumerate(answers):
+        assert (answer["error"] is not None) == (i in exports.errors)
+        assert answer["label"] == expected["label"][i]
+        assert_same(numbers_of(answer["probabilities"]), numbers_of(expected["probabilities"][i]))
+
+
+def test_another_export_or_backend_does_not_go_on(exports, tmp_path, monkeypatch):
+    output, other = tmp_path / "answers", tmp_path / "other"
+    given = ("--input", exports.table, "--output", output)
+    first = ("--model", exports["onnx"], "--backend", "onnx")
+    assert predict(monkeypatch, *given, *first) is None
+    assert predict(monkeypatch, *given, *first) is None
+    shutil.copytree(exports["onnx"], other)
+    told = json.loads((other / "export.json").read_text())
+    (other / "export.json").write_text(json.dumps({**told, "quantization": "int8"}))
+    error = predict(monkeypatch, *given, "--model", other, "--backend", "onnx")
+    assert "another model" in error
+    assert "model was sha256:" in error
+    error = predict(monkeypatch, *given, "--model", exports.model)
+    assert "backend was onnx, is torch" in error
+
+
+def test_a_wrong_pairing_says_what_to_type(exports, tmp_path, monkeypatch):
+    given = ("--input", exports.table, "--output", tmp_path / "answers")
+    onnx, model = exports["onnx"], exports.model
+    wrong = [
+        ((onnx,), "format 'onnx', which --backend torch does not run\nType --backend onnx."),
+        ((onnx, "--backend", "openvino"), "Type --backend onnx."),
+        ((model, "--backend", "openvino"), f"{model}: has no export.json"),
+        ((model, "--backend", "openvino"), "--output FOLDER --format openvino"),
+        ((onnx, "--backend", "onnx", "--dtype", "bfloat16"), "Leave --dtype out."),
+    ]
+    for arguments, words in wrong:
+        error = predict(monkeypatch, *given, "--model", *arguments)
+        assert error.startswith("error: ")
+        assert words in error
+        assert not (tmp_path / "answers").exists()
+    with pytest.raises(ValueError, match="Type --device cpu"):
+        Predictor(str(onnx), backend="onnx", device="cuda").load()
+
+
+def test_a_missing_package_is_named(exports, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ValueError, match="--backend onnx: needs the package onnxruntime") as caught:
+        require_backend(str(exports["onnx"]), "onnx")
+    assert str(caught.value).endswith("Type: pip install 'hybridsent[export]'")
+
+
+def test_damaged_files_are_named(exports, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(exports["onnx"], folder)
+    with (folder / "model.onnx.data").open("ab") as weights:
+        weights.write(b"x")
+    with pytest.raises(ValueError, match=r"model\.onnx\.data: is absent or damaged"):
+        Predictor(str(folder), backend="onnx").load()
+    (folder / "export.json").write_text('{"format": "tflite", "files": {}}')
+    with pytest.raises(ValueError, match=r"export\.json: is damaged"):
+        Predictor(str(folder), backend="onnx").load()

@@ -1,0 +1,49 @@
+"""Exports of one tiny model, which tests share: each takes seconds."""
+
+import torch
+from many_posts import good_posts, save_pictures, with_bad, write_csv
+from tiny_models import tiny_config, tiny_processor
+
+from modeling_hybridsent import HybridSentForSequenceClassification
+from training_hybridsent.export import main
+
+TOKENS = 40  # what the processor cuts texts to
+
+
+def save_smallest(folder, seed=0):
+    """Save the smallest model that has every part, with its processor."""
+    config = tiny_config(num_cross_modal_layers=1)
+    config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 1
+    torch.manual_seed(seed)
+    model = HybridSentForSequenceClassification(config).eval()
+    for parameter in model.parameters():  # else all posts get nearly the same answer
+        if parameter.dim() > 1:
+            parameter.data *= 3
+    model.save_pretrained(folder)
+    tiny_processor(max_length=TOKENS).save_pretrained(folder)
+    return model
+
+
+class TinyExports:
+    """The model, a table of posts, and exports that are made when first asked for.
+
+    `exports["openvino"]` is compared on made-up posts, `exports["openvino-int8"]` on the table.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.model = folder / "model"
+        save_smallest(self.model)
+        save_pictures(folder / "posts")
+        self.posts, self.errors = with_bad(good_posts(30))
+        self.table = write_csv(folder / "posts" / "posts.csv", self.posts)
+
+    def __getitem__(self, name):
+        target = self.folder / name
+        if not target.exists():
+            kind, _, quantization = name.partition("-")
+            given = ["--model", str(self.model), "--output", str(target), "--format", kind]
+            if quantization:
+                given += ["--quantize", quantization, "--posts", str(self.table)]
+            assert main(given) == 0
+        return target
