@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 from datasets_scripts.folders import write_whole
 
@@ -138,16 +137,12 @@ def answers_table(
         **same: Columns with one value for all.
 
     Returns:
-        A row a post; branches have logits and probabilities.
+        A row a post; values as float32, for the folder of a comparison holds millions of them.
     """
     table = {"id": ids, "label": labels, **dict.fromkeys(same)}
     for prefix, values in answers.items():
         names = BRANCHES if prefix == "weight" else label_names
         columns = columns_of(prefix, list(names))
-        table |= dict(zip(columns, np.asarray(values, dtype=np.float64).T, strict=True))
-        if prefix.endswith("_logit"):
-            shares = softmax(np.asarray(values, dtype=np.float64), axis=1)
-            columns = columns_of(f"{prefix.removesuffix('_logit')}_p", label_names)
-            table |= dict(zip(columns, shares.T, strict=True))
+        table |= dict(zip(columns, np.asarray(values, dtype=np.float32).T, strict=True))
     table |= {name: [value] * len(ids) for name, value in same.items()}
     return pd.DataFrame(table)

@@ -131,10 +131,8 @@ def test_our_runs_keep_branches_and_weights(finished):
     figures, answers = finished[OURS]
     weights = answers[["weight_text", "weight_image", "weight_fusion"]].to_numpy()
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
-    shares = values(answers, "fusion_p")
-    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
     mixed = sum(
-        weights[:, [i]] * values(answers, f"{name}_p")
+        weights[:, [i]] * softmax(values(answers, f"{name}_logit"))
         for i, name in enumerate(("text", "image", "fusion"))
     )
     sharpened = mixed ** (1 / figures["temperature"])
