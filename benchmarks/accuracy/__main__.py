@@ -77,6 +77,7 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     from benchmarks.accuracy.records import Results
     from benchmarks.accuracy.runs import Experiment
     from benchmarks.accuracy.schedule import chosen_rate, pending, trial_rates
+    from benchmarks.accuracy.training import Setup
     from training_hybridsent.data import load_posts
     from training_hybridsent.label_words import with_both_forms
     from training_hybridsent.model import build_processor
@@ -94,7 +95,7 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     posts, _ = with_both_forms(posts, counts, data, mask)
     pooled, parts = posts_and_parts(posts, data, folds, given.seeds, training.seed)
     results.claim(settings, label_names)
-    experiment = Experiment(models, training, pooled, label_names)
+    experiment = Experiment(Setup(models, training, pooled, label_names))
     for name, method, part in pending(parts[: given.stop_after_folds], methods, results):
         rate = chosen_rate(experiment, method, parts[0], rates, results)
         figures, answers = experiment.run(method, part, rate)

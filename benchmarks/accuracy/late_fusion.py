@@ -8,6 +8,7 @@ from torch import nn
 from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
 from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
 from modeling_hybridsent import HybridSentConfig
+from training_hybridsent.data import NO_LABEL
 
 
 class NoClassifier(nn.Module):
@@ -90,3 +91,41 @@ class LateFusion(RivalForSequenceClassification):
         self.fusion_classifier = NoClassifier(config.num_labels)
         self.decision_fusion = self.decision_class(config)
         self.post_init()
+
+
+class RankedLateFusion(LateFusion):
+    """Late fusion whose weights a further loss teaches, for each modality by itself."""
+
+    def modality_loss(
+        self,
+        name: str,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        known: torch.Tensor,
+        post_numbers: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return what one modality adds to the loss, a scalar.
+
+        Args:
+            name: "text" or "image".
+            logits: Of its classifier, (batch, labels), float32.
+            labels: (batch,), -100 where unknown.
+            known: Which posts have label and modality, bool (batch,).
+            post_numbers: As in `extra_loss`.
+        """
+        raise NotImplementedError
+
+    def extra_loss(
+        self,
+        outputs: Any,
+        labels: torch.Tensor,
+        inputs: dict[str, Any],
+        post_numbers: torch.Tensor | None,
+    ) -> torch.Tensor | None:
+        """Sum the losses of both modalities."""
+        total = labels.new_zeros((), dtype=torch.float32)
+        for name in ("text", "image"):
+            known = (labels != NO_LABEL) & inputs[f"has_{name}"]
+            logits = getattr(outputs, f"{name}_logits").float()
+            total = total + self.modality_loss(name, logits, labels, known, post_numbers)
+        return total

@@ -1,14 +1,11 @@
 """Late fusion weighted by predicted confidences."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from benchmarks.accuracy.late_fusion import LateDecision, LateFusion
+from benchmarks.accuracy.late_fusion import LateDecision, RankedLateFusion
 from benchmarks.accuracy.weight_rules import pdf_weights, weigh_logits
 from modeling_hybridsent import HybridSentConfig
-from training_hybridsent.data import NO_LABEL
 
 
 class PDFDecision(LateDecision):
@@ -46,7 +43,7 @@ class PDFDecision(LateDecision):
         return weigh_logits(weights, both, has), nn.functional.pad(weights, (0, 1))
 
 
-class PDF(LateFusion):
+class PDF(RankedLateFusion):
     """Predictive dynamic fusion (Cao et al., ICML 2024).
 
     Logits are summed, weighted by confidence and relative confidence, at test time calibrated by
@@ -58,19 +55,16 @@ class PDF(LateFusion):
 
     decision_class = PDFDecision
 
-    def extra_loss(
+    def modality_loss(
         self,
-        outputs: Any,
+        name: str,
+        logits: torch.Tensor,
         labels: torch.Tensor,
-        inputs: dict[str, Any],
+        known: torch.Tensor,
         post_numbers: torch.Tensor | None,
-    ) -> torch.Tensor | None:
-        """Average the absolute errors of the confidences over posts with label and modality."""
-        total = labels.new_zeros((), dtype=torch.float32)
-        for i, name in enumerate(("text", "image")):
-            known = (labels != NO_LABEL) & inputs[f"has_{name}"]
-            logits = getattr(outputs, f"{name}_logits").detach().float()
-            right = torch.softmax(logits, dim=-1).gather(1, labels.clamp(min=0)[:, None])[:, 0]
-            error = (self.decision_fusion.confidence[:, i] - right).abs()
-            total = total + (error * known).sum() / known.sum().clamp(min=1)
-        return total
+    ) -> torch.Tensor:
+        """Return the mean absolute error of the predicted confidence."""
+        shares = torch.softmax(logits.detach(), dim=-1)
+        right = shares.gather(1, labels.clamp(min=0)[:, None])[:, 0]
+        predicted = self.decision_fusion.confidence[:, ("text", "image").index(name)]
+        return ((predicted - right).abs() * known).sum() / known.sum().clamp(min=1)

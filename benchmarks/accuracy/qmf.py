@@ -1,14 +1,11 @@
 """Late fusion weighted by energies, which training history ranks."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
-from benchmarks.accuracy.late_fusion import LateDecision, LateFusion
+from benchmarks.accuracy.late_fusion import LateDecision, RankedLateFusion
 from benchmarks.accuracy.weight_rules import qmf_weights, weigh_logits
 from modeling_hybridsent import HybridSentConfig
-from training_hybridsent.data import NO_LABEL
 
 
 class QMFDecision(LateDecision):
@@ -63,7 +60,7 @@ def ranking_loss(confidence: torch.Tensor, history: torch.Tensor) -> torch.Tenso
     return excess.masked_fill(gap == 0, 0.0).mean()
 
 
-class QMF(LateFusion):
+class QMF(RankedLateFusion):
     """Quality-aware multimodal fusion (Zhang et al., ICML 2023).
 
     Logits are summed, each times its detached negative energy / 10; cross-entropies of both
@@ -79,23 +76,20 @@ class QMF(LateFusion):
         super().__init__(config)
         self.histories = {"text": LossHistory(), "image": LossHistory()}
 
-    def extra_loss(
+    def modality_loss(
         self,
-        outputs: Any,
+        name: str,
+        logits: torch.Tensor,
         labels: torch.Tensor,
-        inputs: dict[str, Any],
+        known: torch.Tensor,
         post_numbers: torch.Tensor | None,
-    ) -> torch.Tensor | None:
-        """Sum the ranking losses of both modalities over the posts that have label and modality."""
-        total = labels.new_zeros((), dtype=torch.float32)
-        for name, history in self.histories.items():
-            known = (labels != NO_LABEL) & inputs[f"has_{name}"]
-            if known.sum() < 2:
-                continue
-            logits = getattr(outputs, f"{name}_logits")[known].float()
-            numbers = post_numbers[known].cpu()
-            losses = nn.functional.cross_entropy(logits, labels[known], reduction="none")
-            history.add(numbers, losses.detach().cpu())
-            confidence = torch.logsumexp(logits, dim=-1) / 10
-            total = total + ranking_loss(confidence, history.of(numbers).to(logits.device))
-        return total
+    ) -> torch.Tensor:
+        """Return the ranking loss; 0 for fewer than two posts, of which none can be ranked."""
+        if known.sum() < 2:
+            return logits.new_zeros(())
+        logits, numbers = logits[known], post_numbers[known].cpu()
+        losses = nn.functional.cross_entropy(logits, labels[known], reduction="none")
+        history = self.histories[name]
+        history.add(numbers, losses.detach().cpu())
+        confidence = torch.logsumexp(logits, dim=-1) / 10
+        return ranking_loss(confidence, history.of(numbers).to(logits.device))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from datasets import Dataset
 from scipy.special import softmax
 
 from benchmarks.accuracy.frozen_features import FrozenFeatures, fit_regression, fit_shares
@@ -20,8 +19,7 @@ from benchmarks.accuracy.records import (
     Trained,
     answers_table,
 )
-from benchmarks.accuracy.training import NetworkTraining
-from training_hybridsent.arguments import HybridSentTrainingArguments, ModelArguments
+from benchmarks.accuracy.training import NetworkTraining, Setup
 from training_hybridsent.calibration import fit_temperature
 from training_hybridsent.data import NO_LABEL, PostCollator
 from training_hybridsent.metrics import SentimentScores
@@ -32,33 +30,22 @@ class Experiment:
     """All that the runs of a comparison share.
 
     Args:
-        models: Settings of the model.
-        training: Settings of the training.
-        posts: All posts, numbered.
-        label_names: Names of the labels by index.
+        setup: Settings, posts and labels.
     """
 
-    def __init__(
-        self,
-        models: ModelArguments,
-        training: HybridSentTrainingArguments,
-        posts: Dataset,
-        label_names: list[str],
-    ) -> None:
-        self.models, self.training, self.posts = models, training, posts
-        self.label_names = label_names
-        self.networks = NetworkTraining(models, training, posts, label_names)
-        self.scores = SentimentScores(label_names)
-        self.labels = np.array([NO_LABEL if x is None else x for x in posts["label"]])
+    def __init__(self, setup: Setup) -> None:
+        self.setup, self.networks = setup, NetworkTraining(setup)
+        self.scores = SentimentScores(setup.label_names)
+        self.labels = np.array([NO_LABEL if x is None else x for x in setup.posts["label"]])
         self._features: FrozenFeatures | None = None
 
     def score(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """Return the score that the recipe chooses epochs by, so that greater is better."""
-        name = (self.training.metric_for_best_model or "macro_f1").removeprefix("eval_")
+        name = (self.setup.training.metric_for_best_model or "macro_f1").removeprefix("eval_")
         found = self.scores.of_logits(logits, labels)
         if name not in found:  # such as the loss, which methods do not share
             return -found["nll"]
-        return found[name] if self.training.greater_is_better is not False else -found[name]
+        return found[name] if self.setup.training.greater_is_better is not False else -found[name]
 
     def validation_score(self, method: Method, part: Part, rate: float) -> float:
         """Train with a learning rate and return the score on the validation posts."""
@@ -97,8 +84,8 @@ class Experiment:
         return figures, pd.concat(tables, ignore_index=True)
 
     def _table(self, numbers: np.ndarray, answers: Answers, **same: Any) -> pd.DataFrame:
-        ids = list(self.posts.select(numbers)["id"])
-        return answers_table(ids, self.labels[numbers], answers, self.label_names, **same)
+        ids = list(self.setup.posts.select(numbers)["id"])
+        return answers_table(ids, self.labels[numbers], answers, self.setup.label_names, **same)
 
     def train(self, method: Method, part: Part, rate: float) -> Trained:
         """Train a method on a part with a learning rate."""
@@ -106,7 +93,7 @@ class Experiment:
             return self.networks.train(method, part, rate)
         known = part.train[self.labels[part.train] != NO_LABEL]
         if not method.reads:
-            return fit_shares(self.labels[known], len(self.label_names))
+            return fit_shares(self.labels[known], len(self.setup.label_names))
         features, validation = self._frozen_features(), part.validation
         features.of(np.concatenate([known, validation]))  # not part of the time of a fit
         start = time.perf_counter()
@@ -114,7 +101,7 @@ class Experiment:
             features,
             (known, self.labels[known]),
             (validation, self.labels[validation]),
-            len(self.label_names),
+            len(self.setup.label_names),
             self.score,
         )
         return trained._replace(figures={**trained.figures, "seconds": time.perf_counter() - start})
@@ -123,10 +110,10 @@ class Experiment:
         """Return the features of the encoders as they come, computed for each post when first asked."""
         if self._features is None:
             self._features = FrozenFeatures(
-                build_model(self.models, self.label_names),
-                self.posts,
-                PostCollator(build_processor(self.models)),
-                self.training.per_device_eval_batch_size,
+                build_model(self.setup.models, self.setup.label_names),
+                self.setup.posts,
+                PostCollator(build_processor(self.setup.models)),
+                self.setup.training.per_device_eval_batch_size,
             )
         return self._features
 

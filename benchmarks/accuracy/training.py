@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,25 +42,31 @@ class NumberedCollator:
         return {**self.collator(rows), "post_numbers": numbers}
 
 
-class NetworkTraining:
-    """Trains any method that has a network, by the recipe.
+class Setup(NamedTuple):
+    """What all runs of a comparison share.
 
-    Args:
+    Attributes:
         models: Settings of the model.
         training: Settings of the training.
         posts: All posts, numbered.
         label_names: Names of the labels by index.
     """
 
-    def __init__(
-        self,
-        models: ModelArguments,
-        training: HybridSentTrainingArguments,
-        posts: Dataset,
-        label_names: list[str],
-    ) -> None:
-        self.models, self.training, self.posts = models, training, posts
-        self.label_names = label_names
+    models: ModelArguments
+    training: HybridSentTrainingArguments
+    posts: Dataset
+    label_names: list[str]
+
+
+class NetworkTraining:
+    """Trains any method that has a network, by the recipe.
+
+    Args:
+        setup: What all runs share.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
 
     def train(self, method: Method, part: Part, rate: float) -> Trained:
         """Train a method on a part.
@@ -89,21 +95,21 @@ class NetworkTraining:
         self, method: Method, part: Part, rate: float, folder: str
     ) -> tuple[HybridSentTrainer, Dataset]:
         """Build the trainer of one run, and the posts with their stored states."""
-        arguments = copy.copy(self.training)
+        arguments = copy.copy(self.setup.training)
         arguments.output_dir, arguments.learning_rate = folder, rate
         arguments.disable_tqdm, arguments.seed = True, part.seed
         set_seed(part.seed)
         model = self._model(method)
         prepare_encoders(model, arguments)
         # A new one for each run: saving a checkpoint writes into it, and the cache looks at it.
-        processor = build_processor(self.models)
-        posts, states = self.posts, {}
+        processor = build_processor(self.setup.models)
+        posts, states = self.setup.posts, {}
         if arguments.cache_features:
             posts, states = self._stored(FeatureCache(model, processor, arguments), model)
         if isinstance(model, RivalForSequenceClassification):
             model.freeze_unused_parts()
         trainer = HybridSentTrainer(
-            scores=SentimentScores(self.label_names),
+            scores=SentimentScores(self.setup.label_names),
             states=states,
             model=model,
             args=arguments,
@@ -118,9 +124,9 @@ class NetworkTraining:
 
     def _model(self, method: Method) -> HybridSentForSequenceClassification:
         models = replace(
-            self.models, model_config=method.config_over(self.models.fields_of_config())
+            self.setup.models, model_config=method.config_over(self.setup.models.fields_of_config())
         )
-        return build_model(models, self.label_names, method.model_class)
+        return build_model(models, self.setup.label_names, method.model_class)
 
     def _stored(
         self, cache: FeatureCache, model: HybridSentForSequenceClassification
@@ -129,8 +135,8 @@ class NetworkTraining:
         if not getattr(model, "takes_text_states", True):
             cache.encoders.pop("text", None)
         if not cache.encoders:
-            return self.posts, {}
-        posts, states = cache.attach({"posts": self.posts})
+            return self.setup.posts, {}
+        posts, states = cache.attach({"posts": self.setup.posts})
         return posts["posts"], states
 
 
