@@ -80,8 +80,8 @@ class FeatureCache:
         for modality in self.encoders:
             shared = self._shared_key(modality)
             folders = [self._stored(modality, name, rows, shared) for name, rows in posts.items()]
-            shape = self.front.shape if self.front and modality == "image" else None
-            found = states[modality] = EncoderStates(folders, shape)
+            front = self._front_of(modality)
+            found = states[modality] = EncoderStates(folders, front and front.shape)
             for part, (name, rows) in enumerate(posts.items()):
                 posts[name] = rows.add_column(
                     STATES_COLUMNS[modality], found.numbers(part, len(rows)), feature=Value("int64")
@@ -113,10 +113,15 @@ class FeatureCache:
                 write_states(batches, self._widths(modality), self.arguments.cache_dtype, draft)
         return folder
 
+    def _front_of(self, modality: str) -> FrozenFront | None:
+        """Return the front whose states stand for a modality; None where a whole encoder's do."""
+        return self.front if modality == "image" else None
+
     def _widths(self, modality: str) -> tuple[int, int | None]:
         """Return the widths of the stored states: of a front, one row a channel."""
-        if self.front is not None and modality == "image":
-            _, rows, columns = self.front.shape
+        front = self._front_of(modality)
+        if front is not None:
+            _, rows, columns = front.shape
             return rows * columns, None
         return self.model.hybridsent.encoder_output_widths()[modality]
 
@@ -182,7 +187,8 @@ class FeatureCache:
             "format": FORMAT_VERSION,
             "versions": [version(name) for name in ("torch", "transformers", "pillow")],
             "encoder": [encoder.config.to_dict(), digest_of_weights(encoder)],
-            "trained_layers": self.front and self.arguments.vision_encoder_trained_layers,
+            "trained_layers": self._front_of(modality)
+            and self.arguments.vision_encoder_trained_layers,
             "layer": self.model.config.vision_local_layer if modality == "image" else 0,
             "widths": self._widths(modality),
             "processor": describe_processor(self.processor, modality),
