@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -153,6 +153,11 @@ class HybridSentConfig(PreTrainedConfig):
             "own_text": self.own_label_loss_weight,
             "own_image": self.own_label_loss_weight,
         }
+
+    def total_loss(self, parts: Mapping[str, Any]) -> Any:
+        """Sum parts of the loss, scalars by their names in `loss_weights`, each times its weight."""
+        weights = self.loss_weights
+        return sum(weights[name] * part for name, part in parts.items())
 
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:

@@ -542,7 +542,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             own_labels = {"text": text_labels, "image": image_labels}
             losses = self._losses(log_p, branch_logits, present, labels)
             losses |= self._own_label_losses(outputs, own_labels)
-            loss = sum(self.config.loss_weights[name] * part for name, part in losses.items())
+            loss = self.config.total_loss(losses)
         return HybridSentOutput(
             loss=loss,
             losses=losses,

@@ -101,8 +101,7 @@ class HybridSentTrainer(Trainer):
             # The gradients of the processes are averaged, not summed.
             shares = shares * self.accelerator.num_processes
             parts = share_parts(outputs["losses"], shares)
-            weights = self.model.config.loss_weights
-            loss = sum(weights[name] * part for name, part in parts.items())
+            loss = self.model.config.total_loss(parts)
             if model.training:  # evaluation comes here, too
                 self.parts_log.add(parts)
         return (loss, outputs) if return_outputs else loss
