@@ -9,6 +9,7 @@ Killed or stopped, the same command goes on where it ended, with any number of p
 
 import sys
 
+from datasets_scripts.command_line import run_command
 from scoring_hybridsent.arguments import parse_arguments
 
 
@@ -17,19 +18,15 @@ def main() -> None:
     arguments = parse_arguments()
 
     # Heavy imports wait until the arguments are known to be right.
-    from datasets_scripts.errors import PostsError
     from scoring_hybridsent.processes import start_process
     from scoring_hybridsent.run import run
 
     state = start_process(arguments.device, arguments.cpu_threads)
-    try:
-        count = run(arguments, state)
-    except PostsError as error:
-        sys.exit(f"error: {error}")
+    count = run(arguments, state)
     if state.is_main_process:
         print(f"Scored {count.scored} posts, {count.failed} with an error instead of a label.")
         print(f"Answers, in files named by the rows in them: {arguments.output}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, debug="--debug" in sys.argv))

@@ -5,18 +5,38 @@ accelerate launch run_train.py configs/mvsa_single.yaml --data_dir DIR --learnin
 
 The same command with --resume_from_checkpoint true goes on from the newest whole checkpoint. SIGTERM
 makes the training write one and end with exit code 143, without calibration, scores and publishing.
+An error is one message; --debug shows the traceback.
 """
 
+import contextlib
+import sys
 import time
 
-from training_hybridsent.arguments import parse_arguments
+from datasets_scripts.command_line import run_command
+from datasets_scripts.locking import one_run_in
+from training_hybridsent.arguments import (
+    DataArguments,
+    HybridSentTrainingArguments,
+    ModelArguments,
+    parse_arguments,
+)
 
 
 def main() -> None:
+    """Read the settings, and train where no other run does."""
+    model_arguments, data_arguments, training_arguments = parse_arguments()
+    first = training_arguments.process_index == 0
+    with one_run_in(training_arguments.output_dir) if first else contextlib.nullcontext():
+        run(model_arguments, data_arguments, training_arguments)
+
+
+def run(
+    model_arguments: ModelArguments,
+    data_arguments: DataArguments,
+    training_arguments: HybridSentTrainingArguments,
+) -> None:
     """Run the steps of one training run."""
     start = time.perf_counter()
-    model_arguments, data_arguments, training_arguments = parse_arguments()
-
     # Heavy imports wait until the arguments are known to be right.
     from transformers import set_seed
 
@@ -97,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, debug="--debug" in sys.argv))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.errors import PostsError
+from datasets_scripts.command_line import add_debug, run_command
 from datasets_scripts.label_words import MASK
 from datasets_scripts.loading import ON_BAD_ROWS, READERS, load_table
 from datasets_scripts.prepare import prepare
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     audit.add_argument("--set", choices=sorted(READERS), help="what the raw files are; guessed")
     audit.add_argument("--output_file", default="audit.parquet", help="where the findings go")
     _add_max_pixels(audit)
+    add_debug(audit)
     return parser
 
 
@@ -69,6 +71,7 @@ def _add_set(commands: Any, name: str) -> argparse.ArgumentParser:
     parser.add_argument("--push_to_hub", metavar="USER/NAME", help="upload as a dataset, too")
     parser.add_argument("--public", action="store_true", help="make the uploaded dataset public")
     _add_max_pixels(parser)
+    add_debug(parser)
     return parser
 
 
@@ -152,15 +155,8 @@ def run_audit(arguments: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; a failure is one message and exit status 1."""
     arguments = build_parser().parse_args(argv)
-    try:
-        (run_audit if arguments.command == "audit" else run_prepare)(arguments)
-    except (PostsError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"error: cannot read or write: {error}; nothing half-written stays", file=sys.stderr)
-    else:
-        return 0
-    return 1
+    run = run_audit if arguments.command == "audit" else run_prepare
+    return run_command(partial(run, arguments), arguments.debug)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ class ScoringArguments:
     max_image_pixels: int | None = _setting(
         None, "Refuse larger pictures, undecoded; left out, the limit stored with the model."
     )
+    debug: bool = _setting(False, "Show where an error came from: the whole traceback.")
 
     def __post_init__(self) -> None:
         for name in POSITIVE:

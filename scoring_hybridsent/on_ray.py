@@ -18,9 +18,11 @@ from typing import Any
 
 from pyarrow.dataset import Dataset, dataset, field
 
+from datasets_scripts.command_line import add_debug, run_command
 from datasets_scripts.errors import PostsError
 from datasets_scripts.folders import build_beside
 from scoring_hybridsent.answers import CHOICES
+from scoring_hybridsent.backends import BACKENDS
 from scoring_hybridsent.fingerprint import identify_model
 from scoring_hybridsent.inputs import FileInput, find_input
 from scoring_hybridsent.row_tables import RowPredictor, read_rows
@@ -107,8 +109,8 @@ def _absolute(model: str) -> str:
     return str(Path(model).absolute()) if Path(model).is_dir() else model
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Score what the command line asks for and print how many posts that were."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score what the command line asks for; a failure is one message and exit status 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     for name in ("model", "input", "output"):
         parser.add_argument(f"--{name}", required=True, help="as of run_predict.py")
@@ -117,14 +119,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows_per_block", type=int, default=1000, help="in a file (%(default)s)")
     parser.add_argument("--columns", nargs="+", default=[], choices=CHOICES, help="to add")
     parser.add_argument("--device", default="cpu", help="cuda: one GPU for each worker")
-    given = parser.parse_args(argv)
-    try:
-        answers = score_with_ray(**vars(given))
-    except PostsError as error:
-        sys.exit(f"error: {error}")
-    failed = answers.count_rows(filter=field("error").is_valid())
-    print(f"Scored {answers.count_rows()} posts, {failed} with an error instead of a label.")
+    parser.add_argument(
+        "--backend", default="torch", choices=list(BACKENDS), help="as of run_predict.py"
+    )
+    add_debug(parser)
+    given = vars(parser.parse_args(argv))
+    debug = given.pop("debug")
+
+    def score() -> None:
+        answers = score_with_ray(**given)
+        failed = answers.count_rows(filter=field("error").is_valid())
+        print(f"Scored {answers.count_rows()} posts, {failed} with an error instead of a label.")
+
+    return run_command(score, debug)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

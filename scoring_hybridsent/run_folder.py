@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from pathlib import Path
 from typing import Any
 
 from datasets_scripts.errors import PostsError
 from datasets_scripts.folders import write_whole
+from datasets_scripts.locking import LOCK, FolderLock
 from scoring_hybridsent.shard_files import DRAFT, finished_shards
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
 FORMAT_VERSION = 1  # raise it whenever other files would be written for the same manifest
 OTHER = "Give another --output, or remove that folder to start anew."
 
@@ -26,32 +25,11 @@ class RunFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._lock: Any = None
-
-    def _claim(self) -> None:
-        """Lock the folder against every other run.
-
-        The lock is the system's: it ends with this process, however that ends.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / LOCK).open("a+")
-        except OSError as error:
-            raise PostsError.about(self.folder, "cannot be written", [str(error)], OTHER) from error
-        self._take(fcntl.LOCK_EX)
+        self._lock = FolderLock(folder)
 
     def join(self) -> None:
         """Share the lock with the other processes of this run, each of which must call this."""
-        self._lock = self._lock or (self.folder / LOCK).open("a+")
-        self._take(fcntl.LOCK_SH)
-
-    def _take(self, kind: int) -> None:
-        # lockf, for its locks are not inherited: a worker process cannot outlive the run with them.
-        try:
-            fcntl.lockf(self._lock, kind | fcntl.LOCK_NB)
-        except OSError as error:
-            remedy = "Wait until it has ended, or give another --output."
-            raise PostsError.about(self.folder, "another run writes here", remedy=remedy) from error
+        self._lock.join()
 
     def check(self, manifest: dict[str, Any]) -> None:
         """Refuse a folder of other answers; changes nothing.
@@ -95,7 +73,7 @@ class RunFolder:
             PostsError: Another run is at work here, or the folder cannot be written or holds
                 something else.
         """
-        self._claim()
+        self._lock.claim()
         self.check(manifest)  # it may have changed since the caller looked
         for file in list(self.folder.iterdir()):
             if _is_draft(file.name):

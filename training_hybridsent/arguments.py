@@ -229,6 +229,16 @@ def read_recipe(file: str) -> list[str]:
     return arguments
 
 
+def _without_bare_debug(words: Sequence[str]) -> list[str]:
+    """Leave out a --debug without a value, which is ours; that of the library has one."""
+    following = [*words[1:], "--"]
+    return [
+        word
+        for word, after in zip(words, following, strict=True)
+        if word != "--debug" or not after.startswith("--")
+    ]
+
+
 def parse_arguments(
     argv: Sequence[str] | None = None,
 ) -> tuple[ModelArguments, DataArguments, HybridSentTrainingArguments]:
@@ -246,7 +256,7 @@ def parse_arguments(
     Raises:
         ValueError: Settings that do not go together; the message names them.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
+    given = _without_bare_debug(sys.argv[1:] if argv is None else argv)
     is_recipe = bool(given) and given[0].endswith((".yaml", ".yml"))
     recipe = given.pop(0) if is_recipe else DEFAULT_RECIPE
     parser = HfArgumentParser(

@@ -20,6 +20,7 @@ from training_hybridsent.encoder_states import STATES_COLUMNS, EncoderStates
 
 LABEL_COLUMNS = {"label": "labels", "text_label": "text_labels", "image_label": "image_labels"}
 NO_LABEL = -100  # what the loss ignores
+POST_IDS = "post_ids"  # in a batch, for messages; the model does not take them
 
 
 def load_posts(arguments: DataArguments, seed_folder: str = "outputs/synthetic-posts") -> Table:
@@ -119,12 +120,14 @@ class PostCollator:
         processor: The joint processor.
         states: Stored states of frozen encoders by modality, "text" or "image"; they take the place
             of what that encoder would read, and pictures are not even opened then.
+        with_ids: Add the posts' ids, which the caller takes out before the model sees the batch.
     """
 
     processor: HybridSentProcessor
     states: Mapping[str, EncoderStates] = field(default_factory=dict)
+    with_ids: bool = False
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Process rows as the table of posts has them.
 
         Args:
@@ -133,21 +136,21 @@ class PostCollator:
 
         Returns:
             Model inputs with `labels` and, where the set has them, `text_labels` and
-            `image_labels`, -100 where unknown.
+            `image_labels`, -100 where unknown; with `with_ids` also `post_ids`, a list of strings.
 
         Raises:
             ValueError: A post cannot be processed; the message names its id.
         """
+        ids = [row.get("id", "?") for row in rows]
         try:
             batch = self._inputs(rows)
         except ValueError as error:
-            ids = [row.get("id", "?") for row in rows]
             raise ValueError(f"In the batch of posts {ids}: {error}") from error
         for column, name in LABEL_COLUMNS.items():
             if column in rows[0]:
                 values = [row[column] for row in rows]
                 batch[name] = torch.tensor([NO_LABEL if x is None else x for x in values])
-        return batch
+        return batch | {POST_IDS: ids} if self.with_ids else batch
 
     def _inputs(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         texts, images = ([row.get(name) for row in rows] for name in ("text", "image"))

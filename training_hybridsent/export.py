@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from datasets_scripts.command_line import add_debug, run_command
 from datasets_scripts.errors import PostsError
 from datasets_scripts.folders import build_beside, write_whole
 from scoring_hybridsent import Predictor
@@ -182,19 +183,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="int8: 8 bits for the weights of the text encoder's matrix products",
     )
     parser.add_argument("--posts", help="compare on these, as run_predict.py reads its --input")
-    given = parser.parse_args(argv)
-    try:
-        told = export(**vars(given))
-    except PostsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    checked = told["checked"]
-    print(
-        f"{given.output}: agrees with the model on {checked['posts']} posts; probabilities differ by "
-        f"{checked['greatest_difference']:.1e} at most. Score posts with it:\n"
-        f"run_predict.py --model {given.output} --backend {given.format}"
-    )
-    return 0
+    add_debug(parser)
+    given = vars(parser.parse_args(argv))
+    debug = given.pop("debug")
+
+    def make() -> None:
+        checked, folder = export(**given)["checked"], given["output"]
+        print(
+            f"{folder}: agrees with the model on {checked['posts']} posts; probabilities differ by "
+            f"{checked['greatest_difference']:.1e} at most. Score posts with it:\n"
+            f"run_predict.py --model {folder} --backend {given['format']}"
+        )
+
+    return run_command(make, debug)
 
 
 if __name__ == "__main__":

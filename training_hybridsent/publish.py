@@ -15,6 +15,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import LocalTokenNotFoundError
 from huggingface_hub.utils import httpx
 
+from datasets_scripts.command_line import add_debug, run_command
 from training_hybridsent.isolated_check import check_loads_isolated
 from training_hybridsent.published_files import (
     PublishError,
@@ -167,6 +168,15 @@ def describe(folder: Path, names: Sequence[str]) -> str:
     return "\n".join([*lines, f"{sum(sizes):>14,}  bytes in {len(names)} files"])
 
 
+def try_out(model: str, repo_id: str) -> None:
+    """Do all but the sending, and print what would be sent."""
+    with tempfile.TemporaryDirectory() as staged:
+        names = stage(model, repo_id, Path(staged))
+        print(describe(Path(staged), names))
+        print(check_loads_isolated(Path(staged)))
+        print(f"Would be published as {repo_id}; nothing was sent.")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Publish what the command line names; a failure is one message and exit status 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
@@ -177,21 +187,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--dry_run", action="store_true", help="list the files and load them by themselves only"
     )
+    add_debug(parser)
     given = parser.parse_args(argv)
     target = Target(given.repo_id, given.private or None, given.revision)
-    try:
-        if not given.dry_run:
+
+    def do() -> None:
+        if given.dry_run:
+            try_out(given.model, given.repo_id)
+        else:
             print(f"Published: {publish(given.model, target)}")
-            return 0
-        with tempfile.TemporaryDirectory() as staged:
-            names = stage(given.model, given.repo_id, Path(staged))
-            print(describe(Path(staged), names))
-            print(check_loads_isolated(Path(staged)))
-            print(f"Would be published as {given.repo_id}; nothing was sent.")
-    except (PublishError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command(do, given.debug)
 
 
 if __name__ == "__main__":

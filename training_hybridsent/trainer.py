@@ -1,5 +1,7 @@
 """transformers' Trainer with a learning rate for each encoder, exact resuming and named predictions."""
 
+import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,18 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from datasets_scripts.command_line import is_out_of_memory
 from training_hybridsent.checkpoints import STATE
-from training_hybridsent.data import PostCollator
+from training_hybridsent.data import POST_IDS, PostCollator
 from training_hybridsent.encoder_layers import learning_rates
 from training_hybridsent.encoder_states import EncoderStates
+from training_hybridsent.guards import not_finite, used_up_memory
 from training_hybridsent.length_grouping import LengthGroupedOrder, text_lengths
 from training_hybridsent.loss_parts import PartsLog, labelled_posts, share_parts
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.stopping import StopOnSigterm
+
+DRAFT = ".model-draft"  # folder in the output folder
 
 
 class HybridSentTrainer(Trainer):
@@ -43,12 +49,13 @@ class HybridSentTrainer(Trainer):
     ) -> None:
         patience = kwargs["args"].early_stopping_patience
         super().__init__(
-            data_collator=PostCollator(kwargs["processing_class"], states or {}),
+            data_collator=PostCollator(kwargs["processing_class"], states or {}, with_ids=True),
             compute_metrics=self._compute_metrics,
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
             **kwargs,
         )
         self.scores, self.parts_log = scores, PartsLog()
+        self._post_ids: list[str] = []  # of the last batch
         self.add_callback(StopOnSigterm(self.accelerator))
         self.loss_is_scaled_for_ga = self.label_smoother is None
 
@@ -87,6 +94,54 @@ class HybridSentTrainer(Trainer):
         counts = sum(labelled_posts(self.model, batch) for batch in batch_samples)
         return self.accelerator.reduce(counts.to(device))
 
+    def training_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Compute loss and gradients of a batch; a loss that is no number ends the training.
+
+        Raises:
+            TrainingError: The loss is not finite, or the batch does not fit into memory.
+        """
+        try:
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise used_up_memory(error, self.args, training=True) from error
+            raise
+        self._require_finite("loss", float(loss))
+        return loss
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        """Return the norm of the gradients; one that is no number ends the training, too."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        if (
+            self.accelerator.scaler is None
+        ):  # which looks for such gradients itself, and leaves them out
+            self._require_finite("norm of the gradients", float(norm))
+        return norm
+
+    def _require_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            model = self.accelerator.unwrap_model(self.model)
+            rate = max(group["lr"] for group in self.optimizer.param_groups)
+            raise not_finite(what, value, model, self._post_ids, self.state, rate)
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        """Score a batch.
+
+        Raises:
+            TrainingError: It does not fit into memory.
+        """
+        try:
+            return super().prediction_step(*args, **kwargs)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise used_up_memory(error, self.args, training=False) from error
+            raise
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -95,6 +150,7 @@ class HybridSentTrainer(Trainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Compute the loss; in training, as this batch's share of the loss over the whole step."""
+        self._post_ids = inputs.pop(POST_IDS, [])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if num_items_in_batch is not None:
             shares = labelled_posts(self.model, inputs) / num_items_in_batch.clamp(min=1)
@@ -138,11 +194,22 @@ class HybridSentTrainer(Trainer):
         self.accelerator.wait_for_everyone()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save model, code and processor, without the pickle of the settings that the library adds."""
-        super().save_model(output_dir, _internal_call)
-        if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
-            (folder / "training_args.bin").unlink(missing_ok=True)
+        """Save model, code and processor, without the pickle of the settings that the library adds.
+
+        They are written into a folder beside and then moved, the weights last: a full disk or a kill
+        leaves no half of a file. A checkpoint, which is whole only with its state, is written in place.
+        """
+        folder = Path(output_dir or self.args.output_dir)
+        target = folder if _internal_call else folder / DRAFT
+        try:
+            super().save_model(str(target), _internal_call)
+            if self.args.should_save:
+                (target / "training_args.bin").unlink(missing_ok=True)
+                if not _internal_call:
+                    _move_files(target, folder)
+        finally:
+            if self.args.should_save and not _internal_call:
+                shutil.rmtree(target, ignore_errors=True)
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         return self.scores.of_logits(
@@ -168,3 +235,9 @@ class HybridSentTrainer(Trainer):
         """
         output = self.predict(posts)
         return self._named(output.predictions), output.label_ids
+
+
+def _move_files(source: Path, target: Path) -> None:
+    """Move the files of a folder into another on the same disk, weights last."""
+    for file in sorted(source.iterdir(), key=lambda file: (".safetensors" in file.name, file.name)):
+        file.replace(target / file.name)

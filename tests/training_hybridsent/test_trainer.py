@@ -2,48 +2,19 @@
 
 import pytest
 import torch
-from tiny_models import LABELS, tiny_model, tiny_processor
+from tiny_trainer import SIZES, tiny_posts, tiny_trainer
 
-from quickstart.posts import write_posts
-from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
-from training_hybridsent.data import load_posts
-from training_hybridsent.encoder_layers import prepare_encoders
-from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.trainer import HybridSentTrainer
-
-SIZES = {"train": 8, "validation": 6, "test": 6}
 PARTS = {"text": "hybridsent.text_model.", "vision": "hybridsent.vision_model."}
 
 
 @pytest.fixture(scope="module")
 def posts(tmp_path_factory):
-    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
-    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+    return tiny_posts(tmp_path_factory.mktemp("posts") / "posts")
 
 
 @pytest.fixture
 def trainer(posts, tmp_path):
-    arguments = HybridSentTrainingArguments(
-        output_dir=str(tmp_path),
-        learning_rate=0.01,
-        text_encoder_learning_rate=0.001,
-        vision_encoder_learning_rate=0,
-        weight_decay=0.1,
-        max_steps=2,
-        per_device_train_batch_size=4,
-        lr_scheduler_type="constant",
-        disable_tqdm=True,
-    )
-    model = tiny_model()
-    prepare_encoders(model, arguments)
-    return HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())),
-        model=model,
-        args=arguments,
-        train_dataset=posts["train"],
-        eval_dataset=posts["validation"],
-        processing_class=tiny_processor(),
-    )
+    return tiny_trainer(posts, tmp_path)
 
 
 def part_of(name):
@@ -101,25 +72,18 @@ def test_predictions_are_named_and_agree_with_the_model(trainer, posts):
 
 def early_stopped(posts, folder, patience=1):
     """A trainer of up to 4 epochs that learns nothing, so that patience ends after the second."""
-    arguments = HybridSentTrainingArguments(
-        output_dir=str(folder),
+    return tiny_trainer(
+        posts,
+        folder,
         learning_rate=0,
+        text_encoder_learning_rate=0,
+        max_steps=-1,
         num_train_epochs=4,
-        per_device_train_batch_size=4,
         eval_strategy="epoch",
         save_strategy="epoch",
         load_best_model_at_end=True,
         metric_for_best_model="nll",
         early_stopping_patience=patience,
-        disable_tqdm=True,
-    )
-    return HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())),
-        model=tiny_model(),
-        args=arguments,
-        train_dataset=posts["train"],
-        eval_dataset=posts["validation"],
-        processing_class=tiny_processor(),
     )
 
 

@@ -1,0 +1,44 @@
+"""A trainer of a tiny model on a few generated posts."""
+
+from tiny_models import LABELS, tiny_model, tiny_processor
+
+from quickstart.posts import write_posts
+from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
+from training_hybridsent.data import load_posts
+from training_hybridsent.encoder_layers import prepare_encoders
+from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.trainer import HybridSentTrainer
+
+SIZES = {"train": 8, "validation": 6, "test": 6}
+
+
+def tiny_posts(folder):
+    """Generate posts and load them."""
+    write_posts(folder, sizes=SIZES)
+    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+
+
+def tiny_trainer(posts, folder, **changed):
+    """Build a trainer of two steps; the vision encoder is frozen."""
+    settings = {
+        "learning_rate": 0.01,
+        "text_encoder_learning_rate": 0.001,
+        "vision_encoder_learning_rate": 0,
+        "weight_decay": 0.1,
+        "max_steps": 2,
+        "per_device_train_batch_size": 4,
+        "lr_scheduler_type": "constant",
+        "disable_tqdm": True,
+        **changed,
+    }
+    arguments = HybridSentTrainingArguments(output_dir=str(folder), **settings)
+    model = tiny_model()
+    prepare_encoders(model, arguments)
+    return HybridSentTrainer(
+        scores=SentimentScores(list(LABELS.values())),
+        model=model,
+        args=arguments,
+        train_dataset=posts["train"],
+        eval_dataset=posts["validation"],
+        processing_class=tiny_processor(),
+    )
