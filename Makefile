@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# One process; the other options only keep accelerate from warning about its defaults.
-TRAIN := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
+# One process; --quiet: our message and no traceback of the launcher; the others keep it from warning.
+TRAIN := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
 READY := $(VENV)/.ready
 RECIPE ?= configs/quickstart.yaml
 ARGS ?=

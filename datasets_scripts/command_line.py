@@ -16,7 +16,7 @@ OURS = frozenset((*_FOLDERS, *_SCRIPTS, "training_hybridsent", "transformers_mod
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # As libraries written in C++ and Rust word what the system told them.
 _NO_ROOM_WORDS = re.compile(
-    rf"os error ({'|'.join(map(str, _NO_ROOM))})\)|No space left|inline_container\.cc"
+    rf"os error ({'|'.join(map(str, _NO_ROOM))})\)|No space left|inline_container\.cc|iostream error"
 )
 _NO_MEMORY_WORDS = re.compile(r"can't allocate memory|out of memory|std::bad_alloc", re.IGNORECASE)
 _INTERRUPTED = 130  # as of any program that an interrupt ended

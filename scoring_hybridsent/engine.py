@@ -15,10 +15,17 @@ from scoring_hybridsent.row import Row
 from scoring_hybridsent.windows import Window, windows
 
 AHEAD = 4  # batches that each worker prepares ahead of the model
+PATIENCE = (
+    600  # seconds; a worker that cannot hand its batch over, /dev/shm being full, never says so
+)
 
 
 def score_rows(
-    rows: Iterator[Row], predictor: Predictor, batch_size: int = 32, num_workers: int = 1
+    rows: Iterator[Row],
+    predictor: Predictor,
+    batch_size: int = 32,
+    num_workers: int = 1,
+    patience: float = PATIENCE,
 ) -> Iterator[pa.Table]:
     """Score a stream of rows in constant memory.
 
@@ -27,9 +34,13 @@ def score_rows(
         predictor: The model.
         batch_size: Rows in a batch.
         num_workers: Processes that decode and tokenize; 0 does it in this one.
+        patience: Seconds that the model waits for a batch before the run ends.
 
     Yields:
         Answers as `Layout.table` makes them; together, one for each row in the order of the rows.
+
+    Raises:
+        RuntimeError: A worker died, or was waited for in vain.
     """
     layout = predictor.layout  # loads the model before the workers come to be
     at_work: deque[Window] = deque()
@@ -47,6 +58,7 @@ def score_rows(
         num_workers=num_workers,
         prefetch_factor=AHEAD if num_workers else None,
         worker_init_fn=_leave_interrupts_to_the_parent,
+        timeout=patience if num_workers else 0,
         pin_memory=not predictor.device.startswith("cpu"),
     )
     for prepared in loader:

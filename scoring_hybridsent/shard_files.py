@@ -41,12 +41,11 @@ class ShardWriter:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if self.writer is not None:
-            if kind is None:
-                self._finish()
-            else:
-                self.writer.close()
-                self.draft.unlink(missing_ok=True)
+        if self.writer is not None and kind is None:
+            self._finish()
+        elif self.writer is not None:
+            self.draft.unlink(missing_ok=True)  # first: a full disk may not let it be closed
+            self.writer.close()
 
     @property
     def draft(self) -> Path:
@@ -75,7 +74,7 @@ class ShardWriter:
     def _finish(self) -> None:
         """Give the shard its name, once it is on the disk."""
         self.writer.close()
-        self.writer = None
         with self.draft.open("rb") as file:
             os.fsync(file.fileno())
         self.draft.rename(self.folder / shard_name(self.start, self.stop))
+        self.writer = None  # not before: a signal may end the run at any line

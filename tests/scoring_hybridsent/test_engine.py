@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from file_limit import limited_files
 from many_posts import direct, good_posts, save_pictures, with_bad, write_csv
 from tiny_models import save_tiny
 
@@ -97,3 +98,12 @@ def test_file_handles_do_not_grow(tiny, tmp_path, workers):
     assert len(handles) > 4
     in_flight = 5 * (AHEAD + 1) * workers  # a handle for each tensor of a batch
     assert max(handles) <= handles[0] + in_flight
+
+
+def test_a_worker_that_cannot_hand_its_batch_over_is_not_waited_for_for_ever(tiny, table):
+    """What workers hand over lies in shared memory, which counts as files and is refused."""
+    rows = find_input(str(table[0])).rows(Share(1000))
+    predictor = Predictor(tiny[0])
+    predictor.load()
+    with limited_files(100), pytest.raises(RuntimeError, match="timed out after 3 seconds"):
+        list(score_rows(rows, predictor, 4, num_workers=1, patience=3))

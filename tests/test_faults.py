@@ -1,0 +1,215 @@
+"""What goes wrong on real machines: one message tells it, and nothing half-written stays."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from file_limit import limited_files
+from many_posts import good_posts, read_answers, save_pictures, write_csv
+from tiny_models import save_tiny
+from tiny_runs import PLAIN, ROOT, assert_same_weights, launch, run_here, start, write_recipe
+from tiny_runs import wait_for_losses as wait_for
+
+AGAIN = ("--resume_from_checkpoint", "true")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """Two epochs of six steps, each evaluated and saved."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return write_recipe(folder, logging_steps=1, cpu_threads=1, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    run_here(recipe, "--output_dir", folder)
+    return folder
+
+
+def require_one_message(result, *words):
+    assert result.returncode == 1, result.stderr
+    assert [x[:7] for x in result.stderr.splitlines()].count("error: ") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def half_written(folder):
+    return [path for path in folder.rglob(".*") if path.name != ".lock"]
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_it_writes_a_model(recipe, tmp_path):
+    folder = tmp_path / "out"
+    absurd = ("--learning_rate", 1e30, "--lr_scheduler_type", "constant")
+    result = launch(recipe, "--output_dir", folder, *absurd, launcher=PLAIN)
+    require_one_message(result, " in step ", "with posts train-", "Highest learning rate 1e+30")
+    assert not (folder / "model.safetensors").exists()
+
+
+def test_with_debug_the_traceback_is_shown(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("- no\n- mapping\n")
+    result = launch(tmp_path / "recipe.yaml", launcher=PLAIN)
+    require_one_message(result, f"{tmp_path}/recipe.yaml: a recipe is a list of lines")
+    result = launch(tmp_path / "recipe.yaml", "--debug", launcher=PLAIN)
+    assert "Traceback" in result.stderr
+    assert "a recipe is a list of lines" in result.stderr
+
+
+def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, tmp_path):
+    folder = tmp_path / "out"
+    first = start(recipe, "--output_dir", folder, launcher=PLAIN)
+    wait_for(first, 1)
+    first.send_signal(signal.SIGSTOP)  # so that it is still there whenever the second has started
+    second = launch(recipe, "--output_dir", folder, launcher=PLAIN)
+    first.send_signal(signal.SIGCONT)
+    _, errors = first.communicate()
+    require_one_message(second, f"{folder}: another run writes here")
+    assert first.returncode == 0, errors
+    assert_same_weights(folder, whole)
+
+
+def test_an_output_folder_that_cannot_be_is_told_before_the_training(recipe, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = launch(recipe, "--output_dir", tmp_path / "file" / "out", launcher=PLAIN)
+    require_one_message(result, f"{tmp_path}/file/out: cannot be written", "Not a directory")
+    assert "'loss'" not in result.stdout
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_no_half_of_a_model(recipe, whole, tmp_path):
+    folder = tmp_path / "out"
+    enough = (whole / "model.safetensors").stat().st_size - 1
+    given = (recipe, "--output_dir", folder, "--save_strategy", "no", "--max_steps", 1)
+    with limited_files(enough):  # which what we start here inherits
+        result = launch(*given, "--load_best_model_at_end", "false", launcher=PLAIN)
+    require_one_message(result, "There is no room to write")
+    assert {path.name for path in folder.iterdir()} <= {".lock"}
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_costs_no_more_than_that(recipe, whole, tmp_path):
+    folder = tmp_path / "out"
+    (optimizer,) = whole.glob("checkpoint-*/optimizer.pt")
+    with limited_files(optimizer.stat().st_size - 1):
+        result = launch(recipe, "--output_dir", folder, launcher=PLAIN)
+    require_one_message(result, "There is no room to write")
+    run_here(recipe, "--output_dir", folder, *AGAIN)
+    assert_same_weights(folder, whole)
+
+
+def test_killed_while_it_calibrates_and_scores_it_ends_in_the_same_model(recipe, whole, tmp_path):
+    folder = tmp_path / "out"
+    process = start(recipe, "--output_dir", folder, launcher=PLAIN)
+    for line in process.stdout:
+        if "train_runtime" in line:  # what is printed when the last step is done
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "metrics.json").exists()
+    run_here(recipe, "--output_dir", folder, *AGAIN)
+    assert_same_weights(folder, whole)
+    assert (folder / "README.md").read_text().count("| both | decision |")
+
+
+def test_the_newest_checkpoint_is_that_of_the_highest_step_whatever_the_clock_said(
+    recipe, whole, tmp_path, capsys
+):
+    folder = tmp_path / "out"
+    run_here(recipe, "--output_dir", folder, "--save_total_limit", 3)
+    for step in (6, 12):  # as if the clock had been put back in between
+        for path in (folder / f"checkpoint-{step}", *(folder / f"checkpoint-{step}").iterdir()):
+            os.utime(path, (2_000_000_000 - step * 86_400,) * 2)
+    capsys.readouterr()
+    run_here(recipe, "--output_dir", folder, "--save_total_limit", 3, *AGAIN)
+    assert f"Going on from {folder}/checkpoint-12." in capsys.readouterr().out
+    assert_same_weights(folder, whole)
+
+
+def prepare(posts, output):
+    command = [sys.executable, "-m", "datasets_scripts", "posts"]
+    return [*command, "--data_dir", str(posts), "--output_dir", str(output)]
+
+
+def test_killed_while_it_prepares_no_half_of_a_set_is_there(recipe, tmp_path):
+    output = tmp_path / "prepared"
+    command = prepare(recipe.parent / "posts", output)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob(".prepared-*")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not output.exists()
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert list(output.rglob("*.parquet"))
+
+
+def test_a_full_disk_while_it_prepares_leaves_nothing(recipe, tmp_path):
+    with limited_files(2_000):
+        command = prepare(recipe.parent / "posts", tmp_path / "prepared")
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    require_one_message(result, "There is no room to write")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def scoring(tmp_path_factory):
+    """Model, table of posts, and their number."""
+    folder = tmp_path_factory.mktemp("scoring")
+    save_tiny(folder / "model")
+    save_pictures(folder / "posts")
+    posts = good_posts(2000)
+    table = write_csv(folder / "posts" / "posts.csv", posts)
+    return ("--model", str(folder / "model"), "--input", str(table), "--cpu_threads", "1"), posts
+
+
+def start_scoring(given, output):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run_predict.py"), *given, "--output", str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(process):
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def require_every_row_once(output, posts):
+    answers = read_answers(output)
+    assert [answer["row"] for answer in answers] == list(range(len(posts)))
+    assert not any(answer["error"] for answer in answers)
+
+
+def test_a_worker_that_dies_ends_the_run_which_then_goes_on(scoring, tmp_path):
+    given, posts = scoring
+    given = (*given, "--num_workers", "1", "--rows_per_shard", "100")
+    process = start_scoring(given, tmp_path / "answers")
+    while not list((tmp_path / "answers").glob("rows-*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    (worker,) = psutil.Process(process.pid).children()
+    worker.kill()
+    require_one_message(finish(process), "killed by signal")
+    assert not half_written(tmp_path / "answers")
+    again = finish(start_scoring(given, tmp_path / "answers"))
+    assert again.returncode == 0, again.stderr
+    require_every_row_once(tmp_path / "answers", posts)
+
+
+def test_a_full_disk_while_it_scores_loses_no_row(scoring, tmp_path):
+    given, posts = scoring
+    given = (*given, "--num_workers", "0")  # the memory that workers share counts as files, too
+    with limited_files(5_000):
+        result = finish(start_scoring(given, tmp_path / "answers"))
+    require_one_message(result, "There is no room to write")
+    assert not half_written(tmp_path / "answers")
+    again = finish(start_scoring(given, tmp_path / "answers"))
+    assert again.returncode == 0, again.stderr
+    require_every_row_once(tmp_path / "answers", posts)
