@@ -75,6 +75,9 @@ class HybridSentConfig(PreTrainedConfig):
         own_label_loss_weight: S2. Weight of the text's and the picture's own labels in the loss. Above
             0, two further classifiers learn them from what the unimodal branches read; they teach the
             branches and decide nothing.
+        decision_weight_temperature: S5. Divides the scores that the "dynamic" weights are the softmax
+            of; fitted with `temperature`. Above 1 it brings the weights closer together, for the gate
+            has seen the branches on posts that they had learnt by heart. 1 changes nothing.
         temperature: Divides the log-probabilities of the decision; fitted on validation data after
             training so that the confidence is calibrated. 1 changes nothing.
 
@@ -132,6 +135,7 @@ class HybridSentConfig(PreTrainedConfig):
     image_loss_weight: float | int = 0.5
     fusion_loss_weight: float | int = 0.5
     own_label_loss_weight: float | int = 0.0
+    decision_weight_temperature: float | int = 1.0
     temperature: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -211,8 +215,9 @@ class HybridSentConfig(PreTrainedConfig):
                 f'decision_fusion="{self.decision_fusion}" weighs the unimodal branches, which '
                 'use_unimodal_branches=False removes; use decision_fusion="fusion_only".'
             )
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature ({self.temperature}) must be positive.")
+        for name in ("temperature", "decision_weight_temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
 
     def validate_problem_type(self) -> None:
         """Check that the task is the one the decision is made for."""

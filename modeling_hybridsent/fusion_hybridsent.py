@@ -218,7 +218,7 @@ class HybridSentDecisionFusion(nn.Module):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
-        self.kind = config.decision_fusion
+        self.config, self.kind = config, config.decision_fusion
         if self.kind == "dynamic":
             features = 3 * config.hidden_size + 3 * config.num_labels
             self.norm = nn.LayerNorm(features, eps=config.layer_norm_eps)
@@ -240,7 +240,8 @@ class HybridSentDecisionFusion(nn.Module):
         if self.kind == "dynamic":
             features = torch.cat([embeds.flatten(1), log_probs.detach().exp().flatten(1)], dim=1)
             hidden = nn.functional.gelu(self.inner(self.norm(features.to(embeds.dtype))))
-            return self.scores(self.dropout(hidden)).float()
+            scores = self.scores(self.dropout(hidden)).float()
+            return scores / self.config.decision_weight_temperature
         if self.kind == "global":
             return self.global_scores.float().expand(embeds.shape[0], 3)
         return log_probs.new_zeros(embeds.shape[0], 3)

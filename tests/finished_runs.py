@@ -53,6 +53,7 @@ def finished_run(**changed):
         "parameters": {"all": 28_400_000, "trained": 25_000_000},
         "calibration": {
             "temperature": 1.2345,
+            "weight_temperature": 2.3456,
             **{"nll_before": 0.7, "nll_after": 0.6, "nll_cross_fitted": 0.62},
             **{"ece_before": 0.08, "ece_after": 0.021, "ece_cross_fitted": 0.034},
             "ece_by_chance": 0.029,

@@ -1,10 +1,13 @@
-"""Temperature scaling of the decision, and how familiar a post must look.
+"""Temperatures of the decision and of its weights, and how familiar a post must look.
 
 Sources: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017; Liu,
 Wang, Owens, Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020.
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -22,6 +25,52 @@ KEPT_BY_LIMIT = 0.95
 DRAWS = 200  # sets of labels, which settle the mean error to about a twentieth of its value
 
 
+class Calibration(NamedTuple):
+    """What turns the answers of branches into a calibrated decision.
+
+    Attributes:
+        temperature: What the decision's log-probabilities are divided by.
+        weight_temperature: What the scores behind the dynamic weights are divided by.
+    """
+
+    temperature: float = 1.0
+    weight_temperature: float = 1.0
+
+    def decide(self, decision: BranchAnswers) -> np.ndarray:
+        """Decide: calibrated log-probabilities up to a constant a post, (posts, labels)."""
+        return decision.mixed(self.weight_temperature) / self.temperature
+
+
+class BranchAnswers(NamedTuple):
+    """What branches say of posts, and how they are weighed.
+
+    Attributes:
+        logits: (posts, branches, labels); any where the weight is 0.
+        weights: As the model gave them, (posts, branches); 0 where a branch may not decide.
+        dynamic: Whether the weights depend on the post, so that they have a temperature.
+    """
+
+    logits: np.ndarray
+    weights: np.ndarray
+    dynamic: bool
+
+    def __getitem__(self, posts: Any) -> BranchAnswers:
+        """Choose posts, by numbers or a mask."""
+        return BranchAnswers(self.logits[posts], self.weights[posts], self.dynamic)
+
+    def tempered_weights(self, temperature: float) -> np.ndarray:
+        """Return the weights that their scores over a temperature give, (posts, branches)."""
+        with np.errstate(divide="ignore"):
+            return softmax(np.log(self.weights.astype(np.float64)) / temperature, axis=1)
+
+    def mixed(self, weight_temperature: float = 1.0) -> np.ndarray:
+        """Mix the branches' distributions: log-probabilities, (posts, labels)."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(self.tempered_weights(weight_temperature))
+        log_probabilities = log_softmax(self.logits.astype(np.float64), axis=-1)
+        return logsumexp(log_weights[..., None] + log_probabilities, axis=1)
+
+
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Find the temperature with the least negative log likelihood.
 
@@ -35,12 +84,41 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     known = labels != NO_LABEL
     logits, labels = logits[known].astype(np.float64), labels[known]
 
-    def negative_log_likelihood(log_temperature: float) -> float:
-        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -scaled[np.arange(len(labels)), labels].mean()
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(logits / np.exp(log_temperature), labels)
 
-    found = minimize_scalar(negative_log_likelihood, bounds=np.log(BOUNDS), method="bounded")
+    found = minimize_scalar(loss, bounds=np.log(BOUNDS), method="bounded")
     return float(np.exp(found.x))
+
+
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Average -log p of the labels: logits (posts, labels), labels (posts,), all known."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
+
+
+def fit_calibration(answers: BranchAnswers, labels: np.ndarray) -> Calibration:
+    """Find both temperatures with the least negative log likelihood; of fixed weights only one.
+
+    Args:
+        answers: Of validation posts, not those of a test.
+        labels: (posts,); -100 is left out.
+
+    Returns:
+        The temperatures, each within `BOUNDS`.
+    """
+    known = labels != NO_LABEL
+    answers, labels = answers[known], labels[known]
+    if not answers.dynamic:
+        return Calibration(fit_temperature(answers.mixed(), labels))
+
+    def loss(log_weight_temperature: float) -> float:
+        mixed = answers.mixed(np.exp(log_weight_temperature))
+        return negative_log_likelihood(mixed / fit_temperature(mixed, labels), labels)
+
+    found = minimize_scalar(loss, bounds=np.log(BOUNDS), method="bounded")
+    weight_temperature = float(np.exp(found.x))
+    mixed = answers.mixed(weight_temperature)
+    return Calibration(fit_temperature(mixed, labels), weight_temperature)
 
 
 def number_of_folds(labels: np.ndarray) -> int | None:
@@ -58,31 +136,32 @@ def number_of_folds(labels: np.ndarray) -> int | None:
     return int(np.clip(posts.min(), 2, FOLDS))
 
 
-def cross_fitted(logits: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray | None:
-    """Divide each post's logits by a temperature that was fitted without this post.
+def cross_fitted(answers: BranchAnswers, labels: np.ndarray, seed: int) -> np.ndarray | None:
+    """Decide each post with a calibration that was fitted without this post.
 
-    Scores of the result are honest where those after `fit_temperature` on the same posts flatter.
+    Scores of the result are honest where those after `fit_calibration` on the same posts flatter.
 
     Args:
-        logits: (posts, labels).
+        answers: Of the posts.
         labels: (posts,), all known.
         seed: Of the shuffle before the posts are cut into folds, each with its share of every label.
 
     Returns:
-        Logits of the held-out posts of all folds, (posts, labels) in the given order; None where
-        `number_of_folds` says that the posts are too few.
+        Log-probabilities of the held-out posts of all folds, (posts, labels) in the given order; None
+        where `number_of_folds` says that the posts are too few.
     """
     folds = number_of_folds(labels)
     if folds is None:
         return None
-    scaled = np.empty_like(logits, dtype=np.float64)
+    decided = np.empty((len(labels), answers.logits.shape[-1]))
     with warnings.catch_warnings():  # of a label with a single post, which the two folds must bear
         warnings.filterwarnings("ignore", message="The least populated class")
-        splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(logits, labels))
+        cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        splits = list(cut.split(labels, labels))
     for others, held_out in splits:
-        factor = fit_temperature(logits[others], labels[others])
-        scaled[held_out] = logits[held_out] / factor
-    return scaled
+        fitted = fit_calibration(answers[others], labels[others])
+        decided[held_out] = fitted.decide(answers[held_out])
+    return decided
 
 
 def error_by_chance(logits: np.ndarray, seed: int) -> float:

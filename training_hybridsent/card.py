@@ -118,6 +118,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         table=as_markdown(run["scores"]) if len(runs) == 1 else table_over_seeds(runs),
         per_class=_per_class(run),
         temperature=f"{run['calibration']['temperature']:.3f}",
+        weight_temperature=f"{run['calibration']['weight_temperature']:.3f}",
         calibration=_calibration(run),
         by_chance=f"{100 * run['calibration']['ece_by_chance']:.1f}",
         weights=_weights(run),

@@ -7,10 +7,11 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from training_hybridsent.calibration import (
+    BranchAnswers,
     cross_fitted,
     energy_limits,
     error_by_chance,
-    fit_temperature,
+    fit_calibration,
     number_of_folds,
     present_branches,
 )
@@ -22,37 +23,58 @@ Row = dict[str, Any]
 
 
 def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
-    """Fit the temperature on validation posts and store it in the model's configuration.
+    """Fit the temperatures on validation posts and store them in the model's configuration.
 
     Args:
         trainer: With the final model; its configuration is changed.
         posts: Validation posts.
 
     Returns:
-        `temperature`; likelihood and ECE on these posts: `nll_before`, `ece_before` without it,
-        `nll_after`, `ece_after` with it, which flatter, since it was fitted on the same posts, and
-        `nll_cross_fitted`, `ece_cross_fitted`, where each post has a temperature that was fitted on
-        the other of `folds` folds; None, all three, where the posts are too few for that;
+        `temperature` of the decision and `weight_temperature` of its weights; likelihood and ECE on
+        these posts: `nll_before`, `ece_before` without them, `nll_after`, `ece_after` with them,
+        which flatter, since they were fitted on the same posts, and `nll_cross_fitted`,
+        `ece_cross_fitted`, where each post has temperatures that were fitted on the other of `folds`
+        folds; None, all three, where the posts are too few for that;
         `ece_by_chance`, what a perfectly calibrated model would show on these posts. And
         `energy_limits`.
     """
     outputs, labels = trainer.predict_posts(posts)
     known = labels != NO_LABEL
-    logits, labels = outputs["logits"][known], labels[known]
-    factor = fit_temperature(logits, labels)
+    config, labels = trainer.model.config, labels[known]
+    answers = branch_answers(outputs, config.decision_fusion == "dynamic")[known]
+    fitted = fit_calibration(answers, labels)
+    decided = fitted.decide(answers)
     compared = {
-        "before": logits,
-        "after": logits / factor,
-        "cross_fitted": cross_fitted(logits, labels, trainer.args.seed),
+        "before": outputs["logits"][known],
+        "after": decided,
+        "cross_fitted": cross_fitted(answers, labels, trainer.args.seed),
     }
-    trainer.model.config.temperature *= factor
+    config.temperature = fitted.temperature
+    config.decision_weight_temperature *= fitted.weight_temperature
     return {
-        "temperature": trainer.model.config.temperature,
+        "temperature": config.temperature,
+        "weight_temperature": config.decision_weight_temperature,
         **_likelihood_and_ece(compared, labels, trainer.scores),
         "folds": number_of_folds(labels),
-        "ece_by_chance": error_by_chance(logits / factor, trainer.args.seed),
+        "ece_by_chance": error_by_chance(decided, trainer.args.seed),
         "energy_limits": energy_limits(outputs, posts),
     }
+
+
+def branch_answers(outputs: dict[str, np.ndarray], dynamic: bool) -> BranchAnswers:
+    """Gather what calibration needs.
+
+    Args:
+        outputs: Result of `predict_posts`.
+        dynamic: Whether the model's weights depend on the post.
+
+    Returns:
+        The answers of the branches that are on.
+    """
+    names = [f"{name}_logits" for name in ("text", "image", "fusion")]
+    on = [i for i, name in enumerate(names) if name in outputs]
+    logits = np.stack([outputs[names[i]] for i in on], axis=1)
+    return BranchAnswers(logits, outputs["decision_weights"][:, on], dynamic)
 
 
 def _likelihood_and_ece(

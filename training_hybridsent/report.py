@@ -117,12 +117,13 @@ def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
 
 
 def describe_calibration(calibration: dict[str, Any]) -> str:
-    """Say in one line what the temperature did to the error of the validation posts' confidence."""
+    """Say in one line what the temperatures did to the error of the validation posts' confidence."""
     whens = ("before", "after", "cross_fitted", "by_chance")
     found = [calibration[f"ece_{when}"] for when in whens]
     before, after, honest, chance = ("-" if x is None else f"{100 * x:.1f}" for x in found)
     return (
-        f"Calibration: temperature {calibration['temperature']:.3f}; ECE of the validation posts "
+        f"Calibration: temperature {calibration['temperature']:.3f}, of the weights "
+        f"{calibration['weight_temperature']:.3f}; ECE of the validation posts "
         f"{before} before, {after} after, {honest} cross-fitted; {chance} if every probability were "
         "right, by chance alone"
     )

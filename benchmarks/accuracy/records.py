@@ -19,6 +19,7 @@ BRANCHES = ("text", "image", "fusion")
 # Kind of answer -> what its columns begin with.
 DECISION, TEXT_ONLY, IMAGE_ONLY = "p", "text_only_p", "image_only_p"
 ONLY = MappingProxyType({"text": TEXT_ONLY, "image": IMAGE_ONLY})
+WEIGHT = "weight"  # those of branches; only where they depend on the post
 Answers = dict[str, np.ndarray]  # what the columns begin with -> (posts, labels)
 
 

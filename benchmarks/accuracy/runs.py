@@ -11,16 +11,23 @@ from benchmarks.accuracy.frozen_features import FrozenFeatures, fit_regression, 
 from benchmarks.accuracy.methods import Method
 from benchmarks.accuracy.protocol import Part
 from benchmarks.accuracy.records import (
+    BRANCHES,
     DECISION,
     HELD_OUT,
     ONLY,
     VALIDATION,
+    WEIGHT,
     Answers,
     Trained,
     answers_table,
 )
 from benchmarks.accuracy.training import NetworkTraining, Setup
-from training_hybridsent.calibration import fit_temperature
+from training_hybridsent.calibration import (
+    BranchAnswers,
+    Calibration,
+    fit_calibration,
+    fit_temperature,
+)
 from training_hybridsent.data import NO_LABEL, PostCollator
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.model import build_model, build_processor
@@ -69,16 +76,16 @@ class Experiment:
             HELD_OUT: trained.answer(part.held_out, True),
         }
         logits, labels = scored[VALIDATION][DECISION], self.labels[part.validation]
-        temperature = fit_temperature(logits, labels)
+        fitted = _fit(scored[VALIDATION], labels)
         tables = [
-            self._table(getattr(part, name), _calibrated(answers, temperature), part=name, **named)
+            self._table(getattr(part, name), _calibrated(answers, fitted), part=name, **named)
             for name, answers in scored.items()
         ]
         figures = {
             **named,
             **trained.figures,
             "learning_rate": rate,
-            "temperature": temperature,
+            **fitted._asdict(),
             "validation_score": self.score(logits, labels),
         }
         return figures, pd.concat(tables, ignore_index=True)
@@ -118,10 +125,31 @@ class Experiment:
         return self._features
 
 
-def _calibrated(answers: Answers, temperature: float) -> Answers:
-    """Turn the decisions' logits into calibrated probabilities; branches and weights stay."""
-    decisions = {DECISION, *ONLY.values()}
-    return {
-        kind: softmax(values / temperature, axis=1) if kind in decisions else values
-        for kind, values in answers.items()
-    }
+def _branches(answers: Answers) -> BranchAnswers | None:
+    """Return what weighs branches by the post; None of a method that does not."""
+    if WEIGHT not in answers:
+        return None
+    logits = np.stack([answers[f"{name}_logit"] for name in BRANCHES], axis=1)
+    return BranchAnswers(logits, answers[WEIGHT], dynamic=True)
+
+
+def _fit(answers: Answers, labels: np.ndarray) -> Calibration:
+    """Calibrate on validation posts; of one without branches the decision only."""
+    branches = _branches(answers)
+    if branches is None:
+        return Calibration(fit_temperature(answers[DECISION], labels))
+    return fit_calibration(branches, labels)
+
+
+def _calibrated(answers: Answers, fitted: Calibration) -> Answers:
+    """Turn the decisions' logits into calibrated probabilities, and temper weights; branches stay."""
+    found = {kind: values for kind, values in answers.items() if kind not in ONLY.values()}
+    for kind in set(ONLY.values()) & answers.keys():  # one branch, of weight 1
+        found[kind] = softmax(answers[kind] / fitted.temperature, axis=1)
+    branches = _branches(answers)
+    if branches is None:
+        found[DECISION] = softmax(answers[DECISION] / fitted.temperature, axis=1)
+    else:
+        found[DECISION] = softmax(fitted.decide(branches), axis=1)
+        found[WEIGHT] = branches.tempered_weights(fitted.weight_temperature)
+    return found

@@ -12,9 +12,9 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, set_seed
 
-from benchmarks.accuracy.methods import OURS, Method
+from benchmarks.accuracy.methods import Method
 from benchmarks.accuracy.protocol import NUMBER, Part
-from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, Answers, Trained
+from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, WEIGHT, Answers, Trained
 from benchmarks.accuracy.rivals import RivalForSequenceClassification
 from modeling_hybridsent import HybridSentForSequenceClassification
 from training_hybridsent.arguments import HybridSentTrainingArguments, ModelArguments
@@ -146,10 +146,9 @@ def _ask(trainer: HybridSentTrainer, posts: Dataset, method: Method, alone: bool
     answers = {DECISION: outputs["logits"]}
     for modality in method.reads if alone else ():
         answers[ONLY[modality]] = _ask_alone(trainer, posts, modality, outputs["logits"].shape)
-    if method.name == OURS:
-        kept = [name for name in BRANCHES if f"{name}_logits" in outputs]
-        answers |= {f"{name}_logit": outputs[f"{name}_logits"] for name in kept}
-        answers["weight"] = outputs["decision_weights"]
+    if trainer.model.config.decision_fusion == "dynamic":
+        answers |= {f"{name}_logit": outputs[f"{name}_logits"] for name in BRANCHES}
+        answers[WEIGHT] = outputs["decision_weights"]
     return answers
 
 

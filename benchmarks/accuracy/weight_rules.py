@@ -8,8 +8,9 @@ is ours.
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 
+from training_hybridsent.calibration import BranchAnswers
 from training_hybridsent.data import NO_LABEL
 
 _LOWEST = torch.finfo(torch.float32).min
@@ -86,10 +87,7 @@ def weigh_probabilities(weights: np.ndarray, logits: np.ndarray, present: np.nda
     Returns:
         Log-probabilities, (posts, labels).
     """
-    weights = np.where(present, weights, 0.0)
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(weights / weights.sum(axis=1, keepdims=True))
-    return logsumexp(log_weights[..., None] + log_softmax(logits, axis=-1), axis=1)
+    return BranchAnswers(logits, np.where(present, weights, 0.0), dynamic=False).mixed()
 
 
 def fit_global_weights(logits: np.ndarray, present: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -52,6 +52,7 @@ def facts(loaded: LoadedModel) -> str:
         f"| encoders | {config.text_config.model_type}, {config.vision_config.model_type} |",
         f"| parameters | {sum(p.numel() for p in loaded.model.parameters()):,} |",
         f"| temperature | {config.temperature:.3f} |",
+        f"| temperature of the decision's weights | {config.decision_weight_temperature:.3f} |",
     ]
     calibration = metrics.get("calibration", {})
     limits = calibration.get("energy_limits", {})

@@ -129,6 +129,7 @@ def test_both_modalities_together_say_something_else_than_one(finished):
 
 def test_our_runs_keep_branches_and_weights(finished):
     figures, answers = finished[OURS]
+    assert figures["weight_temperature"] > 0
     weights = answers[["weight_text", "weight_image", "weight_fusion"]].to_numpy()
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
     mixed = sum(

@@ -44,7 +44,9 @@ def without(posts, column):
 def test_calibration_is_stored_and_says_how_it_did(posts, tmp_path):
     fitted = trainer(tmp_path, initializer_range=0.5)  # so that it is too sure of itself
     found = calibrate(fitted, posts["validation"])
-    assert fitted.model.config.temperature == found["temperature"] != 1
+    config = fitted.model.config
+    assert config.temperature == found["temperature"] != 1
+    assert config.decision_weight_temperature == found["weight_temperature"] != 1
     assert found["folds"] == 10
     assert found["nll_after"] < found["nll_cross_fitted"]
     assert found["nll_after"] < found["nll_before"]

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from training_hybridsent.calibration import (
+    BranchAnswers,
     cross_fitted,
     energy_limits,
     error_by_chance,
+    fit_calibration,
     fit_temperature,
     number_of_folds,
 )
@@ -76,17 +78,56 @@ def test_temperature_is_recovered(true_temperature):
     assert fitted == pytest.approx(true_temperature, rel=0.05)
 
 
+@pytest.fixture
+def weighed():
+    """Branches and scores of their weights, whose temperature is 3, with labels drawn from them."""
+    random = np.random.default_rng(2)
+    logits = random.normal(size=(30_000, 3, 4)) * 2
+    scores = random.normal(size=(30_000, 3)) * 3
+    weights = softmax(scores / 3, axis=1)
+    mixed = (weights[..., None] * softmax(logits, axis=-1)).sum(axis=1)
+    labels = (mixed.cumsum(axis=1) < random.random((30_000, 1))).sum(axis=1)
+    return BranchAnswers(logits, softmax(scores, axis=1), dynamic=True), labels, mixed
+
+
+def test_the_temperature_of_the_weights_is_recovered(weighed):
+    answers, labels, mixed = weighed
+    fitted = fit_calibration(answers, labels)
+    assert fitted.weight_temperature == pytest.approx(3, rel=0.1)
+    assert fitted.temperature == pytest.approx(1, rel=0.05)
+    decided = softmax(fitted._replace(temperature=1, weight_temperature=3).decide(answers), axis=1)
+    np.testing.assert_allclose(decided, mixed, atol=1e-9)
+
+
+def test_weights_that_are_the_same_for_all_posts_have_no_temperature(weighed):
+    answers, labels, _ = weighed
+    fitted = fit_calibration(answers._replace(dynamic=False), labels)
+    assert fitted.weight_temperature == 1
+    assert fitted.temperature == fit_temperature(answers.mixed(), labels)
+
+
+def test_tempering_leaves_absent_branches_out_and_single_ones_alone():
+    weights = np.array([[0.9, 0.1, 0.0], [0.0, 1.0, 0.0]])
+    answers = BranchAnswers(np.zeros((2, 3, 2)), weights, dynamic=True)
+    np.testing.assert_allclose(answers.tempered_weights(2), [[0.75, 0.25, 0], [0, 1, 0]])
+
+
 @pytest.fixture(scope="module")
 def sure():
     """Logits that are too sure of themselves, with labels of which the last one is rare."""
     random = np.random.default_rng(3)
     labels = np.repeat([0, 1, 2], [60, 50, 12])
-    return random.normal(size=(122, 3)) * 3 + 2 * np.eye(3)[labels], labels
+    return log_softmax(random.normal(size=(122, 3)) * 3 + 2 * np.eye(3)[labels], axis=1), labels
+
+
+def of_one_branch(logits):
+    """Answers with nothing to weigh."""
+    return BranchAnswers(logits[:, None], np.ones((len(logits), 1)), dynamic=False)
 
 
 def test_cross_fitting_scales_each_post_by_what_the_other_folds_say(sure):
     logits, labels = sure
-    factors = (logits / cross_fitted(logits, labels, seed=0))[:, 0]
+    factors = (logits / cross_fitted(of_one_branch(logits), labels, seed=0))[:, 0]
     different = np.unique(factors.round(9))
     assert len(different) == number_of_folds(labels) == 10
     for factor in different:
@@ -99,7 +140,7 @@ def test_cross_fitting_is_seeded_and_never_looks_better_than_fitting_on_the_same
     logits, labels = sure
     scores = SentimentScores(NAMES)
     after = scores.of_logits(logits / fit_temperature(logits, labels), labels)["nll"]
-    one, again, other = (cross_fitted(logits, labels, seed) for seed in (0, 0, 1))
+    one, again, other = (cross_fitted(of_one_branch(logits), labels, seed) for seed in (0, 0, 1))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     assert scores.of_logits(one, labels)["nll"] > after
@@ -121,7 +162,7 @@ def test_folds_are_as_many_as_the_rarest_label_has_posts(posts, folds):
     labels = np.repeat(range(len(posts)), posts)
     assert number_of_folds(labels) == folds
     logits = np.random.default_rng(0).normal(size=(len(labels), 12))
-    scaled = cross_fitted(logits, labels, seed=0)
+    scaled = cross_fitted(of_one_branch(logits), labels, seed=0)
     assert (scaled is None) is (folds is None)
     assert scaled is None or np.isfinite(scaled).all()
 
