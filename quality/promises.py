@@ -52,7 +52,7 @@ GROUPS = {
             "        target = folder",
         ),
         Promise(
-            "A loss that is no number stops the run before it spoils a weight, and the posts are named.",
+            "A loss that is no number stops the run before it spoils a weight; its posts are named.",
             "tests/training_hybridsent/test_guards.py"
             "::test_a_loss_that_is_no_number_names_step_posts_and_norms",
             TRAINER,

@@ -1,7 +1,9 @@
 """An export agrees with its model or does not appear, and tells what it is and nothing else."""
 
 import json
+import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -147,3 +149,15 @@ def test_differences_are_counted_as_they_should():
     assert other == (4, pytest.approx(0.3), 1)
     nothing = Compared().plus(expected * np.nan, expected, 0.01)
     assert np.isnan(nothing.plus(expected, expected, 0.01).greatest_difference)
+
+
+def test_killed_while_it_exports_no_half_of_an_export_is_there(exports, tmp_path):
+    command = [sys.executable, "-m", "training_hybridsent.export", "--model", str(exports.model)]
+    command += ["--output", str(tmp_path / "out")]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not (drafts := list(tmp_path.glob(".out-*"))) or not list(drafts[0].iterdir()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "out").exists()
