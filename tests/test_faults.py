@@ -11,7 +11,7 @@ import pytest
 from file_limit import limited_files
 from many_posts import good_posts, read_answers, save_pictures, write_csv
 from tiny_models import save_tiny
-from tiny_runs import PLAIN, ROOT, assert_same_weights, launch, run_here, start, write_recipe
+from tiny_runs import ROOT, assert_same_weights, launch, run_here, start, write_recipe
 from tiny_runs import wait_for_losses as wait_for
 
 AGAIN = ("--resume_from_checkpoint", "true")
@@ -46,26 +46,26 @@ def half_written(folder):
 def test_a_loss_that_is_no_number_stops_the_run_before_it_writes_a_model(recipe, tmp_path):
     folder = tmp_path / "out"
     absurd = ("--learning_rate", 1e30, "--lr_scheduler_type", "constant")
-    result = launch(recipe, "--output_dir", folder, *absurd, launcher=PLAIN)
+    result = launch(recipe, "--output_dir", folder, *absurd)
     require_one_message(result, " in step ", "with posts train-", "Highest learning rate 1e+30")
     assert not (folder / "model.safetensors").exists()
 
 
 def test_with_debug_the_traceback_is_shown(tmp_path):
     (tmp_path / "recipe.yaml").write_text("- no\n- mapping\n")
-    result = launch(tmp_path / "recipe.yaml", launcher=PLAIN)
+    result = launch(tmp_path / "recipe.yaml")
     require_one_message(result, f"{tmp_path}/recipe.yaml: a recipe is a list of lines")
-    result = launch(tmp_path / "recipe.yaml", "--debug", launcher=PLAIN)
+    result = launch(tmp_path / "recipe.yaml", "--debug")
     assert "Traceback" in result.stderr
     assert "a recipe is a list of lines" in result.stderr
 
 
 def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, tmp_path):
     folder = tmp_path / "out"
-    first = start(recipe, "--output_dir", folder, launcher=PLAIN)
+    first = start(recipe, "--output_dir", folder)
     wait_for(first, 1)
     first.send_signal(signal.SIGSTOP)  # so that it is still there whenever the second has started
-    second = launch(recipe, "--output_dir", folder, launcher=PLAIN)
+    second = launch(recipe, "--output_dir", folder)
     first.send_signal(signal.SIGCONT)
     _, errors = first.communicate()
     require_one_message(second, f"{folder}: another run writes here")
@@ -75,7 +75,7 @@ def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, t
 
 def test_an_output_folder_that_cannot_be_is_told_before_the_training(recipe, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    result = launch(recipe, "--output_dir", tmp_path / "file" / "out", launcher=PLAIN)
+    result = launch(recipe, "--output_dir", tmp_path / "file" / "out")
     require_one_message(result, f"{tmp_path}/file/out: cannot be written", "Not a directory")
     assert "'loss'" not in result.stdout
 
@@ -85,7 +85,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_half_of_a_model(recipe, whole,
     enough = (whole / "model.safetensors").stat().st_size - 1
     given = (recipe, "--output_dir", folder, "--save_strategy", "no", "--max_steps", 1)
     with limited_files(enough):  # which what we start here inherits
-        result = launch(*given, "--load_best_model_at_end", "false", launcher=PLAIN)
+        result = launch(*given, "--load_best_model_at_end", "false")
     require_one_message(result, "There is no room to write")
     assert {path.name for path in folder.iterdir()} <= {".lock"}
 
@@ -94,7 +94,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_costs_no_more_than_that(recipe, who
     folder = tmp_path / "out"
     (optimizer,) = whole.glob("checkpoint-*/optimizer.pt")
     with limited_files(optimizer.stat().st_size - 1):
-        result = launch(recipe, "--output_dir", folder, launcher=PLAIN)
+        result = launch(recipe, "--output_dir", folder)
     require_one_message(result, "There is no room to write")
     run_here(recipe, "--output_dir", folder, *AGAIN)
     assert_same_weights(folder, whole)
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_costs_no_more_than_that(recipe, who
 
 def test_killed_while_it_calibrates_and_scores_it_ends_in_the_same_model(recipe, whole, tmp_path):
     folder = tmp_path / "out"
-    process = start(recipe, "--output_dir", folder, launcher=PLAIN)
+    process = start(recipe, "--output_dir", folder)
     for line in process.stdout:
         if "train_runtime" in line:  # what is printed when the last step is done
             break

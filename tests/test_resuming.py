@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file
 from tiny_runs import (
     MODEL,
-    PLAIN,
     assert_same_weights,
     launch,
     run_here,
@@ -65,7 +64,7 @@ def kill_in_the_middle_of_a_checkpoint(recipe, folder, step):
     checkpoint.mkdir(parents=True)
     os.mkfifo(checkpoint / "optimizer.pt")
     # A limit of 1 would have checkpoint 5 sweep this folder away.
-    process = start(recipe, "--output_dir", folder, "--save_total_limit", 2, launcher=PLAIN)
+    process = start(recipe, "--output_dir", folder, "--save_total_limit", 2)
     while not (checkpoint / "tokenizer.json").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
@@ -77,7 +76,7 @@ def kill_in_the_middle_of_a_checkpoint(recipe, folder, step):
 def test_killed_twice_it_ends_in_the_same_weights(recipe, whole, tmp_path, capsys):
     folder = tmp_path / "out"
     kill_in_the_middle_of_a_checkpoint(recipe, folder, step=10)
-    process = start(recipe, "--output_dir", folder, *AGAIN, launcher=PLAIN)
+    process = start(recipe, "--output_dir", folder, *AGAIN)
     chance = random.Random(0)
     said = wait_for_losses(process, chance.randint(1, 5))
     time.sleep(chance.random() / 20)
@@ -97,7 +96,7 @@ def test_killed_twice_it_ends_in_the_same_weights(recipe, whole, tmp_path, capsy
 
 def test_sigterm_saves_the_step_says_so_and_leaves(recipe, whole, tmp_path):
     folder = tmp_path / "out"
-    process = start(recipe, "--output_dir", folder, launcher=PLAIN)
+    process = start(recipe, "--output_dir", folder)
     wait_for_losses(process, random.Random(1).randint(6, 8))
     process.send_signal(signal.SIGTERM)
     said, errors = process.communicate()
@@ -127,10 +126,8 @@ def test_the_best_model_is_loaded_tensor_by_tensor(whole):
 
 def test_a_named_checkpoint_that_is_not_whole_is_refused_at_once(recipe, tmp_path):
     (tmp_path / "checkpoint-3").mkdir()
-    result = launch(
-        recipe, "--resume_from_checkpoint", tmp_path / "checkpoint-3", "--output_dir", tmp_path,
-        launcher=PLAIN,
-    )  # fmt: skip
+    given = ("--resume_from_checkpoint", tmp_path / "checkpoint-3")
+    result = launch(recipe, *given, "--output_dir", tmp_path)
     assert result.returncode == 1
     said = f"{tmp_path}/checkpoint-3 is no whole checkpoint: model.safetensors is missing"
     assert said in result.stderr.splitlines()[-1]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from isolated_python import run_isolated
 from loopback_hub import LoopbackHub
-from tiny_runs import ROOT, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
+from tiny_runs import ONE, ROOT, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def recipe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "out"
-    result = launch(recipe, "--output_dir", folder)
+    result = launch(recipe, "--output_dir", folder, launcher=ONE)
     assert result.returncode == 0, result.stderr
     return folder, result
 

@@ -47,7 +47,7 @@ def write_recipe(folder, sizes=SIZES, **changed):
     return file
 
 
-def start(*arguments, launcher=ONE, **environment):
+def start(*arguments, launcher=PLAIN, **environment):
     """Start a run in a group of processes of its own."""
     program, *rest = launcher
     return subprocess.Popen(
@@ -89,7 +89,7 @@ def wait_for_losses(process, number):
     raise AssertionError("".join(read) + process.stderr.read())
 
 
-def launch(*arguments, launcher=ONE, **environment):
+def launch(*arguments, launcher=PLAIN, **environment):
     """Run to the end; the result has returncode, stdout and stderr."""
     process = start(*arguments, launcher=launcher, **environment)
     out, err = process.communicate()
