@@ -74,6 +74,7 @@ class ShardWriter:
 
     def _finish(self) -> None:
         """Give the shard its name, once it is on the disk."""
+        assert self.writer is not None
         self.writer.close()
         self.writer = None
         with self.draft.open("rb") as file:
