@@ -67,9 +67,9 @@ sbom: $(GATES)
 	mkdir -p dist
 	$(BIN)/pip-audit --skip-editable --format cyclonedx-json --output dist/sbom.cdx.json
 
-lock: $(GATES)
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev --extra gates \
-		--no-emit-find-links --no-emit-index-url --output-file ci.lock pyproject.toml
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json ".[dev]"
+	$(BIN)/python -m quality.lock $(VENV)/report.json > ci.lock
 
 # An environment with exactly the floors of pyproject.toml, thrown away before each run.
 test-oldest:
