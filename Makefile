@@ -1,16 +1,19 @@
 # Two commands are enough for a newcomer: `make quickstart` and `make test`.
-# Each target makes the virtual environment when it is absent.
+# Each target makes the virtual environment when it is absent. The targets from `types` on are for who changes
+# the code; CONTRIBUTING.md says when.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # One process; --quiet: our message and no traceback of the launcher; the others keep it from warning.
 TRAIN := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
 READY := $(VENV)/.ready
+GATES := $(VENV)/.gates
+OLDEST := .venv-oldest
 RECIPE ?= configs/quickstart.yaml
 ARGS ?=
 MODEL ?= outputs/quickstart
 
-.PHONY: quickstart test lint train demo clean
+.PHONY: quickstart test lint train demo types sizes coverage mutation audit sbom lock test-oldest dist clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,5 +43,46 @@ train: $(READY)
 demo: $(READY)
 	HYBRIDSENT_MODEL=$(MODEL) $(BIN)/python space/app.py
 
+types: $(READY)
+	$(BIN)/python -m mypy
+
+sizes: $(READY)
+	$(BIN)/python -m quality.sizes
+
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/modeling_hybridsent \
+		--cov=modeling_hybridsent --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+$(GATES): $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,gates]"
+	touch $@
+
+mutation: $(GATES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m quality.mutation
+
+audit: $(GATES)
+	$(BIN)/pip-audit --skip-editable
+
+sbom: $(GATES)
+	mkdir -p dist
+	$(BIN)/pip-audit --skip-editable --format cyclonedx-json --output dist/sbom.cdx.json
+
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json ".[dev]"
+	$(BIN)/python -m quality.lock $(VENV)/report.json > ci.lock
+
+# An environment with exactly the floors of pyproject.toml, thrown away before each run.
+test-oldest:
+	rm -rf $(OLDEST)
+	$(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) -m quality.oldest_versions > $(OLDEST)/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --editable ".[dev]" --constraint $(OLDEST)/oldest.txt
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore-glob='*/test_export*.py'
+
+dist: $(GATES)
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m quality.installed dist
+
 clean:
-	rm -rf $(VENV) outputs
+	rm -rf $(VENV) $(OLDEST) dist mutants outputs

@@ -23,8 +23,10 @@ from datasets_scripts.summary import as_text
 from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 LABEL_FILES = {"labelResultAll.txt": "mvsa_single", "all_data_id_and_label.txt": "tumemo"}
-SET_OPTIONS = ("protocol", "seed", "text_encoding", "mask_label_words", "mask_token")
-SET_OPTIONS += ("split", "columns", "label_names")
+SET_OPTIONS = (
+    *("protocol", "seed", "text_encoding", "mask_label_words", "mask_token"),
+    *("split", "columns", "label_names"),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,8 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     sets = {name: _add_set(commands, name) for name in READERS}
-    seeded = {"type": int, "default": 0, "metavar": "N"}
-    encoding = {"default": "gb18030", "help": "of the texts; legacy: as older work misread them"}
+    seeded: dict[str, Any] = {"type": int, "default": 0, "metavar": "N"}
+    encoding: dict[str, Any] = {"default": "gb18030"}
+    encoding["help"] = "of the texts; legacy: as older work misread them"
     sets["mvsa_single"].add_argument(
         "--protocol", default="clmlf", help=f"how to divide: {', '.join(PROTOCOLS)}"
     )

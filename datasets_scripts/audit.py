@@ -17,7 +17,7 @@ from datasets import Dataset, Features, Image, Value
 from datasets_scripts.grouping import same_content
 from datasets_scripts.label_words import label_word_pattern
 from datasets_scripts.pictures import decode_picture, in_threads
-from datasets_scripts.post import Post
+from datasets_scripts.post import Picture, Post
 from datasets_scripts.similar import perceptual_hash, similar_groups
 from datasets_scripts.table import Table
 
@@ -110,15 +110,15 @@ def _look_at(row: dict[str, Any], split: str, label: Any, max_pixels: int) -> Se
         return Seen(post, split, None, [])
     source = row["image"]["bytes"] or row["image"]["path"]
     post.picture, image = decode_picture(source, max_pixels)
-    odd = _oddities(post, row["image"]["path"] or "")
-    if all(low == high for low, high in image.getextrema()):
+    odd = _oddities(post.picture, row["image"]["path"] or "")
+    # RGB: a pair for each of three bands.
+    if all(low == high for low, high in image.getextrema()):  # type: ignore[misc]
         odd.append("one colour")
     return Seen(post, split, perceptual_hash(image), odd)
 
 
-def _oddities(post: Post, path: str) -> list[str]:
+def _oddities(picture: Picture, path: str) -> list[str]:
     """Say what is unusual about a picture; all of it is read all the same."""
-    picture = post.picture
     low, high = sorted((picture.width, picture.height))
     ending = os.path.splitext(path)[1].lower()
     checks = {
@@ -143,12 +143,16 @@ def _identical_texts(posts: Sequence[Post]) -> list[list[Post]]:
 
 def _similar_pictures(seen: Sequence[Seen], max_distance: int) -> list[list[Post]]:
     """Group posts whose pictures look alike but are not all the same bytes."""
-    having = [each for each in seen if each.look is not None]
+    looks = [(each.look, each.post) for each in seen if each.look is not None]
     groups: dict[int, list[Post]] = {}
-    components = similar_groups([each.look for each in having], max_distance)
-    for each, component in zip(having, components, strict=True):
-        groups.setdefault(component, []).append(each.post)
-    return [g for g in groups.values() if len({post.picture.sha256 for post in g}) > 1]
+    components = similar_groups([look for look, _ in looks], max_distance)
+    for (_, post), component in zip(looks, components, strict=True):
+        groups.setdefault(component, []).append(post)
+    return [g for g in groups.values() if len({_digest(post) for post in g}) > 1]
+
+
+def _digest(post: Post) -> bytes | None:
+    return post.picture and post.picture.sha256
 
 
 def as_text(findings: Sequence[Finding], table: Table) -> str:
@@ -164,7 +168,7 @@ def as_text(findings: Sequence[Finding], table: Table) -> str:
     lines = ["| finding | posts | groups | with contradicting labels |", "|---|---:|---:|---:|"]
     for kind in dict.fromkeys(row["finding"] for row in findings):
         rows = [row for row in findings if row["finding"] == kind]
-        labels: dict[int, set] = {}
+        labels: dict[int, set[str | None]] = {}
         for row in rows:
             if row["group"] is not None:
                 labels.setdefault(row["group"], set()).add(row["label"])

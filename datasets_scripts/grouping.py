@@ -83,7 +83,7 @@ def divide_grouped(
         return -len(group), hashlib.sha256(f"{seed}:{first}".encode()).hexdigest()
 
     targets = Counter(post.label for post in posts)
-    have = {split: Counter() for split in SPLITS}
+    have: dict[str, Counter[str | None]] = {split: Counter() for split in SPLITS}
     division = Division({split: [] for split in SPLITS}, {}, [])
     without_label = []
     wanted = {split: share for split, share in zip(SPLITS, shares, strict=True) if share > 0}

@@ -41,7 +41,7 @@ class LabelFile(NamedTuple):
 
     rows: list[LabelRow]
     rejected: list[Rejected]
-    count: int
+    count: int  # type: ignore[assignment] # of a tuple no one asks how often it holds a value
 
 
 def read_label_file(file: Path, header: str, labels: str, form: str, layout: str) -> LabelFile:

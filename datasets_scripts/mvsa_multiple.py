@@ -54,11 +54,11 @@ def read_mvsa_multiple(
     labels = read_label_file(file, HEADER, LABELS, form, LAYOUT)
     decided, undecided = {}, []
     for row in labels.rows:
-        pair = majority_label(row.labels[0::2]), majority_label(row.labels[1::2])
-        if None in pair:
-            undecided.append(_undecided(row, pair))
+        text, image = majority_label(row.labels[0::2]), majority_label(row.labels[1::2])
+        if text is None or image is None:
+            undecided.append(_undecided(row, (text, image)))
         else:
-            decided[row.id] = pair
+            decided[row.id] = text, image
     rows = [row for row in labels.rows if row.id in decided]
     found = read_id_files(file.parent / "data", rows, text_encoding, LAYOUT)
     if differences := _differences(decided, labels.count):

@@ -50,7 +50,7 @@ def read_mvsa_single(
     """
     file = Path(data_dir).resolve() / "labelResultAll.txt"
     labels = read_label_file(file, HEADER, LABELS, "ID<TAB>text,image", LAYOUT)
-    pairs = {row.id: row.labels for row in labels.rows}
+    pairs = {row.id: (row.labels[0], row.labels[1]) for row in labels.rows}
     classes = Counter(joint_label(*pair) or CONTRADICTORY for pair in pairs.values())
     check_published_counts(labels, dict(classes), PUBLISHED, file)
     ids, absent = protocol_ids(protocol, pairs), held_back(pairs)

@@ -110,6 +110,6 @@ class PostReader:
         image = cells.get("image") or None
         if isinstance(image, str):
             image = str(folder / image) if image.strip() else None
-        labels = (self._label(string_cell(cells, column)) for column in LABELS)
-        text = cells.get("text", "")
-        return Post(post_id, where, text_or_none(str(text)), image, *labels)
+        label, *own = (self._label(string_cell(cells, column)) for column in LABELS)
+        text = text_or_none(str(cells.get("text", "")))
+        return Post(post_id, where, text, image, label, text_label=own[0], image_label=own[1])

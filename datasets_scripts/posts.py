@@ -86,7 +86,7 @@ def read_posts(
     )
 
 
-def _divide_as_given(posts: list[Post], place: Mapping[str, str]) -> Division:
+def _divide_as_given(posts: list[Post], place: Mapping[str, str | None]) -> Division:
     names = [name for name in SPLITS if name in place.values()]
     splits = {name: [post for post in posts if place[post.id] == name] for name in names}
     return Division(splits, {}, [])
@@ -96,7 +96,8 @@ def _find_files(given: Path) -> dict[str | None, Path]:
     """Find the files of the splits, or the one file of all posts under the key None."""
     if given.is_file() and given.suffix in ENDINGS:
         return {None: given}
-    found, twice, absent = {}, [], []
+    found: dict[str | None, Path] = {}
+    twice, absent = [], []
     for split in SPLITS:
         names = [split + ending for ending in ENDINGS]
         names += [f"{split}/{IMAGE_FOLDER}{ending}" for ending in ENDINGS]
@@ -173,7 +174,9 @@ def _found_names(files: Mapping[str | None, Path], rows: Rows) -> list[str]:
     return sorted(found, key=(lambda name: (int(name), name)) if numbers else None)
 
 
-def _ignored(files: Mapping[str | None, Path], contents: Mapping[str | None, Rows]) -> dict:
+def _ignored(
+    files: Mapping[str | None, Path], contents: Mapping[str | None, Rows]
+) -> dict[str, list[str]]:
     return {
         name or files[name].stem: [column for column in rows.columns if column not in ROLES]
         for name, rows in contents.items()

@@ -89,7 +89,7 @@ def check_ids(
     protocol: str,
     ids: Ids,
     pairs: Mapping[str, LabelPair],
-    excused: set[str],
+    excused: set[str | None],
     file: Path,
     layout: str,
 ) -> None:

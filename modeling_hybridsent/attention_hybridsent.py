@@ -85,7 +85,7 @@ class HybridSentAttention(nn.Module):
             attention weights (batch, heads, queries, keys), None unless attention is eager.
         """
         any_key = memory_mask.any(dim=-1, keepdim=True)  # (batch, 1)
-        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+        attend: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
         attended, weights = attend(

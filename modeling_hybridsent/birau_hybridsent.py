@@ -157,7 +157,7 @@ class RAU(nn.Module):
 _BLOCK_ROWS = 512
 # The product that compiled models use. On an AMD processor it took half the time of the library
 # behind `torch.bmm`; fewer rows are not worth its call. It has no public name, so all works without.
-_ONEDNN_LINEAR = (
+_ONEDNN_LINEAR: Any = (
     getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     if torch.backends.mkldnn.is_available()
     else None
@@ -304,7 +304,8 @@ class _Recurrence(torch.autograd.Function):
         states = bias.new_empty(directions, length + 1, batch, recurrent_weight.shape[-1])
         states[:, 0] = 0.0
         ctx.block = max(1, min(length, _BLOCK_ROWS // max(1, batch)))
-        weights, buffers = (input_weight, recurrent_weight, bias), []
+        weights = (input_weight, recurrent_weight, bias)
+        buffers: list[torch.Tensor] = []
         with torch.autocast(inputs.device.type, enabled=False):
             for start in range(0, length, ctx.block):
                 end = min(start + ctx.block, length)

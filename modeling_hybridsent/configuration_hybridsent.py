@@ -106,8 +106,8 @@ class HybridSentConfig(PreTrainedConfig):
     ]
 
     # encoders
-    text_config: PreTrainedConfig | dict | None = None
-    vision_config: PreTrainedConfig | dict | None = None
+    text_config: PreTrainedConfig | dict[str, Any] | None = None
+    vision_config: PreTrainedConfig | dict[str, Any] | None = None
 
     # fusion
     hidden_size: int = 256
@@ -239,7 +239,7 @@ class HybridSentConfig(PreTrainedConfig):
                 raise ValueError(f"{name} ({getattr(self, name)}) must not be negative.")
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]
         cls, pretrained_model_name_or_path: str, *args: Any, **kwargs: Any
     ) -> "HybridSentConfig":
         """Load a configuration, as `PreTrainedConfig.from_pretrained` does.

@@ -20,7 +20,7 @@ class HybridSentClassifier(nn.Module):
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.linear = nn.Linear(config.hidden_size, config.num_labels)
+        self.linear = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]
 
     def forward(self, embeds: torch.Tensor) -> torch.Tensor:
         """Map (batch, hidden_size) to logits (batch, num_labels)."""
@@ -198,7 +198,7 @@ class HybridSentFusionBranch(nn.Module):
         hidden_states = hidden_states + self.modality_embedding(modality)
         if self.recurrence is not None:
             update = self.recurrence(self.recurrence_norm(hidden_states), mask)
-            hidden_states = hidden_states + self.dropout(self.recurrence_output(update))
+            hidden_states = hidden_states + self.dropout(self.recurrence_output(update))  # type: ignore[misc]
         hidden_states, weights = self.self_attention(hidden_states, mask)
         return hidden_states, self._pool(hidden_states, mask, text_length), weights
 
@@ -220,7 +220,7 @@ class HybridSentDecisionFusion(nn.Module):
         super().__init__()
         self.config, self.kind = config, config.decision_fusion
         if self.kind == "dynamic":
-            features = 3 * config.hidden_size + 3 * config.num_labels
+            features = 3 * config.hidden_size + 3 * config.num_labels  # type: ignore[operator]
             self.norm = nn.LayerNorm(features, eps=config.layer_norm_eps)
             self.inner = nn.Linear(features, config.hidden_size)
             self.dropout = nn.Dropout(config.hidden_dropout)

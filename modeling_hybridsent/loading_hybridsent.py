@@ -28,7 +28,7 @@ def local_folder(name: str, place: dict[str, Any]) -> Path:
     if Path(name).is_dir():
         return Path(name, place.get("subfolder", ""))
     try:
-        return Path(cached_file(name, CONFIG_NAME, local_files_only=True, **place)).parent
+        return Path(cached_file(name, CONFIG_NAME, local_files_only=True, **place)).parent  # type: ignore[arg-type]
     except OSError:  # there is none
         return Path(name)
 

@@ -24,7 +24,7 @@ class _Place:
     post: Any
 
 
-class _Rows(Dataset):
+class _Rows(Dataset[_Place]):
     """Posts that have a length."""
 
     def __init__(self, posts: Any) -> None:
@@ -40,7 +40,7 @@ class _Rows(Dataset):
             raise _at(index, f"it cannot be read: {error}.") from error
 
 
-class _Stream(IterableDataset):
+class _Stream(IterableDataset[_Place]):
     """Posts that come one after the other, nobody knows how many."""
 
     def __init__(self, posts: Iterable[Any]) -> None:
@@ -74,7 +74,7 @@ def _only_what_counts(posts: Any) -> Any:
     return posts
 
 
-def _several(inputs: Any) -> Dataset | None:
+def _several(inputs: Any) -> Dataset[_Place] | None:
     """Number the posts of a list, a set or a stream; None for what is to be taken as one post."""
     if isinstance(inputs, (Mapping, str, bytes)):
         return None
@@ -135,7 +135,7 @@ class HybridSentPipeline(Pipeline):
         answers = super().__call__(several, **options)
         return list(answers) if isinstance(several, _Rows) else iter(answers)
 
-    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """Save model, processor and code, so that `pipeline(model=folder)` loads them again.
 
         Args:
@@ -147,7 +147,7 @@ class HybridSentPipeline(Pipeline):
         # Model and processor do not import this file, and may have been loaded from elsewhere.
         custom_object_save(self, save_directory)
 
-    def _sanitize_parameters(self, **options: Any) -> tuple[dict, dict, dict]:
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], ...]:
         """Sort a call's options.
 
         Args:

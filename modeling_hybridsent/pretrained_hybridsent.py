@@ -62,7 +62,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         The library's own fails on embeddings that return a tuple, as Swin's do.
         """
 
-        def ask(_module: nn.Module, _inputs: tuple, output: torch.Tensor | tuple) -> None:
+        def ask(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
             (output[0] if isinstance(output, tuple) else output).requires_grad_(True)
 
         embeddings = {}
@@ -94,7 +94,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
         **kwargs: Any,
-    ) -> "HybridSentPreTrainedModel | tuple[HybridSentPreTrainedModel, dict]":
+    ) -> "HybridSentPreTrainedModel | tuple[HybridSentPreTrainedModel, dict[str, Any]]":
         """Load a model, as `PreTrainedModel.from_pretrained` does, but never with fresh weights.
 
         Args:

@@ -204,7 +204,7 @@ class HybridSentProcessor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
     ) -> "HybridSentProcessor":
         """Load a processor as the parent does, and try it out.
 
@@ -249,7 +249,7 @@ class HybridSentProcessor(ProcessorMixin):
         return ["input_ids", "attention_mask", "pixel_values", "has_text", "has_image"]
 
     @property
-    def text_kwargs(self) -> dict[str, Any]:
+    def text_kwargs(self) -> dict[str, Any]:  # type: ignore[override]
         """What the tokenizer is given unless it was made for, or a call asks for, something else."""
         common = {"padding": True, "truncation": True, "return_tensors": "pt"}
         return {**common, "max_length": self.max_length}

@@ -25,7 +25,7 @@ class ProcessorFiles:
         arguments: The other arguments of `from_pretrained`.
     """
 
-    def __init__(self, name: str | os.PathLike, arguments: dict[str, Any]) -> None:
+    def __init__(self, name: str | os.PathLike[str], arguments: dict[str, Any]) -> None:
         self.name = os.fspath(name)
         self.arguments = arguments
         self.is_folder = os.path.isdir(self.name)

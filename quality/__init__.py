@@ -1,1 +1,1 @@
-"""What we hold ourselves to: promises, and whether their tests notice when one is broken."""
+"""What we hold ourselves to: promises and their breaks, sizes, mutation scores, versions, the built package."""

@@ -76,7 +76,7 @@ class TorchBackend:
         found = {name: outputs[name] for name in fields if outputs.get(name) is not None}
         return {name: x.float().cpu().numpy() for name, x in found.items()}
 
-    def _precision(self) -> AbstractContextManager:
+    def _precision(self) -> AbstractContextManager[Any]:
         if self.dtype is None:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 def cells_of(
     batch: Mapping[str, Sequence[Any]] | pa.Table, names: Sequence[str]
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """Take columns out of a batch.
 
     Args:

@@ -50,7 +50,7 @@ def score_rows(
             at_work.append(Window(chunk, layout))
             yield from at_work[-1].cut(chunk, batch_size)
 
-    loader: DataLoader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         predictor.preparer,  # type: ignore[arg-type] # its indices are lists of rows
         sampler=_Once(batches()),
         batch_size=None,

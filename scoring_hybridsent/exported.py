@@ -137,6 +137,7 @@ class Exported(ABC):
             problem = f"is a graph for the CPU, not --device {device}"
             raise PostsError.about(model, problem, remedy="Type --device cpu.")
         export = read_export(model)
+        assert export is not None, "whoever opens a graph has seen its export.json"
         for name, digest in export["files"].items():
             file = Path(model, name)
             if not file.is_file() or digest_of_file(file) != digest:

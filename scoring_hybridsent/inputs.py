@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     """How to read files of one ending."""
 
     columns: Callable[[Path], list[str]]
-    rows: Callable[[Path, int, Share], Iterator[Row]]
+    rows: Callable[[Path, int, Share], Generator[Row, None, int]]
 
 
 KINDS = {
@@ -82,7 +82,7 @@ class FileInput:
             except StopIteration as end:
                 return end.value
 
-    def rows(self, share: Share) -> Iterator[Row]:
+    def rows(self, share: Share) -> Generator[Row, None, int]:
         """Yield the rows of a share; returns the number of all rows."""
         number = 0
         for file in self.files:

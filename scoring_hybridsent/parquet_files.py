@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def parquet_columns(file: Path) -> list[str]:
         return list(opened.schema_arrow.names)
 
 
-def parquet_rows(file: Path, first: int, share: Share) -> Iterator[Row]:
+def parquet_rows(file: Path, first: int, share: Share) -> Generator[Row, None, int]:
     """Read a Parquet file; arguments and results as of `csv_rows`.
 
     The rows of a damaged row group become rows with a problem, for the file says how many there are.

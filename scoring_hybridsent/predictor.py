@@ -75,7 +75,9 @@ class Predictor:
         """Leave the loaded model behind; the processes that unpickle this load their own."""
         return {k: v for k, v in self.__dict__.items() if k not in ("backend", "layout")}
 
-    def __call__(self, batch: Mapping[str, Sequence[Any]] | pa.Table) -> dict[str, list] | pa.Table:
+    def __call__(
+        self, batch: Mapping[str, Sequence[Any]] | pa.Table
+    ) -> dict[str, list[Any]] | pa.Table:
         """Score one batch.
 
         Args:

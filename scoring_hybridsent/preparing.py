@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from datasets.utils.file_utils import xopen
 from PIL import Image
-from transformers import AutoProcessor, ProcessorMixin
+from transformers import AutoProcessor
 
 from datasets_scripts.post_rows import picture_problem
 from modeling_hybridsent import load_picture
@@ -50,7 +50,7 @@ class Preparer:
         self.max_image_pixels = max_image_pixels
 
     @cached_property
-    def processor(self) -> ProcessorMixin:
+    def processor(self) -> Any:
         """The joint processor, loaded on first use."""
         return AutoProcessor.from_pretrained(
             self.model, revision=self.revision, trust_remote_code=True

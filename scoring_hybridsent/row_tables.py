@@ -43,7 +43,7 @@ def read_rows(files: pa.Table, root: str) -> Iterator[pa.Table]:
             yield pa.Table.from_pylist([_storable(row, name) for row in some], ROWS)
 
 
-def _storable(row: Row, file: str) -> dict[str, Any]:
+def _storable(row: Row, file: str | None) -> dict[str, Any]:
     """Make cells of a row; a picture is bytes or path in every one, so that all tables are alike."""
     image, problem = row.image, row.problem
     if not isinstance(image, (str, bytes, type(None))):

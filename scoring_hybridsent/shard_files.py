@@ -73,6 +73,7 @@ class ShardWriter:
 
     def _finish(self) -> None:
         """Give the shard its name, once it is on the disk."""
+        assert self.writer is not None
         self.writer.close()
         with self.draft.open("rb") as file:
             os.fsync(file.fileno())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -39,7 +39,7 @@ def csv_columns(file: Path) -> list[str]:
     return columns
 
 
-def csv_rows(file: Path, first: int, share: Share) -> Iterator[Row]:
+def csv_rows(file: Path, first: int, share: Share) -> Generator[Row, None, int]:
     """Read a CSV file.
 
     Args:
@@ -92,7 +92,7 @@ def jsonl_columns(file: Path) -> list[str]:
     return list(found)
 
 
-def jsonl_rows(file: Path, first: int, share: Share) -> Iterator[Row]:
+def jsonl_rows(file: Path, first: int, share: Share) -> Generator[Row, None, int]:
     """Read a JSON Lines file; arguments and results as of `csv_rows`."""
     folder, number = str(file.parent), first
     with file.open("rb") as lines:
@@ -100,10 +100,9 @@ def jsonl_rows(file: Path, first: int, share: Share) -> Iterator[Row]:
             if line.strip():
                 if share.owns(number):
                     fields = _parse(line)
-                    bad = isinstance(fields, str)
                     yield (
                         Row(number, None, problem=fields)
-                        if bad
+                        if isinstance(fields, str)
                         else post_row(number, fields, folder)
                     )
                 number += 1

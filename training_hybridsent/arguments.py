@@ -27,7 +27,7 @@ class ModelArguments:
         default="bundled/efficientnet-lite0",
         metadata={"help": "Hub id or folder of any vision encoder; bundled/... needs no Hub."},
     )
-    model_config: dict | str | None = field(
+    model_config: dict | str | None = field(  # type: ignore[type-arg]
         default=None,
         metadata={"help": 'Fields of HybridSentConfig as JSON, such as {"recurrence": "none"}.'},
     )
@@ -62,7 +62,7 @@ class DataArguments:
     protocol: str | None = field(
         default=None, metadata={"help": "Named split of the set, such as clmlf for mvsa_single."}
     )
-    dataset_options: dict | str | None = field(
+    dataset_options: dict | str | None = field(  # type: ignore[type-arg]
         default=None,
         metadata={
             "help": "What the reader of raw files takes besides, as JSON, such as "

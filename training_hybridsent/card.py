@@ -16,7 +16,7 @@ from datasets_scripts.folders import write_whole
 from training_hybridsent.over_seeds import table_over_seeds
 from training_hybridsent.report import as_markdown
 
-TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+TEMPLATE = Path(__file__).parent / "model_card.md"  # a link, so that a wheel holds it
 FLATTERING = " No test posts were at hand: these are the very posts of that choice, and flatter it."
 METRICS = {
     "accuracy": "accuracy",

@@ -56,7 +56,7 @@ def checkpoint_to_resume(
                 "name another one, or say true for the newest whole one of --output_dir."
             )
         return str(wanted), f"Going on from {wanted}."
-    said = []
+    said: list[str] = []
     for folder in _newest_first(Path(output_dir)):
         faults = faults_of(folder)
         if not faults:

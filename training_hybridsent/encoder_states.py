@@ -7,6 +7,7 @@ range that float16 would cut.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +96,7 @@ class EncoderStates:
         kinds = [table[kind] for kind in KINDS if kind in table.column_names]
         return [[_as_tensor(cell) for cell in cells] for cells in zip(*kinds, strict=True)]
 
-    def of_images(self, numbers: Sequence[int | None]) -> dict[str, torch.Tensor | tuple]:
+    def of_images(self, numbers: Sequence[int | None]) -> dict[str, Any]:
         """Make the model's inputs for a batch of pictures.
 
         Args:
@@ -121,7 +122,7 @@ class EncoderStates:
 
     def of_texts(
         self, numbers: Sequence[int | None], attention_mask: torch.Tensor
-    ) -> dict[str, tuple]:
+    ) -> dict[str, Any]:
         """Make the model's inputs for a batch of texts.
 
         Args:

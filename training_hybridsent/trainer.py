@@ -71,7 +71,7 @@ class HybridSentTrainer(Trainer):
         optimizer.param_groups = groups
         return optimizer
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int] | None:
         """Shuffle, with texts of like length together where `train_sampling_strategy` asks for it."""
         posts = self.train_dataset if train_dataset is None else train_dataset
         if self.args.train_sampling_strategy != "group_by_length":
@@ -81,7 +81,7 @@ class HybridSentTrainer(Trainer):
         step *= self.args.gradient_accumulation_steps
         return LengthGroupedOrder(lengths, step, self.args.seed)
 
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int] | None:
         """Keep the order of the posts, which their scores are matched with."""
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 

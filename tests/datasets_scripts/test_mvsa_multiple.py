@@ -22,6 +22,11 @@ def test_the_majority_of_all_27_triples():
         assert majority_label(triple) == (most if triple.count(most) > 1 else None)
 
 
+def test_a_majority_is_more_than_half_of_any_number_of_annotators():
+    votes = {"a": "a", "aab": "a", "aabb": None, "aabbc": None, "aaabbc": None, "aaabbcc": None}
+    assert {given: majority_label(tuple(given)) for given in votes} == votes
+
+
 def test_labels_follow_majority_and_rule(tmp_path):
     rows = OTHERS | {
         "1": SAME,

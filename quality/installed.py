@@ -1,0 +1,59 @@
+"""Install a wheel where nothing else is, and use it from an empty folder.
+
+python -m quality.installed dist
+
+Makes a virtual environment, installs the only wheel of the folder, and then, with Python told to look
+nowhere else: imports every module, looks for the templates and lists that are no code, and prepares a
+made-up set of posts. What a wheel lacks that a checkout has is an error here and not at a user's.
+"""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+SMOKE = """
+import pathlib, pkgutil, sys
+from importlib import import_module
+from importlib.metadata import version
+
+OTHERS = ("datasets_scripts.__main__", "scoring_hybridsent.on_ray")  # a command; needs Ray
+names = ["quickstart", "modeling_hybridsent", "datasets_scripts", "scoring_hybridsent"]
+for name in [*names, "training_hybridsent"]:
+    package = import_module(name)
+    assert pathlib.Path(package.__file__).is_relative_to(sys.prefix), package.__file__
+    for module in pkgutil.iter_modules(package.__path__, name + "."):
+        if module.name not in OTHERS:
+            import_module(module.name)
+
+from datasets_scripts import prepare
+from datasets_scripts.protocols import read_ids
+from quickstart.posts import write_posts
+from training_hybridsent import card, page
+
+assert len(read_ids("clmlf")["train"]) == 3611
+assert card.TEMPLATE.is_file() and page.TEMPLATE.is_file()
+write_posts(pathlib.Path("posts"), sizes={"train": 12, "validation": 6, "test": 6})
+prepare("posts", "posts", "prepared")
+print("hybridsent", version("hybridsent"), "works where it is installed")
+"""
+
+
+def main(folder: str) -> None:
+    """Install the wheel of a folder and run the smoke check."""
+    (wheel,) = Path(folder).resolve().glob("*.whl")
+    with TemporaryDirectory() as place:
+        environment, empty = Path(place, "environment"), Path(place, "empty")
+        empty.mkdir()
+        venv.create(environment, with_pip=True)
+        python = str(environment / "bin" / "python")
+        for command in (
+            ["-m", "pip", "install", "--quiet", f"{wheel}[quickstart]"],
+            ["-I", "-c", SMOKE],
+        ):
+            subprocess.run([python, *command], cwd=empty, check=True)  # noqa: S603 # all ours
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
