@@ -1,0 +1,67 @@
+"""Fuzz targets, by default all of them; ends with a table, and with code 1 if there are findings.
+
+    python -m fuzzing [TARGET ...] --inputs 1000 --seed 0
+"""
+
+import argparse
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from fuzzing.quiet import be_quiet  # first: it makes the tests' helpers importable
+from fuzzing.engine import Finding, fuzz
+from fuzzing.targets import TARGETS
+
+
+def run(name: str, inputs: int, seed: int) -> tuple[int, Counter[str]]:
+    """Fuzz one target and print each finding once.
+
+    Args:
+        name: Of the target.
+        inputs: How many inputs to try.
+        seed: Of their choice.
+
+    Returns:
+        Number of inputs, and findings by place.
+    """
+    tried, places = 0, Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        target = TARGETS[name](Path(folder))
+        for found in fuzz(target, inputs, seed):
+            if isinstance(found, Finding):
+                places[found.place] += 1
+                if places[found.place] == 1:
+                    _tell(name, found)
+            else:
+                tried += found
+    return tried, places
+
+
+def _tell(name: str, finding: Finding) -> None:
+    print(f"\n{name}: {finding.place}\ninput: {finding.value!r:.2000}", flush=True)
+    print("".join(traceback.format_exception(finding.error))[-3000:], flush=True)
+
+
+def main() -> int:
+    """Read the command line, fuzz, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--inputs", type=int, default=1000, help="inputs of each target")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.targets) - set(TARGETS):
+        parser.error(f"unknown {', '.join(sorted(unknown))}; one of {', '.join(TARGETS)}")
+    be_quiet()
+    print("| target | inputs | findings |\n|---|---:|---:|", flush=True)
+    bad = 0
+    for name in arguments.targets or TARGETS:
+        tried, places = run(name, arguments.inputs, arguments.seed)
+        print(f"| {name} | {tried:,} | {len(places)} |", flush=True)
+        bad += len(places)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
