@@ -129,7 +129,8 @@ def _renamed(columns: Mapping[str, str] | str | None) -> dict[str, str]:
         columns = {role.strip(): name.strip() for role, name in pairs}
     columns = columns or {}
     if unknown := sorted(set(columns) - set(ROLES)):
-        raise ValueError(f"columns: {', '.join(unknown)} is none of {', '.join(ROLES)}")
+        known = ", ".join(ROLES)
+        raise ValueError(f"columns: {', '.join(unknown)} is none of {known}; use these names")
     return {name: role for role, name in columns.items()}
 
 

@@ -4,3 +4,9 @@
 
 `targets` says what can be fuzzed, `verdict` what a named error is, docs/fuzzing.md what was found.
 """
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests"))  # for the tiny model and the fabricated sets that tests have

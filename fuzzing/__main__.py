@@ -1,7 +1,4 @@
-"""Fuzz targets, by default all of them; ends with a table, and with code 1 if there are findings.
-
-    python -m fuzzing [TARGET ...] --inputs 1000 --seed 0
-"""
+"""Fuzz targets, by default all of them; ends with a table, and with code 1 if there are findings."""
 
 import argparse
 import sys
@@ -10,8 +7,8 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-from fuzzing.quiet import be_quiet  # first: it makes the tests' helpers importable
 from fuzzing.engine import Finding, fuzz
+from fuzzing.quiet import be_quiet
 from fuzzing.targets import TARGETS
 
 
@@ -46,7 +43,7 @@ def _tell(name: str, finding: Finding) -> None:
 
 def main() -> int:
     """Read the command line, fuzz, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m fuzzing", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--inputs", type=int, default=1000, help="inputs of each target")
     parser.add_argument("--seed", type=int, default=0)

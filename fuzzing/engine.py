@@ -34,7 +34,7 @@ class Finding:
         return f"{place_of(self.error)}: {self.reason}"
 
 
-class _Found(Exception):
+class _FoundError(Exception):
     """Carries a finding through hypothesis."""
 
     def __init__(self, finding: Finding) -> None:
@@ -88,11 +88,11 @@ def _batch(target: Target, inputs: int, seed: int) -> tuple[int, Finding | None]
         nonlocal count
         count += 1
         if finding := try_one(target, value):
-            raise _Found(finding)
+            raise _FoundError(finding)
 
     try:
         _prepared(trial, target, inputs, seed)()
-    except _Found as found:
+    except _FoundError as found:
         return count, found.finding
     return count, None
 

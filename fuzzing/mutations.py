@@ -75,7 +75,9 @@ def damaged_json(seeds: Sequence[bytes], words: Sequence[Any] = ()) -> st.Search
         words: Values that the format gives a meaning to.
     """
     values = st.sampled_from([*words, *VALUES]) | st.integers() | st.floats() | st.text(max_size=8)
-    changes = st.tuples(st.sampled_from(["set", "set", "drop", "rename"]), st.integers(0, 999), values)
+    changes = st.tuples(
+        st.sampled_from(["set", "set", "drop", "rename"]), st.integers(0, 999), values
+    )
     changed = st.builds(_change, st.sampled_from(seeds), st.lists(changes, min_size=1, max_size=4))
     return changed | changed | damaged(seeds)
 
