@@ -91,7 +91,7 @@ def build_table(reading: Reading) -> Table:
     """
     division = reading.divide(reading.posts)
     rejected = reading.rejected + division.left_out
-    if not division.splits["train"]:
+    if not division.splits.get("train"):
         reasons = [str(row) for row in rejected]
         remedy = "Add posts, or mend these rows."
         raise PostsError.about(reading.source, "no post is left to train on", reasons, remedy)

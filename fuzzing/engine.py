@@ -35,7 +35,15 @@ class Finding:
 
 
 class _FoundError(Exception):
-    """Carries a finding through hypothesis."""
+    """Carries a finding through hypothesis, which then looks for a smaller one."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.place)
+        self.finding = finding
+
+
+class _FoundSlowError(BaseException):
+    """Carries a hang past hypothesis, whose search for a smaller one would take hours."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.place)
@@ -88,11 +96,12 @@ def _batch(target: Target, inputs: int, seed: int) -> tuple[int, Finding | None]
         nonlocal count
         count += 1
         if finding := try_one(target, value):
-            raise _FoundError(finding)
+            is_slow = isinstance(finding.error, Hang)
+            raise (_FoundSlowError if is_slow else _FoundError)(finding)
 
     try:
         _prepared(trial, target, inputs, seed)()
-    except _FoundError as found:
+    except (_FoundError, _FoundSlowError) as found:
         return count, found.finding
     return count, None
 

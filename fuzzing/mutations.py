@@ -62,7 +62,7 @@ def damaged(seeds: Sequence[bytes], words: Sequence[bytes] = ()) -> st.SearchStr
         words: What the format gives a meaning to.
     """
     inserted = st.sampled_from([*words, *NASTY]) | st.binary(max_size=6)
-    names = [*EDITS, "insert", "replace", "drop", "insert", "replace"]  # the plain ones more often
+    names = [*EDITS, *["insert", "replace", "drop", "flip"] * 6]  # huge inputs are slow ones
     edits = st.tuples(st.sampled_from(names), st.integers(0, 1 << 14), st.integers(0, 12), inserted)
     return st.builds(edit, st.sampled_from(seeds), st.lists(edits, max_size=6))
 

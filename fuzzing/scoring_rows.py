@@ -15,6 +15,8 @@ from scoring_hybridsent.inputs import find_input
 from scoring_hybridsent.predictor import Predictor
 from scoring_hybridsent.share import Share
 
+MOST = 40  # rows that are scored; all are read
+
 
 class ScoringRows:
     """One file of posts and a tiny model.
@@ -43,9 +45,11 @@ class ScoringRows:
         file = self.folder / f"posts{ending}"
         file.write_bytes(content)
         source = find_input(str(file))
-        tables = list(score_rows(source.rows(Share(1000)), self.predictor, 8, num_workers=0))
+        rows = list(source.rows(Share(1000)))
+        assert [row.number for row in rows] == list(range(source.total() or 0))
+        tables = list(score_rows(iter(rows[:MOST]), self.predictor, 8, num_workers=0))
         answers = [row for table in tables for row in table.to_pylist()]
-        assert [row["row"] for row in answers] == list(range(source.total() or 0))
+        assert [row["row"] for row in answers] == list(range(len(rows[:MOST])))
         for row in answers:
             assert (row["label"] is None) == bool(row["error"]), row
             assert row["error"] or 0 < row["score"] <= 1, row
