@@ -7,8 +7,10 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+from hypothesis.configuration import set_hypothesis_home_dir
+
 from fuzzing.engine import Finding, fuzz
-from fuzzing.quiet import be_quiet
+from fuzzing.quiet import quiet
 from fuzzing.targets import TARGETS
 
 
@@ -41,22 +43,28 @@ def _tell(name: str, finding: Finding) -> None:
     print("".join(traceback.format_exception(finding.error))[-3000:], flush=True)
 
 
-def main() -> int:
-    """Read the command line, fuzz, and print the table."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m fuzzing", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--inputs", type=int, default=1000, help="inputs of each target")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="another one gives other inputs")
     arguments = parser.parse_args()
     if unknown := set(arguments.targets) - set(TARGETS):
         parser.error(f"unknown {', '.join(sorted(unknown))}; one of {', '.join(TARGETS)}")
-    be_quiet()
+    return arguments
+
+
+def main() -> int:
+    """Read the command line, fuzz, and print the table."""
+    given = _arguments()
     print("| target | inputs | findings |\n|---|---:|---:|", flush=True)
     bad = 0
-    for name in arguments.targets or TARGETS:
-        tried, places = run(name, arguments.inputs, arguments.seed)
-        print(f"| {name} | {tried:,} | {len(places)} |", flush=True)
-        bad += len(places)
+    with tempfile.TemporaryDirectory() as home, quiet():
+        set_hypothesis_home_dir(home)  # or it would leave a folder in the checkout
+        for name in given.targets or TARGETS:
+            tried, places = run(name, given.inputs, given.seed)
+            print(f"| {name} | {tried:,} | {len(places)} |", flush=True)
+            bad += len(places)
     return 1 if bad else 0
 
 

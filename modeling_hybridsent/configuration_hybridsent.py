@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.activations import ACT2FN
@@ -213,6 +214,13 @@ class HybridSentConfig(PreTrainedConfig):
             )
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature ({self.temperature}) must be positive.")
+
+    def validate_dtype(self) -> None:
+        """Check that the type of the weights is one of torch's."""
+        if self.dtype is not None and not isinstance(self.dtype, torch.dtype):
+            raise ValueError(
+                f'dtype ({self.dtype!r}) must name a type of torch, such as "float32".'
+            )
 
     def validate_problem_type(self) -> None:
         """Check that the task is the one the decision is made for."""
