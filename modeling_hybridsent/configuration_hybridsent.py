@@ -217,7 +217,9 @@ class HybridSentConfig(PreTrainedConfig):
 
     def validate_dtype(self) -> None:
         """Check that the type of the weights is one of torch's."""
-        if self.dtype is not None and not isinstance(self.dtype, torch.dtype):
+        named = isinstance(self.dtype, str)  # as it is stored
+        kind = getattr(torch, self.dtype, None) if named else self.dtype
+        if self.dtype is not None and not isinstance(kind, torch.dtype):
             raise ValueError(
                 f'dtype ({self.dtype!r}) must name a type of torch, such as "float32".'
             )

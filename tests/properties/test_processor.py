@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from tiny_models import IMAGE_SIZE, WORDS, picture, tiny_processor
 
 PROCESSOR = tiny_processor(max_length=12)
-texts = (
-    st.none() | st.text(max_size=30) | st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)
-)
+blank = st.sampled_from(["", " ", "\n\t", "\u3000"])
+words = st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)
+texts = st.none() | blank | words | st.text(max_size=30)
 pictures = st.none() | st.builds(
     picture, st.integers(0, 99), st.integers(1, 40), st.integers(1, 40)
 )
