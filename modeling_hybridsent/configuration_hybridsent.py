@@ -16,6 +16,9 @@ from transformers.utils import CONFIG_NAME
 
 # How messages about damaged files end; also the mark of a message that says all already.
 REMEDY = "Save or download it again"
+_MOST_LAYERS = (
+    1000  # building more takes minutes, before anything can say that the weights lack them
+)
 # Where the Auto classes and pipeline() find the code, in the folder or repository of the weights.
 _AUTO_MAP = {
     "AutoConfig": "configuration_hybridsent.HybridSentConfig",
@@ -180,10 +183,10 @@ class HybridSentConfig(PreTrainedConfig):
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
                 f"({self.num_attention_heads})."
             )
-        if self.num_cross_modal_layers < 0 or self.recurrent_hidden_size < 1:
+        if not 0 <= self.num_cross_modal_layers <= _MOST_LAYERS or self.recurrent_hidden_size < 1:
             raise ValueError(
-                f"num_cross_modal_layers ({self.num_cross_modal_layers}) must not be negative and "
-                f"recurrent_hidden_size ({self.recurrent_hidden_size}) must be positive."
+                f"num_cross_modal_layers ({self.num_cross_modal_layers}) must lie between 0 and "
+                f"{_MOST_LAYERS} and recurrent_hidden_size ({self.recurrent_hidden_size}) be positive."
             )
         if not self.text_ngram_sizes or min(self.text_ngram_sizes) < 1:
             raise ValueError(

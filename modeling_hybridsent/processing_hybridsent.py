@@ -237,11 +237,22 @@ class HybridSentProcessor(ProcessorMixin):
 
     def _try_out(self) -> None:
         """Process one post, since many a wrong setting breaks nothing before that."""
+        self._require_sizes_within_limit()
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())
         self.encode_texts(["a"])
         pixels = self._pixels([Image.new("RGB", (32, 32))], **settings["images_kwargs"])
         if not pixels.isfinite().all():
             raise ValueError("a black picture gives numbers that are not finite")
+
+    def _require_sizes_within_limit(self) -> None:
+        """Raise on sizes that pictures are brought to which no memory holds."""
+        for name in ("size", "crop_size"):
+            size = dict(getattr(self.image_processor, name, None) or {})
+            edges = [edge for edge in size.values() if isinstance(edge, int)]
+            if edges and max(edges) ** 2 > self.max_image_pixels:
+                raise ValueError(
+                    f"{name}={size} has more pixels than max_image_pixels={self.max_image_pixels}"
+                )
 
     @property
     def model_input_names(self) -> list[str]:
