@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny_models import IMAGE_SIZE, WORDS, picture, tiny_processor
 
@@ -60,6 +60,7 @@ def test_texts_alone_are_encoded_as_in_a_whole_post(batch):
         assert torch.equal(tensor, inputs[name]), name
 
 
+@example([(" ", None), ("a", None), (None, None)])
 @given(st.lists(posts, min_size=1, max_size=5))
 def test_exactly_the_posts_with_neither_are_named(batch):
     empty = [i for i, (text, image) in enumerate(batch) if not has_text(text) and image is None]

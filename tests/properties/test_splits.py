@@ -3,7 +3,7 @@
 from collections import Counter
 from hashlib import sha256
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_scripts.grouping import divide_grouped, same_content
@@ -37,6 +37,7 @@ def ids_of(division):
     return {name: [post.id for post in posts] for name, posts in division.splits.items()}
 
 
+@settings(max_examples=150)
 @given(sets_of_posts(), shares, st.integers(0, 99))
 def test_a_grouped_division_is_disjoint_and_complete(posts, parts, seed):
     division = divide_grouped(posts, parts, seed)
@@ -49,6 +50,7 @@ def test_a_grouped_division_is_disjoint_and_complete(posts, parts, seed):
     assert parts[2] or not division.splits["test"]
 
 
+@settings(max_examples=150)
 @given(sets_of_posts(), shares, st.integers(0, 99))
 def test_posts_with_a_text_or_picture_in_common_are_in_one_split(posts, parts, seed):
     division = divide_grouped(posts, parts, seed)
@@ -63,6 +65,7 @@ def test_posts_with_a_text_or_picture_in_common_are_in_one_split(posts, parts, s
                 assert home[one.id] == home[other.id]
 
 
+@settings(max_examples=150)
 @given(sets_of_posts(), shares, st.integers(0, 99), st.randoms(use_true_random=False))
 def test_a_division_is_the_same_again_and_in_any_order(posts, parts, seed, random):
     expected = ids_of(divide_grouped(posts, parts, seed))
@@ -75,6 +78,7 @@ def test_a_division_is_the_same_again_and_in_any_order(posts, parts, seed, rando
     }
 
 
+@settings(max_examples=150)
 @given(sets_of_posts())
 def test_groups_of_the_same_content_have_two_posts_or_more_and_no_post_twice(posts):
     for groups in same_content(posts):
@@ -83,6 +87,7 @@ def test_groups_of_the_same_content_have_two_posts_or_more_and_no_post_twice(pos
         assert all(len(group) > 1 for group in groups)
 
 
+@settings(max_examples=150)
 @given(sets_of_posts(), st.dictionaries(st.integers(0, 30).map(str), st.sampled_from(SPLITS)))
 def test_lists_of_ids_place_their_posts_and_account_for_the_others(posts, places):
     ids = {name: [i for i, split in places.items() if split == name] for name in SPLITS}
