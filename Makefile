@@ -9,8 +9,10 @@ READY := $(VENV)/.ready
 RECIPE ?= configs/quickstart.yaml
 ARGS ?=
 MODEL ?= outputs/quickstart
+INPUTS ?= 25000
+SEED ?= 0
 
-.PHONY: quickstart test lint train demo clean
+.PHONY: quickstart test lint fuzz train demo clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +35,10 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The long run; make test has a short one. INPUTS is for each target, TARGETS are some of them.
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m fuzzing $(TARGETS) --inputs $(INPUTS) --seed $(SEED)
 
 train: $(READY)
 	$(TRAIN) $(RECIPE) $(ARGS)
