@@ -1,6 +1,7 @@
 """What fuzzing found, as small as it can be made: each is a named error or a result by now."""
 
 import json
+import struct
 
 import pytest
 from fabricated_sets import write_tumemo
@@ -32,6 +33,14 @@ def with_frame_after(gif):
     return gif.rstrip(b"\x3b") + b"!"
 
 
+def with_page_after(tiff):
+    """Let a second page of a TIFF begin where nothing of the kind is."""
+    (start,) = struct.unpack("<I", tiff[4:8])
+    (entries,) = struct.unpack("<H", tiff[start : start + 2])
+    end = start + 2 + 12 * entries
+    return tiff[:end] + struct.pack("<I", 1) + tiff[end + 4 :]
+
+
 # Texts
 
 
@@ -44,9 +53,9 @@ def test_what_is_no_encoding_of_texts(encoding, tmp_path):
         read_tumemo(folder, text_encoding=encoding)
 
 
-@pytest.mark.parametrize("encoding", ["idna", "punycode"])
-def test_an_encoding_that_raises_errors_of_its_own_kind(encoding, tmp_path):
-    folder = write_tumemo(tmp_path, {"0": "Happy"}, {"0": b"xn--\xff-\x80"})
+@pytest.mark.parametrize(("encoding", "content"), [("idna", b"xn--"), ("punycode", b"a..b")])
+def test_an_encoding_that_raises_errors_of_its_own_kind(encoding, content, tmp_path):
+    folder = write_tumemo(tmp_path, {"0": "Happy"}, {"0": content})
     (row,) = read_tumemo(folder, text_encoding=encoding).rejected
     assert f"0.txt: text is not {encoding}: " in str(row)
 
@@ -59,9 +68,13 @@ def test_levelling_takes_no_longer_than_the_text_is_long():
 # Pictures
 
 
-@pytest.mark.parametrize("content", [with_frame_after(GIF), TIFF[:8] + b"\xff" * (len(TIFF) - 8)])
-def test_a_picture_on_which_a_decoder_stumbles(content):
-    with pytest.raises(ValueError, match=r"\w"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(with_frame_after(GIF), "IndexError: "), (with_page_after(TIFF), "TypeError: Missing")],
+    ids=["GIF", "TIFF"],
+)
+def test_a_picture_on_which_a_decoder_stumbles(content, said):
+    with pytest.raises(ValueError, match=rf"is damaged \({said}"):
         decode_picture(content, 10_000)
 
 
@@ -172,7 +185,7 @@ def changed(folder):
         file.write_bytes(content)
 
 
-@pytest.mark.parametrize("kind", [0.5, 3, "linear", ["float32"]])
+@pytest.mark.parametrize("kind", [0.5, 3])
 def test_a_dtype_that_is_none(kind, folder, changed):
     changed("config.json", dtype=kind)
     with pytest.raises(ValueError, match=r"(?s)config\.json cannot be used.*Save or download"):
