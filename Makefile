@@ -12,8 +12,10 @@ OLDEST := .venv-oldest
 RECIPE ?= configs/quickstart.yaml
 ARGS ?=
 MODEL ?= outputs/quickstart
+INPUTS ?= 25000
+SEED ?= 0
 
-.PHONY: quickstart test lint train demo types sizes coverage mutation audit sbom lock test-oldest dist clean
+.PHONY: quickstart test lint fuzz train demo types sizes coverage mutation audit sbom lock test-oldest dist clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +38,10 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The long run; make test has a short one. INPUTS is for each target, TARGETS are some of them.
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m fuzzing $(TARGETS) --inputs $(INPUTS) --seed $(SEED)
 
 train: $(READY)
 	$(TRAIN) $(RECIPE) $(ARGS)

@@ -137,7 +137,7 @@ def _read_post(
     if text_name in names:
         try:
             text = text_or_none(decode_text((folder / text_name).read_bytes(), encoding))
-        except (UnicodeDecodeError, OSError) as error:
+        except (UnicodeError, OSError) as error:
             return Rejected(row.id, row.where, *_text_problem(text_name, encoding, error))
     if text is None:
         kind = "text is empty" if text_name in names else "text file is missing"
@@ -152,9 +152,10 @@ def _read_post(
 
 def _text_problem(name: str, encoding: str, error: Exception) -> tuple[str, str]:
     """Return kind and detail of why a text was not read."""
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeError):
         why = f"text is not {encoding}"
-        return why, f"{name}: {why}: {error.reason} at byte {error.start}"
+        exact = isinstance(error, UnicodeDecodeError)
+        return why, f"{name}: {why}: {f'{error.reason} at byte {error.start}' if exact else error}"
     return "text cannot be read", f"{name}: text cannot be read: {error}"
 
 

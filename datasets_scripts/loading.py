@@ -91,9 +91,10 @@ def build_table(reading: Reading) -> Table:
     """
     division = reading.divide(reading.posts)
     rejected = reading.rejected + division.left_out
-    if not division.splits["train"]:
+    if not division.splits.get("train"):
         reasons = [str(row) for row in rejected]
-        raise PostsError.about(reading.source, "no post is left to train on", reasons)
+        remedy = "Add posts, or mend these rows."
+        raise PostsError.about(reading.source, "no post is left to train on", reasons, remedy)
     columns = features(reading.label_names, reading.unimodal)
     built = {name: build_split(posts, columns) for name, posts in division.splits.items()}
     return Table(DatasetDict(built), count(reading, division, rejected), rejected)

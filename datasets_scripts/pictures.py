@@ -14,7 +14,7 @@ from datasets.utils import tqdm
 from PIL.Image import Image
 
 from datasets_scripts.post import Picture, Post, Reading, Rejected
-from modeling_hybridsent.processing_hybridsent import UNREADABLE, as_upright_rgb, open_picture
+from modeling_hybridsent.processing_hybridsent import as_upright_rgb, open_picture, picture_damage
 
 CHUNK = 512  # posts in the hands of the threads at once
 ORIENTATION = 0x0112  # EXIF tag
@@ -51,8 +51,8 @@ def decode_picture(source: str | bytes, max_pixels: int) -> tuple[Picture, Image
             orientation=image.getexif().get(ORIENTATION, 1),
         )
         return facts, as_upright_rgb(image)
-    except UNREADABLE as error:
-        raise ValueError(str(error) or repr(error)) from error
+    except Exception as error:  # decoders raise nearly anything on broken files
+        raise ValueError(picture_damage(error)) from error
 
 
 def inspect_picture(source: str | bytes, max_pixels: int) -> Picture:

@@ -41,6 +41,11 @@ def string_cell(cells: Cells, column: str) -> str:
     return cell.strip() if isinstance(cell, str) else ""
 
 
+def is_index(label: str) -> bool:
+    """Say whether a label is a number that can be an index; Python reads no number of 5,000 digits."""
+    return label.isdecimal() and len(label) < 10
+
+
 class PostReader:
     """Turn rows into posts, over all files of a set.
 
@@ -102,7 +107,7 @@ class PostReader:
         """Return the name of a label given by name or index, None if it is neither."""
         if label in self.names:
             return label
-        if self.labels_may_be_indices and label.isdecimal() and int(label) < len(self.names):
+        if self.labels_may_be_indices and is_index(label) and int(label) < len(self.names):
             return self.names[int(label)]
         return None
 

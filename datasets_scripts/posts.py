@@ -11,7 +11,7 @@ from datasets_scripts.errors import PostsError
 from datasets_scripts.grouping import DEFAULT_SHARES, divide_grouped, parse_shares
 from datasets_scripts.labels import SENTIMENTS
 from datasets_scripts.post import SPLITS, Division, Post, Reading
-from datasets_scripts.post_rows import LABELS, PostReader, string_cell
+from datasets_scripts.post_rows import LABELS, PostReader, is_index, string_cell
 from datasets_scripts.rows import ENDINGS, Rows, read_rows, rename_columns
 from datasets_scripts.table import UNIMODAL_LABELS
 
@@ -130,7 +130,8 @@ def _renamed(columns: Mapping[str, str] | str | None) -> dict[str, str]:
         columns = {role.strip(): name.strip() for role, name in pairs}
     columns = columns or {}
     if unknown := sorted(set(columns) - set(ROLES)):
-        raise ValueError(f"columns: {', '.join(unknown)} is none of {', '.join(ROLES)}")
+        known = ", ".join(ROLES)
+        raise ValueError(f"columns: {', '.join(unknown)} is none of {known}; use these names")
     return {name: role for role, name in columns.items()}
 
 
@@ -170,7 +171,7 @@ def _found_names(files: Mapping[str | None, Path], rows: Rows) -> list[str]:
         raise PostsError.about(file, problem, remedy="Training needs posts of two labels or more.")
     if found <= set(SENTIMENTS):
         return [name for name in SENTIMENTS if name in found]
-    numbers = all(name.isdecimal() for name in found)
+    numbers = all(is_index(name) for name in found)
     return sorted(found, key=(lambda name: (int(name), name)) if numbers else None)
 
 

@@ -120,7 +120,7 @@ def _parse_jsonl(file: Path, text: str) -> Rows:
         if line.strip():
             try:
                 numbered.append((number, _parse_object(line)))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the latter for brackets in brackets
                 numbered.append((number, str(error)))
     objects = [fields for _, fields in numbered if not isinstance(fields, str)]
     columns = list(dict.fromkeys(name for fields in objects for name in fields))

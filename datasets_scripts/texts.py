@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 
 LEGACY = "legacy"
-ADDRESS = re.compile(r"(?:https?:|www\.)\S*|\bht\S*?(?:\u2026|\.{3})$")  # the last may be cut short
+ADDRESS = re.compile(r"(?:https?:|www\.)\S*")
+CUT_SHORT = re.compile(r"\bht")  # where the last word ends in three dots
 RETWEET = re.compile(r"^(?:rt\s+@\w+:?\s*)+")
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise ValueError for an encoding that Python does not know and that is not "legacy"."""
+    """Raise ValueError for what is no encoding of texts that Python knows, and not "legacy" either."""
     try:
-        codecs.lookup("utf-8" if encoding == LEGACY else encoding)
-    except LookupError:
+        b"a".decode("utf-8" if encoding == LEGACY else encoding)
+    except UnicodeDecodeError:
+        return  # known, but of more than one byte
+    except (LookupError, ValueError):
         raise ValueError(
-            f"unknown text_encoding {encoding!r}: one of Python's, such as gb18030, or {LEGACY}"
+            f"unknown text_encoding {encoding!r}: use one of Python's, such as gb18030, or {LEGACY}"
         ) from None
 
 
@@ -33,7 +35,7 @@ def decode_text(content: bytes, encoding: str) -> str:
         The text without white space around it.
 
     Raises:
-        UnicodeDecodeError: The bytes are not of that encoding.
+        UnicodeError: The bytes are not of that encoding.
     """
     if encoding == LEGACY:
         return content.decode("utf-8", errors="ignore").strip()
@@ -57,5 +59,10 @@ def normalise_text(text: str | None) -> str:
     Returns:
         The reduced text; empty if nothing is left, which makes it the same as no other.
     """
-    level = unicodedata.normalize("NFKC", text or "").casefold()
-    return " ".join(ADDRESS.sub(" ", RETWEET.sub("", level.strip())).split())
+    level = RETWEET.sub("", unicodedata.normalize("NFKC", text or "").casefold().strip())
+    if level.endswith("..."):
+        # No pattern finds this in a time that grows as the length does, and texts may be hostile.
+        last_word = level.rsplit(maxsplit=1)[-1]
+        found = CUT_SHORT.search(last_word)
+        level = level[: found.start() - len(last_word)] if found else level
+    return " ".join(ADDRESS.sub(" ", level).split())

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.activations import ACT2FN
@@ -15,6 +16,9 @@ from transformers.utils import CONFIG_NAME
 
 # How messages about damaged files end; also the mark of a message that says all already.
 REMEDY = "Save or download it again"
+_MOST_LAYERS = (
+    1000  # building more takes minutes, before anything can say that the weights lack them
+)
 # Where the Auto classes and pipeline() find the code, in the folder or repository of the weights.
 _AUTO_MAP = {
     "AutoConfig": "configuration_hybridsent.HybridSentConfig",
@@ -183,10 +187,10 @@ class HybridSentConfig(PreTrainedConfig):
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
                 f"({self.num_attention_heads})."
             )
-        if self.num_cross_modal_layers < 0 or self.recurrent_hidden_size < 1:
+        if not 0 <= self.num_cross_modal_layers <= _MOST_LAYERS or self.recurrent_hidden_size < 1:
             raise ValueError(
-                f"num_cross_modal_layers ({self.num_cross_modal_layers}) must not be negative and "
-                f"recurrent_hidden_size ({self.recurrent_hidden_size}) must be positive."
+                f"num_cross_modal_layers ({self.num_cross_modal_layers}) must lie between 0 and "
+                f"{_MOST_LAYERS} and recurrent_hidden_size ({self.recurrent_hidden_size}) be positive."
             )
         if not self.text_ngram_sizes or min(self.text_ngram_sizes) < 1:
             raise ValueError(
@@ -218,6 +222,15 @@ class HybridSentConfig(PreTrainedConfig):
         for name in ("temperature", "decision_weight_temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
+
+    def validate_dtype(self) -> None:
+        """Check that the type of the weights is one of torch's."""
+        named = isinstance(self.dtype, str)  # as it is stored
+        kind = getattr(torch, self.dtype, None) if named else self.dtype
+        if self.dtype is not None and not isinstance(kind, torch.dtype):
+            raise ValueError(
+                f'dtype ({self.dtype!r}) must name a type of torch, such as "float32".'
+            )
 
     def validate_problem_type(self) -> None:
         """Check that the task is the one the decision is made for."""

@@ -69,6 +69,11 @@ def explain_failure(error: Exception, folder: Path, build: Callable[[], Any]) ->
             f"{folder / CONFIG_NAME} describes a model that cannot be built: "
             f"{as_sentence(nonsense)} {REMEDY}, or correct that value."
         )
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return ValueError(
+            f"{folder / CONFIG_NAME} describes a model that does not fit into memory "
+            f"({error!s:.200}). {REMEDY}, correct its sizes, or use a larger machine."
+        )
     return error
 
 

@@ -2,7 +2,6 @@
 
 import io
 import os
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,8 @@ logger = logging.get_logger(__name__)
 # Pillow warns above this size; a bigger picture is an attack or a mistake more often than a post.
 DEFAULT_MAX_IMAGE_PIXELS = 89_478_485
 DEFAULT_MAX_LENGTH = 128  # tokens
-# What Pillow's decoders raise on bytes that are no picture, or not a whole one.
-UNREADABLE = (
-    ValueError,
-    OSError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+# What Pillow's decoders raise with a message that tells something; on damage they raise anything.
+_TELLING = (ValueError, OSError, SyntaxError, EOFError, Image.DecompressionBombError)
 # Keywords of the library's that would part the rows of a batch from its posts, or mark picture tokens.
 _UNSUPPORTED = {
     "is_split_into_words",
@@ -79,6 +71,13 @@ def as_upright_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def picture_damage(error: Exception) -> str:
+    """Say what is wrong with a picture whose decoding raised this error."""
+    if isinstance(error, _TELLING) and str(error):
+        return str(error)
+    return f"is damaged ({type(error).__name__}: {error})"
+
+
 def load_picture(
     source: Any, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, name: str = "image"
 ) -> Image.Image | None:
@@ -115,9 +114,10 @@ def load_picture(
         if not isinstance(source, (str, bytes, os.PathLike, Image.Image)):
             return to_pil_image(source)  # arrays and tensors
         return as_upright_rgb(open_picture(source, max_pixels))
-    except UNREADABLE as error:
+    except Exception as error:
         what = f" {os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else ""
-        raise ValueError(f"{name}{what}: {error}.") from error
+        why = picture_damage(error)
+        raise ValueError(f"{name}{what}: {why}. Replace it or leave it out.") from error
 
 
 def has_text(text: Any, name: str = "text") -> bool:
@@ -237,11 +237,22 @@ class HybridSentProcessor(ProcessorMixin):
 
     def _try_out(self) -> None:
         """Process one post, since many a wrong setting breaks nothing before that."""
+        self._require_sizes_within_limit()
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())
         self.encode_texts(["a"])
         pixels = self._pixels([Image.new("RGB", (32, 32))], **settings["images_kwargs"])
         if not pixels.isfinite().all():
             raise ValueError("a black picture gives numbers that are not finite")
+
+    def _require_sizes_within_limit(self) -> None:
+        """Raise on sizes that pictures are brought to which no memory holds."""
+        for name in ("size", "crop_size"):
+            size = dict(getattr(self.image_processor, name, None) or {})
+            edges = [edge for edge in size.values() if isinstance(edge, int)]
+            if edges and max(edges) ** 2 > self.max_image_pixels:
+                raise ValueError(
+                    f"{name}={size} has more pixels than max_image_pixels={self.max_image_pixels}"
+                )
 
     @property
     def model_input_names(self) -> list[str]:

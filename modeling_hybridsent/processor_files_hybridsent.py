@@ -94,7 +94,7 @@ class ProcessorFiles:
         try:
             with open(place, encoding="utf-8") as stream:
                 content = json.load(stream)
-        except ValueError as damage:  # neither JSON nor UTF-8
+        except (ValueError, RecursionError) as damage:  # neither JSON nor UTF-8, or too deep
             raise OSError(f"{place} is damaged ({damage}). {self.remedy}.") from damage
         if not isinstance(content, dict):
             kind = type(content).__name__

@@ -6,11 +6,20 @@ import shutil
 import tempfile
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="datasets-cache-")
-atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.mkdtemp(prefix="hypothesis-")
+for name in ("HF_DATASETS_CACHE", "HYPOTHESIS_STORAGE_DIRECTORY"):
+    atexit.register(shutil.rmtree, os.environ[name], ignore_errors=True)
+
+# The same examples on every machine, however slow it is.
+settings.register_profile(
+    "project", derandomize=True, deadline=None, database=None, max_examples=40
+)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

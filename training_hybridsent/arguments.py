@@ -5,14 +5,15 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
-import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
+from training_hybridsent.recipes import json_object, load_recipe
+
 DEFAULT_RECIPE = "configs/quickstart.yaml"
+MOST_THREADS = 1024  # beyond which torch ends the process rather than raise
 
 
 @dataclass
@@ -37,8 +38,7 @@ class ModelArguments:
 
     def fields_of_config(self) -> dict[str, Any]:
         """Return `model_config` as a mapping, which the command line gives as JSON."""
-        given = self.model_config or {}
-        return json.loads(given) if isinstance(given, str) else given
+        return json_object("--model_config", self.model_config)
 
 
 @dataclass
@@ -93,6 +93,10 @@ class DataArguments:
     max_train_posts: int | None = field(
         default=None, metadata={"help": "Train on the first so many posts, for a quick trial."}
     )
+
+    def reader_options(self) -> dict[str, Any]:
+        """Return `dataset_options` as a mapping, which the command line gives as JSON."""
+        return json_object("--dataset_options", self.dataset_options)
 
     def __post_init__(self) -> None:
         if self.mask_label_words and self.dataset != "tumemo":
@@ -183,6 +187,8 @@ class HybridSentTrainingArguments(TrainingArguments):
                 "--vision_encoder_learning_rate 0 or --text_encoder_learning_rate 0 or "
                 "--vision_encoder_trained_layers, or leave it out."
             )
+        if self.cpu_threads is not None and not 1 <= self.cpu_threads <= MOST_THREADS:
+            raise ValueError(f"--cpu_threads {self.cpu_threads}: give 1 to {MOST_THREADS}.")
         if not 0 < self.encoder_layer_decay <= 1:
             raise ValueError(
                 f"--encoder_layer_decay {self.encoder_layer_decay} must be above 0 and at most 1."
@@ -214,15 +220,10 @@ def read_recipe(file: str) -> list[str]:
         FileNotFoundError: No such recipe.
         ValueError: The file is not a mapping of settings.
     """
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"No recipe {file!r}; see the folder configs/ for those there are.")
-    recipe = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    if not isinstance(recipe, dict):
-        raise ValueError(f"{file}: a recipe is a list of lines `setting: value`.")
     arguments: list[str] = []
-    for name, value in recipe.items():
+    for name, value in load_recipe(file).items():
         if isinstance(value, dict):
-            value = json.dumps(value)
+            value = json.dumps(value, default=str)  # of a date, for instance
         values = value if isinstance(value, list) else [value]
         if value is not None:
             arguments += [f"--{name}", *map(str, values)]
@@ -237,6 +238,15 @@ def _without_bare_debug(words: Sequence[str]) -> list[str]:
         for word, after in zip(words, following, strict=True)
         if word != "--debug" or not after.startswith("--")
     ]
+
+
+class _Parser(HfArgumentParser):
+    """Says which recipe may be to blame for an error."""
+
+    recipe: str = DEFAULT_RECIPE
+
+    def error(self, message: str) -> NoReturn:
+        super().error(f"{message}; correct {self.recipe} or the command line")
 
 
 def parse_arguments(
@@ -259,12 +269,23 @@ def parse_arguments(
     given = _without_bare_debug(sys.argv[1:] if argv is None else argv)
     is_recipe = bool(given) and given[0].endswith((".yaml", ".yml"))
     recipe = given.pop(0) if is_recipe else DEFAULT_RECIPE
-    parser = HfArgumentParser(
-        (ModelArguments, DataArguments, HybridSentTrainingArguments), allow_abbrev=False
-    )
     written = [] if {"-h", "--help"} & set(given) else read_recipe(recipe)
+    try:
+        return _parse(recipe, written, given)
+    except ImportError:  # a package is missing, no setting is wrong
+        raise
+    except Exception as error:  # many are the library's, and name neither recipe nor remedy
+        raise ValueError(f"{error} Correct {recipe} or the command line.") from error
+
+
+def _parse(recipe: str, written: list[str], given: list[str]) -> Any:
+    """Parse the settings of a recipe, and those of the command line over them."""
+    groups = (ModelArguments, DataArguments, HybridSentTrainingArguments)
+    parser = _Parser(groups, allow_abbrev=False)
+    parser.recipe = recipe
     parsed: Any = parser.parse_args_into_dataclasses(args=[*written, *given])
     model, data, _ = parsed
+    data.reader_options()  # raises now rather than after the encoders are there
     if "--model_config" in written:
         fields = ModelArguments(model_config=written[written.index("--model_config") + 1])
         model.model_config = fields.fields_of_config() | model.fields_of_config()

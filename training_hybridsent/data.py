@@ -1,6 +1,5 @@
 """From the settings to the posts, and from posts to batches."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +36,7 @@ def load_posts(arguments: DataArguments, seed_folder: str = "outputs/synthetic-p
     Raises:
         ValueError: No `data_dir` for a set that needs one, or bad posts.
     """
-    options: Any = arguments.dataset_options or {}
-    options = dict(json.loads(options) if isinstance(options, str) else options)
+    options = arguments.reader_options()
     if arguments.protocol is not None:
         options["protocol"] = arguments.protocol
     if arguments.dataset == "synthetic":

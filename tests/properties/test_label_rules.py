@@ -1,0 +1,70 @@
+"""Whatever annotators say: the joint label, the majority, and a label file that loses no line."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets_scripts import joint_label, majority_label
+from datasets_scripts.label_file import read_label_file
+from datasets_scripts.labels import SENTIMENTS
+from datasets_scripts.mvsa_single import HEADER, LABELS
+
+labels = st.sampled_from(SENTIMENTS)
+OPPOSITE = {"positive": "negative", "negative": "positive", "neutral": "neutral"}
+
+
+@given(labels, labels)
+def test_the_joint_label_minds_neither_which_is_the_text_nor_which_pole_is_called_positive(
+    one, other
+):
+    joint = joint_label(one, other)
+    assert joint == joint_label(other, one)
+    assert OPPOSITE.get(joint) == joint_label(OPPOSITE[one], OPPOSITE[other])
+
+
+@given(labels, labels)
+def test_the_joint_label_is_one_of_the_two_unless_they_are_opposite_poles(one, other):
+    joint = joint_label(one, other)
+    assert (joint is None) == ({one, other} == {"positive", "negative"})
+    assert joint in (None, one, other)
+    if "neutral" in (one, other) and joint == "neutral":
+        assert one == other
+
+
+@given(st.lists(labels, min_size=1, max_size=7), st.randoms(use_true_random=False))
+def test_the_majority_is_more_than_half_in_any_order(votes, random):
+    found = majority_label(votes)
+    counts = Counter(votes)
+    assert [found] == [x for x, n in counts.items() if 2 * n > len(votes)] or (
+        found is None and max(counts.values()) * 2 <= len(votes)
+    )
+    shuffled = list(votes)
+    random.shuffle(shuffled)
+    assert majority_label(shuffled) == found
+
+
+ids = st.integers(0, 12).map(str)
+good_rows = st.builds("{}\t{},{}".format, ids, labels, labels)
+bad_rows = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=12)
+
+
+@given(
+    st.lists(good_rows | bad_rows, max_size=8),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", "\ufeff"]),
+)
+def test_every_line_of_a_label_file_is_a_row_or_a_reason(lines, newline, mark):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "labels.txt"
+        file.write_bytes((mark + newline.join([HEADER, *lines, ""])).encode())
+        found = read_label_file(file, HEADER, LABELS, "a row", "layout")
+    assert len(found.rows) + len(found.rejected) == found.count <= len(lines)
+    numbers = [int(row.where.rpartition(" ")[2]) for row in [*found.rows, *found.rejected]]
+    assert sorted(numbers) == list(range(2, found.count + 2))
+    for row in found.rows:
+        line = lines[int(row.where.rpartition(" ")[2]) - 2]
+        assert line.rstrip() == f"{row.id}\t{','.join(row.labels)}"
+    assert len({row.id for row in found.rows}) == len(found.rows)
