@@ -1,1 +1,1 @@
-"""What we hold ourselves to: promises and their breaks, sizes, mutation scores, versions, the built package."""
+"""What we hold ourselves to: promises, sizes, mutation scores, versions, the built package."""

@@ -54,10 +54,10 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_writes_a_model(recipe,
 def test_with_debug_the_traceback_is_shown(tmp_path):
     (tmp_path / "recipe.yaml").write_text("- no\n- mapping\n")
     result = launch(tmp_path / "recipe.yaml")
-    require_one_message(result, f"{tmp_path}/recipe.yaml: a recipe is a list of lines")
+    require_one_message(result, f"{tmp_path}/recipe.yaml is no recipe")
     result = launch(tmp_path / "recipe.yaml", "--debug")
     assert "Traceback" in result.stderr
-    assert "a recipe is a list of lines" in result.stderr
+    assert "is no recipe" in result.stderr
 
 
 def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, tmp_path):
