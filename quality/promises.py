@@ -129,9 +129,9 @@ GROUPS = {
             "A row that cannot be scored keeps its place, with the reason.",
             "tests/scoring_hybridsent/test_inputs.py::test_broken_lines_of_json_keep_their_place",
             "scoring_hybridsent/text_files.py",
-            "                    bad = isinstance(fields, str)\n",
-            "                    bad = isinstance(fields, str)\n"
-            "                    if bad:\n"
+            "                    fields = _parse(line)\n",
+            "                    fields = _parse(line)\n"
+            "                    if isinstance(fields, str):\n"
             "                        continue\n",
         ),
         Promise(

@@ -232,12 +232,8 @@ def read_recipe(file: str) -> list[str]:
 
 def _without_bare_debug(words: Sequence[str]) -> list[str]:
     """Leave out a --debug without a value, which is ours; that of the library has one."""
-    following = [*words[1:], "--"]
-    return [
-        word
-        for word, after in zip(words, following, strict=True)
-        if word != "--debug" or not after.startswith("--")
-    ]
+    pairs = zip(words, [*words, "--"][1:], strict=False)
+    return [word for word, after in pairs if word != "--debug" or not after.startswith("--")]
 
 
 class _Parser(HfArgumentParser):

@@ -91,3 +91,11 @@ def test_publishing_needs_a_name_and_is_kept_from_the_trainer(tmp_path):
     )
     assert arguments.publish_at_end
     assert not arguments.push_to_hub  # or the Trainer would push every checkpoint
+
+
+def test_debug_without_a_value_is_ours_and_with_one_the_librarys():
+    recipe = ["configs/quickstart.yaml"]
+    for words in (["--debug"], ["--debug", "--seed", "3"], ["--seed", "3", "--debug"]):
+        assert parse_arguments(recipe + words)[2].debug == []
+    (option,) = parse_arguments([*recipe, "--debug", "underflow_overflow"])[2].debug
+    assert option.value == "underflow_overflow"

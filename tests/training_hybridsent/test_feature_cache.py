@@ -153,7 +153,9 @@ def test_the_saved_model_takes_pictures_and_texts(posts, tmp_path):
     inputs = tiny_processor()(text=[row["text"]], images=[row["image"]])
     inputs["labels"] = torch.tensor([row["label"]])
     with torch.no_grad():
-        assert torch.equal(again(**inputs).logits, model(**inputs).logits)
+        found, expected = again(**inputs).logits, model(**inputs).logits
+    # Not to the bit: weights that lie elsewhere in memory may be multiplied in another order.
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
 def test_an_empty_split_and_one_without_pictures(posts, both):
