@@ -11,10 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEAD = (
-    "# Made by `make lock` for Linux on x86-64, CPython 3.11; used by "
-    ".github/workflows/ci.yml alone."
-)
+HEAD = "# Made by `make lock` for Linux on x86-64 and CPython 3.11, for .github/workflows/ci.yml alone."
 
 
 def pinned(entry: dict[str, Any]) -> str:

@@ -290,6 +290,7 @@ def test_autocast_stays_close_and_gives_its_own_type(attention_gate):
     def cast(birau, inputs, mask):
         with torch.autocast("cpu", torch.bfloat16):
             out = birau(inputs, mask)
+            assert birau.walk(inputs, None).dtype == torch.bfloat16
         assert out.dtype == torch.bfloat16
         return out.float()
 

@@ -8,8 +8,10 @@ from modeling_hybridsent.fusion_hybridsent import HybridSentDecisionFusion
 
 HIDDEN, CLASSES = 16, 3
 KINDS = ["dynamic", "global", "uniform", "fusion_only"]
-HAS_TEXT = torch.tensor([True, True, False])
-HAS_IMAGE = torch.tensor([True, False, True])
+# Four posts, and not as many as there are branches.
+HAS_TEXT = torch.tensor([True, True, False, True])
+HAS_IMAGE = torch.tensor([True, False, True, True])
+ALL_PRESENT = torch.ones(4, 3, dtype=torch.bool)
 
 
 def fusion_of(kind, **settings):
@@ -24,8 +26,8 @@ def fusion_of(kind, **settings):
 
 def given(seed=1):
     generator = torch.Generator().manual_seed(seed)
-    embeds = torch.randn(3, 3, HIDDEN, generator=generator)
-    return embeds, torch.randn(3, 3, CLASSES, generator=generator)
+    embeds = torch.randn(4, 3, HIDDEN, generator=generator)
+    return embeds, torch.randn(4, 3, CLASSES, generator=generator)
 
 
 def scores_by_hand(fusion, embeds, probabilities):
@@ -42,6 +44,8 @@ def scores_by_hand(fusion, embeds, probabilities):
 def test_decision_is_the_sum_of_weighted_probabilities(kind):
     fusion, (embeds, logits) = fusion_of(kind), given()
     present = fusion.present_branches(HAS_TEXT, HAS_IMAGE)
+    if kind != "fusion_only":
+        present[3] = torch.tensor([True, True, False])  # as a caller of the layer may have it
     with torch.no_grad():
         log_p, weights = fusion(embeds, logits, present)
         # A branch that may not decide tells the gate probabilities of 1, whatever its logits are.
@@ -57,9 +61,10 @@ def test_decision_is_the_sum_of_weighted_probabilities(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_may_decide(kind):
     text, image = [True, False, False], [False, True, False]
-    expected = [[True, True, True], text, image]
+    every = [True, True, True]
+    expected = [every, text, image, every]
     if kind == "fusion_only":
-        expected = [[False, False, True]] * 3
+        expected = [[False, False, True]] * 4
     present = fusion_of(kind).present_branches(HAS_TEXT, HAS_IMAGE)
     assert present.dtype == torch.bool
     assert present.tolist() == expected
@@ -87,8 +92,7 @@ def test_the_gate_learns_whom_to_trust_without_moving_what_it_trusts():
     """The gate's own way to the logits is cut: only the sum of the branches reaches them."""
     fusion, (embeds, logits) = fusion_of("dynamic"), given()
     logits.requires_grad_()
-    present = torch.ones(3, 3, dtype=torch.bool)
-    weights = fusion(embeds, logits, present)[1]
+    weights = fusion(embeds, logits, ALL_PRESENT)[1]
     sources = [logits, fusion.inner.weight]
     by_logits, by_gate = torch.autograd.grad(weights[:, 0].sum(), sources, allow_unused=True)
     assert by_logits is None
@@ -97,11 +101,10 @@ def test_the_gate_learns_whom_to_trust_without_moving_what_it_trusts():
 
 def test_half_precision_comes_in_and_float32_comes_out():
     embeds, logits = (tensor.bfloat16() for tensor in given())
-    present = torch.ones(3, 3, dtype=torch.bool)
     for kind in KINDS:
         fusion = fusion_of(kind)
-        expected = fusion(embeds.float(), logits.float(), present)
-        got = fusion.bfloat16()(embeds, logits, present)
+        expected = fusion(embeds.float(), logits.float(), ALL_PRESENT)
+        got = fusion.bfloat16()(embeds, logits, ALL_PRESENT)
         assert {tensor.dtype for tensor in got} == {torch.float32}
         torch.testing.assert_close(got, expected, atol=0.1, rtol=0)
 
@@ -112,9 +115,8 @@ def test_its_parts_are_as_the_configuration_says():
     assert fusion.training is False
     fusion.train()
     embeds, logits = given()
-    present = torch.ones(3, 3, dtype=torch.bool)
     torch.manual_seed(2)
-    first, second = (fusion(embeds, logits, present)[1] for _ in range(2))
+    first, second = (fusion(embeds, logits, ALL_PRESENT)[1] for _ in range(2))
     assert not torch.equal(first, second)
 
 
