@@ -154,8 +154,9 @@ def _text_problem(name: str, encoding: str, error: Exception) -> tuple[str, str]
     """Return kind and detail of why a text was not read."""
     if isinstance(error, UnicodeError):
         why = f"text is not {encoding}"
-        exact = isinstance(error, UnicodeDecodeError)
-        return why, f"{name}: {why}: {f'{error.reason} at byte {error.start}' if exact else error}"
+        if isinstance(error, UnicodeDecodeError):
+            return why, f"{name}: {why}: {error.reason} at byte {error.start}"
+        return why, f"{name}: {why}: {error}"
     return "text cannot be read", f"{name}: text cannot be read: {error}"
 
 

@@ -225,8 +225,8 @@ class HybridSentConfig(PreTrainedConfig):
 
     def validate_dtype(self) -> None:
         """Check that the type of the weights is one of torch's."""
-        named = isinstance(self.dtype, str)  # as it is stored
-        kind = getattr(torch, self.dtype, None) if named else self.dtype
+        # As it is stored, or as it is set.
+        kind = getattr(torch, self.dtype, None) if isinstance(self.dtype, str) else self.dtype
         if self.dtype is not None and not isinstance(kind, torch.dtype):
             raise ValueError(
                 f'dtype ({self.dtype!r}) must name a type of torch, such as "float32".'
