@@ -40,19 +40,18 @@ def run(
     # Heavy imports wait until the arguments are known to be right.
     from transformers import set_seed
 
-    from training_hybridsent.card import write_card
     from training_hybridsent.checkpoints import announce_checkpoint
     from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
     from training_hybridsent.encoder_layers import prepare_encoders
     from training_hybridsent.feature_cache import FeatureCache
-    from training_hybridsent.figures import draw_figures
     from training_hybridsent.final_scores import calibrate, score_posts, split_to_score
     from training_hybridsent.label_words import scored_forms, with_both_forms
     from training_hybridsent.metrics import SentimentScores
     from training_hybridsent.model import build_model, build_processor
-    from training_hybridsent.page import chosen_settings, write_page
-    from training_hybridsent.publish import Target, prepare_target, publish
-    from training_hybridsent.report import as_markdown, describe_calibration, describe_run
+    from training_hybridsent.page import chosen_settings
+    from training_hybridsent.publish import Target, prepare_target
+    from training_hybridsent.report import describe_run
+    from training_hybridsent.results import write_results
     from training_hybridsent.trainer import HybridSentTrainer
 
     target = Target.of_arguments(training_arguments)
@@ -103,17 +102,9 @@ def run(
     if trainer.is_world_process_zero():
         folder, seconds = training_arguments.output_dir, time.perf_counter() - start
         run = describe_run(trainer, data_arguments, counts, calibration, scored, seconds)
-        draw_figures(scored, run, folder)
         settings = chosen_settings(model_arguments, data_arguments, training_arguments)
-        page = write_page(run, scored, posts[split], processor.max_image_pixels, settings, folder)
-        write_card([run], folder, target.repo_id if target else folder)
-        print(f"\nScores in percent on the {split} posts of {run['dataset']['name']}:\n")
-        print(as_markdown(scored.rows))
-        print(f"\n{describe_calibration(calibration)}")
-        print(f"Model, model card (README.md) and metrics.json: {folder}")
-        print(f"Report, with the posts of the worst mistakes: {page}")
-        if target:
-            print(f"Published: {publish(folder, target)}")
+        pixels = processor.max_image_pixels
+        write_results(run, scored, posts[split], pixels, settings, folder, target)
 
 
 if __name__ == "__main__":
