@@ -2,11 +2,10 @@
 
 import inspect
 import re
-import sys
 
 import pytest
 from datasets import load_dataset
-from documented_commands import ROOT, commands, run, train
+from documented_commands import ROOT, commands, train
 from fabricated_sets import (
     clmlf_ids,
     jpeg,
@@ -89,14 +88,3 @@ def test_the_published_counts_stand_on_the_page(published):
 def test_what_the_page_says_of_limits_and_masks_is_so():
     assert f"{DEFAULT_MAX_IMAGE_PIXELS:,} unless set" in TEXT
     assert label_word_pattern(EMOTIONS).fullmatch("#clover")
-
-
-def test_every_command_of_the_benchmarks_page_is_a_benchmark_that_takes_its_settings():
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    found = commands(page)
-    assert len(found) >= 6
-    for _, _, module, *settings in found:
-        result = run([sys.executable, "-m", module, "--help"], ROOT)
-        assert result.returncode == 0, result.stderr
-        for setting in (x for x in settings if x.startswith("--") and x != "--bf16"):
-            assert setting in result.stdout, (module, setting)

@@ -13,10 +13,10 @@ from documented_commands import ROOT, commands
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 OPTION = re.compile(r"--[a-z][a-z_0-9-]*")
 SUBCOMMANDS = ("mvsa_single", "mvsa_multiple", "tumemo", "posts", "audit")
-# Of accelerate, torchrun and pip, not of ours.
+# Of accelerate, torchrun, pip and git, not of ours.
 OF_OTHERS = {"--config_file", "--num_processes", "--num_machines", "--machine_rank"}
 OF_OTHERS |= {"--main_process_ip", "--main_process_port", "--multi_gpu", "--quiet"}
-OF_OTHERS |= {"--require-hashes"}
+OF_OTHERS |= {"--require-hashes", "--sign", "--verify"}
 
 
 def program(command):

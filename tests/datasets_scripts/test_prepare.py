@@ -238,7 +238,8 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, limit):
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 1
-    assert "error: cannot read or write: [Errno 27] File too large" in run.stderr
+    assert "error: [Errno 27] File too large" in run.stderr
+    assert "There is no room to write." in run.stderr
     assert "Traceback" not in run.stderr
     assert os.listdir(tmp_path) == ["raw"]
 

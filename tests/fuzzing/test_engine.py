@@ -112,9 +112,9 @@ def test_edits_do_what_they_are_called():
 def test_json_is_changed_in_all_its_places():
     tried = []
     good = b'{"a": {"b": [1, 2]}, "c": 3}'
-    list(fuzz(Trial(tried.append, damaged_json([good])), inputs=200, seed=0))
+    list(fuzz(Trial(tried.append, damaged_json([good])), inputs=600, seed=0))
     assert any(b'"b": [1' in content and b'"c": 3' not in content for content in tried)
-    assert any(b'"cs": 3' in content for content in tried)
+    assert any(b'"c"' not in content and b'": 3' in content for content in tried)
     assert any(b'"c": 3' in content and b'"b": [1, 2]' not in content for content in tried)
 
 

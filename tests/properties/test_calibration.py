@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from training_hybridsent.calibration import BOUNDS, cross_fitted, error_by_chance, fit_temperature
+from training_hybridsent.calibration import (
+    BOUNDS,
+    BranchAnswers,
+    cross_fitted,
+    error_by_chance,
+    fit_temperature,
+)
 
 
 @st.composite
@@ -52,8 +58,9 @@ def test_logits_times_a_number_need_the_temperature_times_that_number(given_post
 
 @given(logits_and_labels(smallest=10), st.integers(0, 9))
 def test_cross_fitting_keeps_place_and_label_of_each_post(given_posts, seed):
-    logits, labels = given_posts
-    scaled = cross_fitted(logits, labels, seed)
+    logits, labels = log_softmax(given_posts[0], axis=1), given_posts[1]
+    answers = BranchAnswers(logits[:, None], np.ones((len(labels), 1)), dynamic=False)
+    scaled = cross_fitted(answers, labels, seed)
     if scaled is None:
         assert max(np.bincount(labels)) < 2
         return
