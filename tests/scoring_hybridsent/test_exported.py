@@ -3,6 +3,8 @@
 import json
 import shutil
 import sys
+from contextlib import redirect_stderr
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from many_posts import read_answers
 
 import run_predict
+from datasets_scripts.command_line import run_command
 from scoring_hybridsent import Predictor
 from scoring_hybridsent.exported import require_backend
 
@@ -76,12 +79,13 @@ def predict(monkeypatch, *arguments):
     threads = torch.get_num_threads()
     given = ["--cpu_threads", 1, "--num_workers", 0, "--device", "cpu", *arguments]
     monkeypatch.setattr(sys, "argv", ["run_predict.py", *map(str, given)])
+    said = StringIO()
     try:
-        run_predict.main()
-    except SystemExit as end:
-        return end.code
+        with redirect_stderr(said):
+            status = run_command(run_predict.main)
     finally:
         torch.set_num_threads(threads)
+    return said.getvalue()[said.getvalue().index("error: ") :] if status else None
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
