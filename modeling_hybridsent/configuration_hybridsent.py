@@ -16,9 +16,8 @@ from transformers.utils import CONFIG_NAME
 
 # How messages about damaged files end; also the mark of a message that says all already.
 REMEDY = "Save or download it again"
-_MOST_LAYERS = (
-    1000  # building more takes minutes, before anything can say that the weights lack them
-)
+# Building more takes minutes, before anything can say that the weights lack them.
+_MOST_LAYERS = 1000
 # Where the Auto classes and pipeline() find the code, in the folder or repository of the weights.
 _AUTO_MAP = {
     "AutoConfig": "configuration_hybridsent.HybridSentConfig",

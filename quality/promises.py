@@ -48,8 +48,8 @@ GROUPS = {
             "A full disk or a kill leaves no half of a model in the output folder.",
             "tests/test_faults.py::test_a_disk_that_is_full_at_the_end_leaves_no_half_of_a_model",
             TRAINER,
-            "        target = folder if _internal_call else folder / DRAFT",
-            "        target = folder",
+            "        draft = folder / DRAFT",
+            "        draft = folder",
         ),
         Promise(
             "A loss that is no number stops the run before it spoils a weight; its posts are named.",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from transformers import TrainerState
 
+from datasets_scripts.command_line import is_out_of_memory
 from training_hybridsent.arguments import HybridSentTrainingArguments
 
 SHOWN = 32
@@ -67,19 +69,28 @@ def weight_norms(model: torch.nn.Module) -> dict[str, float]:
     return {part: math.sqrt(square) for part, square in squares.items()}
 
 
-def used_up_memory(
-    error: BaseException, arguments: HybridSentTrainingArguments, training: bool
-) -> TrainingError:
-    """Word that a batch did not fit.
+@contextmanager
+def memory_for_a_batch(arguments: HybridSentTrainingArguments, training: bool) -> Iterator[None]:
+    """Say which setting to lower where a batch does not fit into memory.
 
     Args:
-        error: What the library said.
         arguments: Settings of the training.
-        training: Whether it was a batch to learn from, not one to score.
+        training: Whether it is a batch to learn from, not one to score.
 
-    Returns:
-        The error, to be raised by the caller.
+    Raises:
+        TrainingError: The block ran out of memory.
     """
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise _used_up_memory(error, arguments, training) from error
+        raise
+
+
+def _used_up_memory(
+    error: BaseException, arguments: HybridSentTrainingArguments, training: bool
+) -> TrainingError:
     name = f"per_device_{'train' if training else 'eval'}_batch_size"
     size = getattr(arguments, name)
     advice = f"Try --{name} {max(1, size // 2)}."

@@ -13,12 +13,11 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from datasets_scripts.command_line import is_out_of_memory
 from training_hybridsent.checkpoints import STATE
 from training_hybridsent.data import POST_IDS, PostCollator
 from training_hybridsent.encoder_layers import learning_rates
 from training_hybridsent.encoder_states import EncoderStates
-from training_hybridsent.guards import not_finite, used_up_memory
+from training_hybridsent.guards import memory_for_a_batch, not_finite
 from training_hybridsent.length_grouping import LengthGroupedOrder, text_lengths
 from training_hybridsent.loss_parts import PartsLog, labelled_posts, share_parts
 from training_hybridsent.metrics import SentimentScores
@@ -105,21 +104,16 @@ class HybridSentTrainer(Trainer):
         Raises:
             TrainingError: The loss is not finite, or the batch does not fit into memory.
         """
-        try:
+        with memory_for_a_batch(self.args, training=True):
             loss = super().training_step(model, inputs, num_items_in_batch)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise used_up_memory(error, self.args, training=True) from error
-            raise
         self._require_finite("loss", float(loss))
         return loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         """Return the norm of the gradients; one that is no number ends the training, too."""
         norm = super()._get_grad_norm(model, grad_norm)
-        if (
-            self.accelerator.scaler is None
-        ):  # which looks for such gradients itself, and leaves them out
+        # A scaler, of float16, looks for such gradients itself and leaves them out.
+        if self.accelerator.scaler is None:
             self._require_finite("norm of the gradients", float(norm))
         return norm
 
@@ -135,12 +129,8 @@ class HybridSentTrainer(Trainer):
         Raises:
             TrainingError: It does not fit into memory.
         """
-        try:
+        with memory_for_a_batch(self.args, training=False):
             return super().prediction_step(*args, **kwargs)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise used_up_memory(error, self.args, training=False) from error
-            raise
 
     def compute_loss(
         self,
@@ -200,16 +190,22 @@ class HybridSentTrainer(Trainer):
         leaves no half of a file. A checkpoint, which is whole only with its state, is written in place.
         """
         folder = Path(output_dir or self.args.output_dir)
-        target = folder if _internal_call else folder / DRAFT
+        if _internal_call:
+            self._save_files(folder, _internal_call)
+            return
+        draft = folder / DRAFT
         try:
-            super().save_model(str(target), _internal_call)
+            self._save_files(draft, _internal_call)
             if self.args.should_save:
-                (target / "training_args.bin").unlink(missing_ok=True)
-                if not _internal_call:
-                    _move_files(target, folder)
+                _move_files(draft, folder)
         finally:
-            if self.args.should_save and not _internal_call:
-                shutil.rmtree(target, ignore_errors=True)
+            if self.args.should_save:
+                shutil.rmtree(draft, ignore_errors=True)
+
+    def _save_files(self, folder: Path, internal: bool) -> None:
+        super().save_model(str(folder), internal)
+        if self.args.should_save:
+            (folder / "training_args.bin").unlink(missing_ok=True)
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         return self.scores.of_logits(
