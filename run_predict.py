@@ -26,6 +26,7 @@ def main() -> None:
     if state.is_main_process:
         print(f"Scored {count.scored} posts, {count.failed} with an error instead of a label.")
         print(f"Answers, in files named by the rows in them: {arguments.output}")
+    state.destroy_process_group()  # left to the interpreter's end, it aborts a process now and then
 
 
 if __name__ == "__main__":

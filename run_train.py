@@ -105,6 +105,8 @@ def run(
         settings = chosen_settings(model_arguments, data_arguments, training_arguments)
         pixels = processor.max_image_pixels
         write_results(run, scored, posts[split], pixels, settings, folder, target)
+    # Left to the interpreter's end, threads of the process group abort it now and then.
+    trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ def ask_first(state: PartialState, question: Callable[[], Answer]) -> Answer:
     broadcast_object_list(found)
     if isinstance(found[0], PostsError):
         if not state.is_main_process:
+            state.destroy_process_group()
             sys.exit(1)
         raise found[0]
     return found[0]
