@@ -81,8 +81,10 @@ class HybridSentConfig(PreTrainedConfig):
         decision_weight_temperature: S5. Divides the scores that the "dynamic" weights are the softmax
             of; fitted with `temperature`. Above 1 it brings the weights closer together, for the gate
             has seen the branches on posts that they had learnt by heart. 1 changes nothing.
-        temperature: Divides the log-probabilities of the decision; fitted on validation data after
-            training so that the confidence is calibrated. 1 changes nothing.
+        temperature: Divides the decision's log-probabilities of posts with text and picture; fitted
+            on validation data after training so that the confidence is calibrated. 1 changes nothing.
+        text_only_temperature: The same for posts that have no picture.
+        image_only_temperature: The same for posts that have no text.
 
     Raises:
         ValueError: A misspelt keyword, or values that do not go together; the message names them.
@@ -140,6 +142,8 @@ class HybridSentConfig(PreTrainedConfig):
     own_label_loss_weight: float | int = 0.0
     decision_weight_temperature: float | int = 1.0
     temperature: float | int = 1.0
+    text_only_temperature: float | int = 1.0
+    image_only_temperature: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._refuse_misspelt(kwargs)
@@ -218,7 +222,12 @@ class HybridSentConfig(PreTrainedConfig):
                 f'decision_fusion="{self.decision_fusion}" weighs the unimodal branches, which '
                 'use_unimodal_branches=False removes; use decision_fusion="fusion_only".'
             )
-        for name in ("temperature", "decision_weight_temperature"):
+        for name in (
+            "decision_weight_temperature",
+            "temperature",
+            "text_only_temperature",
+            "image_only_temperature",
+        ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
 

@@ -443,7 +443,23 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         log_p, weights = self.decision_fusion(
             torch.stack(embeds, dim=1), torch.stack(logits, dim=1), present
         )
-        return torch.log_softmax(log_p / self.config.temperature, dim=-1), weights
+        temperatures = self._temperatures(outputs, log_p)
+        return torch.log_softmax(log_p / temperatures, dim=-1), weights
+
+    def _temperatures(self, outputs: HybridSentModelOutput, like: torch.Tensor) -> torch.Tensor:
+        """Return what the log p of each post is divided by, (batch, 1): it depends on what it has."""
+        config = self.config
+        text_only, image_only, both = (
+            like.new_full((), value)
+            for value in (
+                config.text_only_temperature,
+                config.image_only_temperature,
+                config.temperature,
+            )
+        )
+        has_text, has_image = (has.bool()[:, None] for has in (outputs.has_text, outputs.has_image))
+        one = torch.where(has_text, text_only, image_only)
+        return torch.where(has_text & has_image, both, one)
 
     def _losses(
         self,

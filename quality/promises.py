@@ -176,12 +176,13 @@ GROUPS = {
             "        log_p = torch.logsumexp(log_probs, dim=1)",
         ),
         Promise(
-            "The calibration that a run fits is stored with the model and applied in it.",
+            "The calibration that a run fits, for posts with both modalities and for each alone, is "
+            "stored with the model and applied in it.",
             "tests/training_hybridsent/test_final_scores.py"
-            "::test_calibration_is_stored_and_says_how_it_did",
+            "::test_the_model_decides_as_was_calibrated",
             "training_hybridsent/final_scores.py",
-            "    config.decision_weight_temperature *= fitted.weight_temperature\n",
-            "",
+            "        setattr(config, TEMPERATURES[given], fitted.temperature)\n",
+            "        config.temperature = fitted.temperature\n",
         ),
     ),
     "Strangers' files and code": (

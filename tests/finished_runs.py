@@ -29,6 +29,13 @@ def made_up_split(posts):
     return {"present": posts, "wanted": posts, "classes": dict.fromkeys(LABELS, posts // 3)}
 
 
+def fitted(**changed):
+    """What calibration says of one input."""
+    row = {"temperature": 1.2345, "posts": 100, "folds": 10, "ece_by_chance": 0.029}
+    row |= {"nll_before": 0.7, "nll_after": 0.6, "nll_cross_fitted": 0.62}
+    return row | {"ece_before": 0.08, "ece_after": 0.021, "ece_cross_fitted": 0.034} | changed
+
+
 def finished_run(**changed):
     """The content of a metrics.json."""
     run = {
@@ -52,12 +59,12 @@ def finished_run(**changed):
         },
         "parameters": {"all": 28_400_000, "trained": 25_000_000},
         "calibration": {
-            "temperature": 1.2345,
             "weight_temperature": 2.3456,
-            **{"nll_before": 0.7, "nll_after": 0.6, "nll_cross_fitted": 0.62},
-            **{"ece_before": 0.08, "ece_after": 0.021, "ece_cross_fitted": 0.034},
-            "ece_by_chance": 0.029,
-            "folds": 10,
+            "inputs": {
+                "both": fitted(),
+                "text only": fitted(temperature=1.8888),
+                "image only": fitted(temperature=0.7777),
+            },
             "scored": {
                 "nll_before": 0.71,
                 "nll_after": 0.65,
@@ -97,7 +104,8 @@ def made_up_answers(posts=60, labels=LABELS, seed=0):
     branches = {
         name: logits + generator.normal(size=logits.shape) for name in ("text", "image", "fusion")
     }
-    return Scored("test", [], logits, gold, weights, np.arange(posts) % 5 > 0, branches)
+    complete = np.arange(posts) % 5 > 0
+    return Scored("test", [], logits, TEMPERATURE * logits, gold, weights, complete, branches)
 
 
 def made_up_posts(answers, **first):

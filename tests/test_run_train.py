@@ -10,6 +10,8 @@ from isolated_python import run_isolated
 from loopback_hub import LoopbackHub
 from tiny_runs import ONE, ROOT, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
 
+from training_hybridsent.final_scores import TEMPERATURES
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
@@ -67,12 +69,14 @@ def test_metrics_tell_what_a_reader_needs(trained):
     assert metrics["seconds"] > 0
     assert {"python", "torch", "transformers", "hybridsent"} <= set(metrics["versions"])
     calibration = metrics["calibration"]
-    assert calibration["nll_after"] <= calibration["nll_before"] + 1e-6
     config = json.loads((folder / "config.json").read_text())
-    assert config["temperature"] == calibration["temperature"]
-    classes = metrics["dataset"]["counts"]["splits"]["validation"]["classes"]
-    assert calibration["folds"] == min(classes.values())
-    assert calibration["nll_cross_fitted"] >= calibration["nll_after"]
+    assert set(calibration["inputs"]) == set(TEMPERATURES)
+    for given, fitted in calibration["inputs"].items():
+        assert fitted["nll_after"] <= fitted["nll_before"] + 1e-6
+        assert config[TEMPERATURES[given]] == fitted["temperature"] != 1
+        assert fitted["nll_cross_fitted"] >= fitted["nll_after"]
+    counts = metrics["dataset"]["counts"]["splits"]["validation"]
+    assert calibration["inputs"]["both"]["posts"] <= counts["present"]
     assert [row["epoch"] for row in metrics["learning"]["validation"]] == [1, 2]
     assert metrics["learning"]["training"][0]["loss"] > 0
     complete = sum(group["posts"] for group in metrics["agreement"].values())
@@ -105,7 +109,7 @@ def test_report_shows_the_table_the_settings_and_the_mistakes(trained):
     wrong = SIZES["test"] - sum(line[i] for i, line in enumerate(metrics["confusion"]))
     assert f"{wrong} test posts were not decided as they are labelled" in page
     assert page.count('<p class="id">post <bdi>test-') == min(wrong, 10)
-    assert "ECE of the validation posts" in result.stdout
+    assert "ECE in percent on the validation posts" in result.stdout
     assert f"worst mistakes: {folder / 'report' / 'index.html'}" in result.stdout
 
 

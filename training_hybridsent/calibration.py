@@ -108,7 +108,8 @@ def fit_calibration(answers: BranchAnswers, labels: np.ndarray) -> Calibration:
     """
     known = labels != NO_LABEL
     answers, labels = answers[known], labels[known]
-    if not answers.dynamic:
+    # Of one branch alone, the weight is 1 whatever its temperature.
+    if not answers.dynamic or (answers.weights.max(axis=1) == 1).all():
         return Calibration(fit_temperature(answers.mixed(), labels))
 
     def loss(log_weight_temperature: float) -> float:

@@ -16,6 +16,7 @@ from datasets_scripts.folders import write_whole
 from training_hybridsent.over_seeds import table_over_seeds
 from training_hybridsent.report import as_markdown
 
+WHENS = ("before", "after", "cross_fitted")
 TEMPLATE = Path(__file__).parent / "model_card.md"  # a link, so that a wheel holds it
 FLATTERING = " No test posts were at hand: these are the very posts of that choice, and flatter it."
 METRICS = {
@@ -117,10 +118,8 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         selection_note=FLATTERING if run["scored_split"] == "validation" else "",
         table=as_markdown(run["scores"]) if len(runs) == 1 else table_over_seeds(runs),
         per_class=_per_class(run),
-        temperature=f"{run['calibration']['temperature']:.3f}",
         weight_temperature=f"{run['calibration']['weight_temperature']:.3f}",
         calibration=_calibration(run),
-        by_chance=f"{100 * run['calibration']['ece_by_chance']:.1f}",
         weights=_weights(run),
         parameters=f"{run['parameters']['all'] / 1e6:.1f}",
         trained=f"{run['parameters']['trained'] / 1e6:.1f}",
@@ -183,18 +182,20 @@ def _per_class(run: Run) -> str:
 
 def _calibration(run: Run) -> str:
     found = run["calibration"]
-    rows = {"validation": found}
+    rows = {f"validation, {given}": row for given, row in found["inputs"].items()}
     if run["scored_split"] != "validation":
-        rows[run["scored_split"]] = found["scored"]
-    return "\n".join(f"| {split} | {' | '.join(_errors(row))} |" for split, row in rows.items())
+        rows[f"{run['scored_split']}, as they are"] = found["scored"]
+    return "\n".join(f"| {posts} | {' | '.join(_errors(row))} |" for posts, row in rows.items())
 
 
 def _errors(row: dict[str, float | None]) -> Iterable[str]:
-    """Yield ECE in percent and likelihood, each before, after and cross-fitted where it was."""
-    for name, factor, digits in (("ece", 100, 1), ("nll", 1, 3)):
-        for when in ("before", "after", "cross_fitted"):
-            value = row.get(f"{name}_{when}")
-            yield "-" if value is None else f"{factor * value:.{digits}f}"
+    """Yield the temperature, ECE in percent and likelihood, "-" for what was not measured."""
+    kinds = {"temperature": (1, 3)}
+    kinds |= {f"ece_{when}": (100, 1) for when in (*WHENS, "by_chance")}
+    kinds |= {f"nll_{when}": (1, 3) for when in WHENS}
+    for name, (factor, digits) in kinds.items():
+        value = row.get(name)
+        yield "-" if value is None else f"{factor * value:.{digits}f}"
 
 
 def _weights(run: Run) -> str:

@@ -49,7 +49,7 @@ def draw_figures(scored: Scored, run: Mapping[str, Any], output_dir: str | Path)
         figures = {
             "learning": draw_learning(run["learning"]),
             "confusion": draw_confusion(scored, names),
-            "reliability": draw_reliability(scored, run["calibration"]["temperature"]),
+            "reliability": draw_reliability(scored),
             "decision_weights": draw_weights(scored, label_groups(scored, names), "label"),
         }
         if groups := agreement_groups(scored):
@@ -106,23 +106,22 @@ def draw_confusion(scored: Scored, names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_reliability(scored: Scored, temperature: float) -> Figure:
+def draw_reliability(scored: Scored) -> Figure:
     """Draw accuracy against confidence, before and after calibration, and how many posts are where.
 
     Args:
         scored: The final model's answers.
-        temperature: That the logits were divided by.
 
     Returns:
         The figure; bars below the diagonal mean that the model is too sure of itself.
     """
-    logits, labels = scored.logits[scored.known], scored.labels[scored.known]
+    labels = scored.labels[scored.known]
     figure = Figure(figsize=(WIDTH, 5))
     figure.suptitle(f"Is it right as often as it says? {len(labels)} {scored.split} posts")
     cells = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
-    both = {"before": logits * temperature, "after": logits}
+    both = {"before": scored.uncalibrated, "after": scored.logits}
     for column, (when, some) in zip(cells.T, both.items(), strict=True):
-        probabilities = softmax(some, axis=1)
+        probabilities = softmax(some[scored.known], axis=1)
         _draw_bins(column, probabilities, labels)
         ece = 100 * expected_calibration_error(probabilities, labels)
         column[0].set_title(f"{when} calibration\nECE {ece:.1f} %", fontsize=11)

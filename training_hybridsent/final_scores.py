@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from modeling_hybridsent import HybridSentConfig
 from training_hybridsent.calibration import (
     BranchAnswers,
+    Calibration,
     cross_fitted,
     energy_limits,
     error_by_chance,
@@ -20,53 +22,68 @@ from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.trainer import HybridSentTrainer
 
 Row = dict[str, Any]
+TEMPERATURES = {
+    "both": "temperature",
+    "text only": "text_only_temperature",
+    "image only": "image_only_temperature",
+}
 
 
 def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
     """Fit the temperatures on validation posts and store them in the model's configuration.
+
+    A modality alone has a temperature of its own, fitted on the posts without their other modality:
+    that of complete posts would leave it far too sure of itself.
 
     Args:
         trainer: With the final model; its configuration is changed.
         posts: Validation posts.
 
     Returns:
-        `temperature` of the decision and `weight_temperature` of its weights; likelihood and ECE on
-        these posts: `nll_before`, `ece_before` without them, `nll_after`, `ece_after` with them,
-        which flatter, since they were fitted on the same posts, and `nll_cross_fitted`,
-        `ece_cross_fitted`, where each post has temperatures that were fitted on the other of `folds`
-        folds; None, all three, where the posts are too few for that;
-        `ece_by_chance`, what a perfectly calibrated model would show on these posts. And
-        `energy_limits`.
+        `weight_temperature` of the decision's weights, `energy_limits`, and `inputs`: for "both",
+        "text only" and "image only", unless no labelled post has that, the `temperature`, the number
+        of `posts`, and likelihood and ECE: `nll_before`, `ece_before` without temperatures,
+        `nll_after`, `ece_after` with them, which flatter, since they were fitted on the same posts,
+        and `nll_cross_fitted`, `ece_cross_fitted`, where each post has temperatures that were fitted
+        on the other of `folds` folds; None, all three, where the posts are too few for that;
+        `ece_by_chance`, what a perfectly calibrated model would show on these posts.
     """
+    config, found = trainer.model.config, {}
     outputs, labels = trainer.predict_posts(posts)
-    known = labels != NO_LABEL
-    config, labels = trainer.model.config, labels[known]
-    answers = branch_answers(outputs, config.decision_fusion == "dynamic")[known]
-    fitted = fit_calibration(answers, labels)
-    decided = fitted.decide(answers)
-    compared = {
-        "before": outputs["logits"][known],
-        "after": decided,
-        "cross_fitted": cross_fitted(answers, labels, trainer.args.seed),
-    }
-    config.temperature = fitted.temperature
-    config.decision_weight_temperature *= fitted.weight_temperature
+    complete = present_branches(posts)["fusion"]
+    limits = energy_limits(outputs, posts)
+    asked = {"both": (branch_answers(outputs, config)[complete], labels[complete])}
+    for modality in ("text", "image"):
+        alone = with_only(posts, modality)
+        if len(alone):
+            outputs, labels = trainer.predict_posts(alone)
+            asked[f"{modality} only"] = (branch_answers(outputs, config), labels)
+    for given, (answers, labels) in asked.items():
+        known = labels != NO_LABEL
+        if not known.any():
+            continue
+        answers, labels = answers[known], labels[known]
+        fitted = fit_calibration(answers, labels)
+        found[given] = {
+            "temperature": fitted.temperature,
+            "posts": len(labels),
+            **_likelihood_and_ece(answers, fitted, labels, trainer),
+        }
+        setattr(config, TEMPERATURES[given], fitted.temperature)
+        config.decision_weight_temperature *= fitted.weight_temperature  # 1 but for "both"
     return {
-        "temperature": config.temperature,
         "weight_temperature": config.decision_weight_temperature,
-        **_likelihood_and_ece(compared, labels, trainer.scores),
-        "folds": number_of_folds(labels),
-        "ece_by_chance": error_by_chance(decided, trainer.args.seed),
-        "energy_limits": energy_limits(outputs, posts),
+        "energy_limits": limits,
+        "inputs": found,
     }
 
 
-def branch_answers(outputs: dict[str, np.ndarray], dynamic: bool) -> BranchAnswers:
+def branch_answers(outputs: dict[str, np.ndarray], config: HybridSentConfig) -> BranchAnswers:
     """Gather what calibration needs.
 
     Args:
         outputs: Result of `predict_posts`.
-        dynamic: Whether the model's weights depend on the post.
+        config: Of the model.
 
     Returns:
         The answers of the branches that are on.
@@ -74,21 +91,33 @@ def branch_answers(outputs: dict[str, np.ndarray], dynamic: bool) -> BranchAnswe
     names = [f"{name}_logits" for name in ("text", "image", "fusion")]
     on = [i for i, name in enumerate(names) if name in outputs]
     logits = np.stack([outputs[names[i]] for i in on], axis=1)
-    return BranchAnswers(logits, outputs["decision_weights"][:, on], dynamic)
+    weights = outputs["decision_weights"][:, on]
+    return BranchAnswers(logits, weights, dynamic=config.decision_fusion == "dynamic")
 
 
 def _likelihood_and_ece(
-    compared: dict[str, np.ndarray | None], labels: np.ndarray, scores: SentimentScores
+    answers: BranchAnswers, fitted: Calibration, labels: np.ndarray, trainer: HybridSentTrainer
 ) -> dict[str, float | None]:
-    """Score logits of several kinds; None stays None."""
+    """Return the errors of `calibrate` for one input, whose labels are all known."""
+    decided, seed = fitted.decide(answers), trainer.args.seed
+    compared = {
+        "before": answers.mixed(),
+        "after": decided,
+        "cross_fitted": cross_fitted(answers, labels, seed),
+    }
     found = {
-        kind: None if logits is None else scores.of_logits(logits, labels)
-        for kind, logits in compared.items()
+        when: None if logits is None else trainer.scores.of_logits(logits, labels)
+        for when, logits in compared.items()
+    }
+    errors = {
+        f"{name}_{when}": row and row[name]
+        for name in ("nll", "ece")
+        for when, row in found.items()
     }
     return {
-        f"{name}_{kind}": row and row[name]
-        for name in ("nll", "ece")
-        for kind, row in found.items()
+        **errors,
+        "folds": number_of_folds(labels),
+        "ece_by_chance": error_by_chance(decided, seed),
     }
 
 
@@ -100,6 +129,7 @@ class Scored(NamedTuple):
         rows: One row of scores for each input and branch; posts without what a row needs are left
             out, and `posts` of the row says how many are left. The last one is the decision's.
         logits: Of the calibrated decision, (posts, labels).
+        uncalibrated: What the decision would be with all temperatures 1, (posts, labels).
         labels: (posts,), -100 where unknown.
         decision_weights: Of text, image and fusion, (posts, 3).
         complete: True where a post has both text and picture, (posts,).
@@ -109,6 +139,7 @@ class Scored(NamedTuple):
     split: str
     rows: list[Row]
     logits: np.ndarray
+    uncalibrated: np.ndarray
     labels: np.ndarray
     decision_weights: np.ndarray
     complete: np.ndarray
@@ -168,8 +199,16 @@ def score_posts(
         rows += _rows(f"both ({name})", "decision", found["logits"], gold, trainer.scores)
     given = f"both ({form})" if form else "both"
     rows += _rows(given, "decision", outputs["logits"], labels, trainer.scores)
+    config = trainer.model.config
     return Scored(
-        split, rows, outputs["logits"], labels, outputs["decision_weights"], has["fusion"], branches
+        split,
+        rows,
+        outputs["logits"],
+        branch_answers(outputs, config).mixed(1 / config.decision_weight_temperature),
+        labels,
+        outputs["decision_weights"],
+        has["fusion"],
+        branches,
     )
 
 

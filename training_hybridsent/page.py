@@ -14,7 +14,7 @@ from training_hybridsent.data import describe_counts
 from training_hybridsent.figures import FOLDER
 from training_hybridsent.final_scores import Scored
 from training_hybridsent.mistakes import confident_mistakes
-from training_hybridsent.report import COLUMNS
+from training_hybridsent.report import ABSENT, COLUMNS, percent
 
 TEMPLATE = files("training_hybridsent") / "report_page.html"
 SETTINGS = (
@@ -27,7 +27,6 @@ SETTINGS = (
     *("max_grad_norm", "bf16", "fp16", "load_best_model_at_end", "metric_for_best_model"),
     *("early_stopping_patience", "cache_features", "cache_dtype"),
 )
-ABSENT = "-"  # in tables
 
 
 def chosen_settings(*groups: Any) -> dict[str, str]:
@@ -73,7 +72,7 @@ def write_page(
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": _percent, "number": _number}
+    environment.filters |= {"percent": percent, "number": _number}
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         run=run,
         counts=run["dataset"]["counts"],
@@ -97,10 +96,6 @@ def _figures(folder: Path) -> dict[str, str]:
         file.stem: f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
         for file in folder.glob("*.png")
     }
-
-
-def _percent(share: float | None) -> str:
-    return ABSENT if share is None else f"{100 * share:.1f}"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -18,6 +18,7 @@ from training_hybridsent.trainer import HybridSentTrainer
 
 PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
 COLUMNS = {"accuracy": "acc", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
+ABSENT = "-"  # in tables
 # What an evaluation logs besides.
 NO_SCORE = ("step", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 
@@ -72,7 +73,7 @@ def describe_run(
         "calibration": {
             "fitted_on": "validation",
             **calibration,
-            "scored": _calibration_of(scored, calibration["temperature"], trainer.scores),
+            "scored": _calibration_of(scored, trainer.scores),
         },
         "scored_split": scored.split,
         "scores": scored.rows,
@@ -117,24 +118,29 @@ def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
 
 
 def describe_calibration(calibration: dict[str, Any]) -> str:
-    """Say in one line what the temperatures did to the error of the validation posts' confidence."""
-    whens = ("before", "after", "cross_fitted", "by_chance")
-    found = [calibration[f"ece_{when}"] for when in whens]
-    before, after, honest, chance = ("-" if x is None else f"{100 * x:.1f}" for x in found)
-    return (
-        f"Calibration: temperature {calibration['temperature']:.3f}, of the weights "
-        f"{calibration['weight_temperature']:.3f}; ECE of the validation posts "
-        f"{before} before, {after} after, {honest} cross-fitted; {chance} if every probability were "
-        "right, by chance alone"
-    )
+    """Say in a line for each input what the temperatures did to the validation posts' ECE."""
+    lines = [
+        "Calibration: ECE in percent on the validation posts (by chance: were every probability right)"
+    ]
+    for given, row in calibration["inputs"].items():
+        whens = ("before", "after", "cross_fitted", "by_chance")
+        before, after, honest, chance = (percent(row[f"ece_{when}"]) for when in whens)
+        lines.append(
+            f"  {given}: temperature {row['temperature']:.3f}; {before} before, {after} after, "
+            f"{honest} cross-fitted, {chance} by chance"
+        )
+    return "\n".join(lines)
 
 
-def _calibration_of(
-    scored: Scored, temperature: float, scores: SentimentScores
-) -> dict[str, float]:
-    """Compare likelihood and ECE without and with the temperature on the scored posts."""
+def percent(share: float | None) -> str:
+    """Word a share in percent, or that there is none."""
+    return ABSENT if share is None else f"{100 * share:.1f}"
+
+
+def _calibration_of(scored: Scored, scores: SentimentScores) -> dict[str, float]:
+    """Compare likelihood and ECE without and with the temperatures on the scored posts."""
     found = {
-        "before": scores.of_logits(scored.logits * temperature, scored.labels),
+        "before": scores.of_logits(scored.uncalibrated, scored.labels),
         "after": scores.of_logits(scored.logits, scored.labels),
     }
     return {f"{name}_{when}": found[when][name] for name in ("nll", "ece") for when in found}

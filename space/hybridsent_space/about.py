@@ -51,7 +51,9 @@ def facts(loaded: LoadedModel) -> str:
         f"| labels | {', '.join(loaded.labels)} |",
         f"| encoders | {config.text_config.model_type}, {config.vision_config.model_type} |",
         f"| parameters | {sum(p.numel() for p in loaded.model.parameters()):,} |",
-        f"| temperature | {config.temperature:.3f} |",
+        f"| temperature of posts with both | {config.temperature:.3f} |",
+        f"| temperature of a text alone | {config.text_only_temperature:.3f} |",
+        f"| temperature of a picture alone | {config.image_only_temperature:.3f} |",
         f"| temperature of the decision's weights | {config.decision_weight_temperature:.3f} |",
     ]
     calibration = metrics.get("calibration", {})

@@ -21,6 +21,8 @@ def test_round_trip_keeps_every_field(tmp_path):
         ({"hidden_size": 30, "num_attention_heads": 4}, r"hidden_size \(30\).*\(4\)"),
         ({"use_unimodal_branches": False}, "fusion_only"),
         ({"temperature": 0}, r"temperature \(0\)"),
+        ({"text_only_temperature": 0}, r"text_only_temperature \(0\)"),
+        ({"image_only_temperature": -2}, r"image_only_temperature \(-2\)"),
         ({"decision_weight_temperature": -1}, r"decision_weight_temperature \(-1\)"),
         ({"text_ngram_sizes": []}, "text_ngram_sizes"),
         ({"num_cross_modal_layers": -1}, r"num_cross_modal_layers \(-1\)"),

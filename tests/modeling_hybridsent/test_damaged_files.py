@@ -189,6 +189,7 @@ NONSENSE = {
     "hidden_act": "foo",
     "hidden_dropout": 3.0,
     "temperature": float("nan"),
+    "image_only_temperature": float("inf"),
     "fusion_loss_weight": -1.0,
     "recurrence": "lstm",
     "vision_local_layer": 99,

@@ -47,6 +47,19 @@ def test_temperature_is_applied_in_the_model(model):
     torch.testing.assert_close(calibrated, torch.log_softmax(plain / 2.5, dim=-1))
 
 
+def test_posts_with_one_modality_have_temperatures_of_their_own():
+    model, has = tiny_model(), {"has_text": [1, 1, 0, 1], "has_image": [1, 0, 1, 1]}
+    inputs = {**batch(), **{name: torch.tensor(which) for name, which in has.items()}}
+    with torch.no_grad():
+        plain = model(**inputs).logits
+        model.config.update(
+            {"temperature": 2.5, "text_only_temperature": 4.0, "image_only_temperature": 0.5}
+        )
+        calibrated = model(**inputs).logits
+    temperatures = torch.tensor([[2.5], [4.0], [0.5], [2.5]])
+    torch.testing.assert_close(calibrated, torch.log_softmax(plain / temperatures, dim=-1))
+
+
 def test_loss_is_the_weighted_sum_of_its_named_parts():
     model = tiny_model(text_loss_weight=0.25, image_loss_weight=2.0, fusion_loss_weight=0)
     out = model(**batch(), labels=LABELS)

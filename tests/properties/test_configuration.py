@@ -44,6 +44,8 @@ def configurations(draw):
         fusion_loss_weight=draw(weights),
         own_label_loss_weight=draw(weights) if unimodal else 0.0,
         temperature=draw(st.floats(0.01, 100)),
+        text_only_temperature=draw(st.floats(0.01, 100)),
+        image_only_temperature=draw(st.floats(0.01, 100)),
         id2label=labels,
         label2id={name: i for i, name in labels.items()},
     )

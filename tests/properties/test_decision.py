@@ -129,11 +129,12 @@ def test_probabilities_sum_to_one_at_any_temperature_and_the_label_stays(
 ):
     inputs = mixed_batch(seed, has)
     plain = run(model, inputs).logits
-    model.config.temperature = temperature
+    names = ("temperature", "text_only_temperature", "image_only_temperature")
+    model.config.update(dict.fromkeys(names, temperature))
     try:
         scaled = run(model, inputs).logits
     finally:
-        model.config.temperature = 1.0
+        model.config.update(dict.fromkeys(names, 1.0))
     torch.testing.assert_close(scaled.exp().sum(dim=1), torch.ones(len(has)))
     torch.testing.assert_close(scaled, (plain / temperature).log_softmax(dim=1), atol=1e-4, rtol=0)
     assert torch.equal(scaled.argmax(dim=1), plain.argmax(dim=1))

@@ -79,9 +79,11 @@ def test_all_sections_are_there_in_order(card):
         "| negative | 70.0 | 100 |",
         "| neutral | 40.0 | 100 |",
         "| positive | 80.0 | 200 |",
-        "temperature of 1.234",
-        "| validation | 8.0 | 2.1 | 3.4 | 0.700 | 0.600 | 0.620 |",
-        "| test | 9.0 | 3.0 | - | 0.710 | 0.650 | - |",
+        "weights by one of 2.346",
+        "| validation, both | 1.234 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
+        "| validation, text only | 1.889 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
+        "| validation, image only | 0.778 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
+        "| test, as they are | - | 9.0 | 3.0 | - | - | 0.710 | 0.650 | - |",
         "| negative | 0.20 | 0.30 | 0.50 |",
         "| all | 0.15 | 0.20 | 0.65 |",
         "28.4 million parameters, 25.0 million of them trained",
@@ -130,7 +132,8 @@ def test_scores_of_the_posts_of_the_choice_are_called_flattering(card):
     assert "flatter" not in card
     text = fill_card([{**RUN, "scored_split": "validation"}], "x/y")
     assert "flatter" in text
-    assert text.count("| validation | 8.0") == 1
+    assert "| validation, both |" in text
+    assert "as they are |" not in text
 
 
 def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):

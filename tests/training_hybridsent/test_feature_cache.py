@@ -87,8 +87,9 @@ def test_losses_and_scores_are_those_without_cache(frozen, vision, posts, tmp_pa
     cached = run(posts, arguments(tmp_path, **rates), vision=vision)
     assert len(plain[0]) > 16  # two epochs of eight steps, and the scoring
     assert_close(cached[0], plain[0])
-    for name in ("temperature", "nll_after", "ece_after"):
-        assert_close(cached[1][name], plain[1][name])
+    for given, row in plain[1]["inputs"].items():
+        for name in ("temperature", "nll_after", "ece_after"):
+            assert_close(cached[1]["inputs"][given][name], row[name])
     assert cached[1]["energy_limits"] == pytest.approx(plain[1]["energy_limits"], abs=1e-4)
     for got, expected in zip(cached[2].rows, plain[2].rows, strict=True):
         assert got == pytest.approx(expected, abs=1e-4)

@@ -44,7 +44,7 @@ def test_confusion_shows_counts_and_shares(answers):
 
 def test_reliability_shows_the_bins_and_the_error_before_and_after(answers):
     logits, labels = answers.logits[3:], answers.labels[3:]
-    axes = draw_reliability(answers, TEMPERATURE).axes
+    axes = draw_reliability(answers).axes
     for column, factor in ((0, TEMPERATURE), (1, 1)):
         above, below = axes[column], axes[2 + column]
         probabilities = softmax(factor * logits, axis=1)

@@ -7,7 +7,12 @@ from tiny_models import LABELS, tiny_model, tiny_processor
 from quickstart.posts import write_posts
 from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
 from training_hybridsent.data import load_posts
-from training_hybridsent.final_scores import calibrate, score_posts, split_to_score
+from training_hybridsent.final_scores import (
+    TEMPERATURES,
+    calibrate,
+    score_posts,
+    split_to_score,
+)
 from training_hybridsent.metrics import SentimentScores
 from training_hybridsent.report import describe_calibration, learning_curves
 from training_hybridsent.trainer import HybridSentTrainer
@@ -45,25 +50,52 @@ def test_calibration_is_stored_and_says_how_it_did(posts, tmp_path):
     fitted = trainer(tmp_path, initializer_range=0.5)  # so that it is too sure of itself
     found = calibrate(fitted, posts["validation"])
     config = fitted.model.config
-    assert config.temperature == found["temperature"] != 1
     assert config.decision_weight_temperature == found["weight_temperature"] != 1
-    assert found["folds"] == 10
-    assert found["nll_after"] < found["nll_cross_fitted"]
-    assert found["nll_after"] < found["nll_before"]
-    line = describe_calibration(found)
-    assert f" {100 * found['ece_cross_fitted']:.1f} cross-fitted; " in line
-    assert f"; {100 * found['ece_by_chance']:.1f} if every probability were right" in line
-    scored = score_posts(fitted, "validation", posts["validation"])
-    assert scored.rows[-1]["ece"] == pytest.approx(found["ece_after"], abs=1e-5)
+    lines = describe_calibration(found).splitlines()[1:]
+    for line, (given, row) in zip(lines, found["inputs"].items(), strict=True):
+        assert getattr(config, TEMPERATURES[given]) == row["temperature"] != 1
+        assert row["folds"] in (9, 10)
+        assert row["nll_after"] < row["nll_cross_fitted"]
+        assert row["nll_after"] < row["nll_before"]
+        assert f"{given}: temperature {row['temperature']:.3f}; " in line
+        assert f" {100 * row['ece_cross_fitted']:.1f} cross-fitted, " in line
+        assert f" {100 * row['ece_by_chance']:.1f} by chance" in line
+    assert len({row["temperature"] for row in found["inputs"].values()}) == 3
+
+
+def test_the_model_decides_as_was_calibrated(posts, tmp_path):
+    """Of complete posts and of each modality alone, scored by the model with its new configuration."""
+    fitted = trainer(tmp_path, initializer_range=0.5)
+    complete = posts["validation"].filter(lambda row: None not in (row["text"], row["image"]))
+    found = calibrate(fitted, complete)["inputs"]
+    scored = score_posts(fitted, "validation", complete)
+    rows = {row["input"]: row for row in scored.rows if row["decided_by"] == "decision"}
+    assert rows.keys() == found.keys()
+    for given, row in rows.items():
+        assert row["ece"] == pytest.approx(found[given]["ece_after"], abs=1e-5)
+        assert row["nll"] == pytest.approx(found[given]["nll_after"], abs=1e-5)
+    before = fitted.scores.of_logits(scored.uncalibrated, scored.labels)
+    assert before["nll"] == pytest.approx(found["both"]["nll_before"], abs=1e-5)
 
 
 def test_one_label_in_validation_still_calibrates(posts, tmp_path):
     same = posts["validation"].filter(lambda row: row["label"] == 0)
     found = calibrate(trainer(tmp_path), same)
-    assert found["folds"] == 10
+    assert found["inputs"]["text only"]["folds"] == 10
     few = calibrate(trainer(tmp_path), same.select(range(3)))
-    assert (few["folds"], few["ece_cross_fitted"], few["nll_cross_fitted"]) == (None,) * 3
-    assert " - cross-fitted; " in describe_calibration(few)
+    for row in few["inputs"].values():
+        assert (row["folds"], row["ece_cross_fitted"], row["nll_cross_fitted"]) == (None,) * 3
+    assert " - cross-fitted, " in describe_calibration(few)
+
+
+def test_without_a_complete_post_only_the_modality_at_hand_is_calibrated(posts, tmp_path):
+    fitted = trainer(tmp_path, initializer_range=0.5)
+    found = calibrate(fitted, without(posts["validation"], "image"))
+    assert list(found["inputs"]) == ["text only"]
+    config = fitted.model.config
+    assert config.text_only_temperature == found["inputs"]["text only"]["temperature"] != 1
+    assert (config.temperature, config.image_only_temperature) == (1, 1)
+    assert config.decision_weight_temperature == found["weight_temperature"] == 1
 
 
 @pytest.mark.parametrize("column", ["text", "image"])

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from finished_runs import LABELS, PRIVATE, finished_run, made_up_answers, made_up_posts
+from finished_runs import LABELS, PRIVATE, finished_run, fitted, made_up_answers, made_up_posts
 from hostile_pictures import encoded, readable, unreadable
 from PIL import Image
 from space.browser import DESKTOP, PHONE, browser, find_browser
@@ -100,9 +100,11 @@ def test_pictures_say_what_they_show_and_tables_what_their_cells_are(page):
         "text only decision 60.0 65.2 74.3 3.1 376",
         "negative 70.0 100",
         "2 (kept) 0.500 75.1 65.2 74.3",
-        "validation 8.0 2.1 3.4 0.700 0.600 0.620",
-        "test 9.0 3.0 - 0.710 0.650 -",
-        "cut into 10 folds",
+        "validation, both 1.234 8.0 2.1 3.4 2.9 0.700 0.600 0.620",
+        "validation, text only 1.889 8.0",
+        "validation, image only 0.778 8.0",
+        "test, as they are - 9.0 3.0 - - 0.710 0.650 -",
+        "One of 2.346 tempers",
         "positive 0.10 0.10 0.80",
         "neutral - - -",
         "protocol as given",
@@ -203,16 +205,14 @@ def test_without_a_mistake_it_says_so(tmp_path):
 
 
 def test_without_test_posts_and_with_few_for_calibration_it_says_so(tmp_path, page):
-    calibration = finished_run()["calibration"] | {
-        **dict.fromkeys(["folds", "ece_cross_fitted", "nll_cross_fitted"])
-    }
+    few = fitted(**dict.fromkeys(["folds", "ece_cross_fitted", "nll_cross_fitted"]))
+    calibration = finished_run()["calibration"] | {"inputs": {"both": few}}
     text = write(
         tmp_path, run=finished_run(scored_split="validation", calibration=calibration)
     ).text
     assert "No labelled test posts were at hand" in text
-    assert "validation 8.0 2.1 - 0.700 0.600 -" in text
-    assert "too few for cross-fitting" in text
-    assert "an ECE of about 2.9 percent" in text
+    assert "validation, both 1.234 8.0 2.1 - 2.9 0.700 0.600 -" in text
+    assert "too few for that" in text
     assert "No labelled test posts" not in page.text
     assert "too few" not in page.text
 
