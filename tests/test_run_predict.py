@@ -139,13 +139,13 @@ def long_table(tmp_path_factory):
     return write_csv(folder / "posts.csv", posts), posts, errors
 
 
-@pytest.mark.parametrize("launcher", [("python",), TWO], ids=["one process", "two processes"])
-def test_killed_at_any_moment_each_row_is_there_once(launcher, long_table, tiny, tmp_path):
+def test_killed_at_any_moment_each_row_is_there_once(long_table, tiny, tmp_path):
+    """Whether one process is killed or two with their launcher, which go on from one another."""
     output = tmp_path / "answers"
     given = ("--model", tiny[0], "--input", long_table[0], "--output", output)
     given += ("--rows_per_shard", 40, "--batch_size", 4, "--cpu_threads", 1)
     choose, found = random.Random(), []
-    for _ in range(3):
+    for launcher in (("python",), TWO, ("python",), TWO):
         before = len(list(output.glob("rows-*")))
         with subprocess.Popen(
             command(*given, launcher=launcher),
@@ -198,7 +198,6 @@ def test_another_question_into_the_same_folder_is_refused(table, tiny, tmp_path)
     refused = [
         (("--model", other), "model was sha256:"),
         (("--dtype", "bfloat16"), "dtype was float32, is bfloat16"),
-        (("--rows_per_shard", 7), "rows_per_shard was 10000, is 7"),
     ]
     for changed, words in refused:
         result = score(*given, *changed)
@@ -219,8 +218,6 @@ def test_what_cannot_be_is_one_error_and_nothing_is_written(table, tiny, tmp_pat
     wrong = [
         ((tiny[0], tmp_path / "tweets.csv"), "neither a column 'text' nor 'image'"),
         ((tiny[0], tmp_path / "none.csv"), "no posts in it"),
-        ((tiny[0], tmp_path / "absent.csv"), "no such file or folder of posts"),
-        ((tmp_path, table[0]), f"error: {tmp_path}: no model"),
         ((damaged, table[0]), f"error: {damaged}: cannot be loaded"),
     ]
     for (model, posts), words in wrong:
