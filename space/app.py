@@ -28,7 +28,7 @@ def main() -> None:
     folder = Path(FOLDER.name)
     try:
         settings = Settings.from_environment()
-        loaded = load_model(settings.model, settings.revision)
+        loaded = load_model(settings.model, settings.revision, settings.graph)
     except (OSError, ValueError) as error:
         sys.exit(f"The page cannot be served: {error}")
     page = build_page(loaded, settings, folder)

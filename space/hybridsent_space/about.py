@@ -50,6 +50,7 @@ def facts(loaded: LoadedModel) -> str:
         f"| commit | {f'`{loaded.commit}`' if loaded.commit else 'a folder on this machine'} |",
         f"| labels | {', '.join(loaded.labels)} |",
         f"| encoders | {config.text_config.model_type}, {config.vision_config.model_type} |",
+        f"| passes by | {'the model' if loaded.graph is None else 'its graph of OpenVINO'} |",
         f"| parameters | {sum(p.numel() for p in loaded.model.parameters()):,} |",
         f"| temperature of posts with both | {config.temperature:.3f} |",
         f"| temperature of a text alone | {config.text_only_temperature:.3f} |",

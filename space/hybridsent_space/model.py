@@ -10,6 +10,8 @@ import torch
 from huggingface_hub import snapshot_download
 from transformers import AutoModelForSequenceClassification, AutoProcessor, PreTrainedModel
 
+from hybridsent_space.graph import Graph, require_same
+
 logger = logging.getLogger(__name__)
 
 
@@ -25,6 +27,7 @@ class LoadedModel:
         processor: Its processor.
         metrics: Content of metrics.json, {} where there is none.
         card: Content of README.md, "" where there is none.
+        graph: The model as a graph; None where the server has none.
     """
 
     name: str
@@ -34,6 +37,7 @@ class LoadedModel:
     processor: Any
     metrics: dict[str, Any]
     card: str
+    graph: Graph | None
 
     @property
     def labels(self) -> list[str]:
@@ -41,19 +45,20 @@ class LoadedModel:
         return [name for _, name in sorted(self.model.config.id2label.items())]
 
 
-def load_model(name: str, revision: str = "") -> LoadedModel:
+def load_model(name: str, revision: str = "", graph: str = "") -> LoadedModel:
     """Load a model with its code, all of it from one commit.
 
     Args:
         name: Folder or Hub id.
         revision: Commit, tag or branch of a Hub id.
+        graph: Folder of an export of the model; "" for none.
 
     Returns:
         The model.
 
     Raises:
         OSError: There is no such model, or a file is missing or damaged.
-        ValueError: metrics.json holds no JSON object.
+        ValueError: metrics.json holds no JSON object, or the graph is of another model.
     """
     folder, commit = Path(name), None
     if folder.is_dir():
@@ -71,6 +76,9 @@ def load_model(name: str, revision: str = "") -> LoadedModel:
     )
     processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    opened = Graph(graph) if graph else None
+    if opened:
+        require_same(opened, model, processor)
     card = folder / "README.md"
     return LoadedModel(
         name,
@@ -80,6 +88,7 @@ def load_model(name: str, revision: str = "") -> LoadedModel:
         processor,
         _read_metrics(folder / "metrics.json"),
         card.read_text(encoding="utf-8") if card.is_file() else "",
+        opened,
     )
 
 

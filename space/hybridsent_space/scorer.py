@@ -97,8 +97,14 @@ class Scorer:
         for start in range(0, len(prepared), self.batch_size):
             batch = self._collate(prepared[start : start + self.batch_size])
             with self.turns.take(urgency):
-                given.append(run_model(self._number, batch, **options))
+                given.append(self._pass(batch, options))
         return given
+
+    def _pass(self, batch: dict[str, torch.Tensor], options: dict[str, bool]) -> dict[str, Any]:
+        """Run the graph where there is one and nothing is asked that it does not give."""
+        if self.loaded.graph is not None and not options:
+            return self.loaded.graph(batch)
+        return run_model(self._number, batch, **options)
 
     def _collate(self, prepared: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         tokens = [

@@ -15,6 +15,8 @@ class Settings:
     Attributes:
         model: Folder or Hub id.
         revision: Commit, tag or branch of a Hub id; "" means main as it is at the start.
+        graph: Folder of an OpenVINO export of this model, which then runs all passes but those that
+            show attention; "" means that the model runs them.
         batch_size: Posts scored at once, also those of several visitors.
         max_waiting: Requests that may wait; more are told to come back.
         max_text_characters: Of one post.
@@ -29,6 +31,7 @@ class Settings:
 
     model: str = "outputs/quickstart"
     revision: str = ""
+    graph: str = ""
     batch_size: int = 16
     max_waiting: int = 200
     max_text_characters: int = 5_000

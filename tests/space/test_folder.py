@@ -11,9 +11,10 @@ from packaging.requirements import Requirement
 from hybridsent_space.page import EXAMPLES, read_examples
 
 SPACE = Path(__file__).parents[2] / "space"
-# Modules whose distribution has another name; starlette comes with gradio; spaces only on the Hub.
+# Modules whose distribution has another name; starlette comes with gradio; spaces only on the Hub;
+# openvino is for servers that are given a graph.
 NAMED = {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
-GIVEN = {"gradio", "starlette", "spaces", "hybridsent_space"}
+GIVEN = {"gradio", "starlette", "spaces", "openvino", "hybridsent_space"}
 
 
 def imported():
