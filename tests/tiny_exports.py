@@ -14,9 +14,9 @@ def save_smallest(folder, seed=0):
     """Save the smallest model that has every part, with its processor."""
     config = tiny_config(
         num_cross_modal_layers=1,
-        temperature=1.5,
-        text_only_temperature=2.5,
-        image_only_temperature=0.7,
+        temperature=0.7,
+        text_only_temperature=0.5,
+        image_only_temperature=0.6,
     )
     config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = 1
     torch.manual_seed(seed)
