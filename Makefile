@@ -15,7 +15,7 @@ MODEL ?= outputs/quickstart
 INPUTS ?= 25000
 SEED ?= 0
 
-.PHONY: quickstart test lint fuzz train demo types sizes coverage mutation audit sbom lock test-oldest dist clean
+.PHONY: quickstart test lint fuzz train demo types sizes coverage mutation audit lock test-oldest dist clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -67,11 +67,7 @@ mutation: $(GATES)
 	OMP_NUM_THREADS=1 $(BIN)/python -m quality.mutation
 
 audit: $(GATES)
-	$(BIN)/pip-audit --skip-editable
-
-sbom: $(GATES)
-	mkdir -p dist
-	$(BIN)/pip-audit --skip-editable --format cyclonedx-json --output dist/sbom.cdx.json
+	$(BIN)/pip-audit --strict --requirement ci.lock --disable-pip
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json ".[dev]"

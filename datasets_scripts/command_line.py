@@ -19,6 +19,7 @@ _NO_ROOM_WORDS = re.compile(
     rf"os error ({'|'.join(map(str, _NO_ROOM))})\)|No space left|inline_container\.cc|iostream error"
 )
 _NO_MEMORY_WORDS = re.compile(r"can't allocate memory|out of memory|std::bad_alloc", re.IGNORECASE)
+_EXTRAS = {"imagehash": "audit", "ray": "ray"}  # package -> the extra of ours that brings it
 _INTERRUPTED = 130  # as of any program that an interrupt ended
 
 
@@ -64,6 +65,8 @@ def explain(error: BaseException) -> str:
         What is wrong, where it came from if not from us, and what to do.
     """
     said = str(error) or type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return f"{said}. Type: pip install 'hybridsent[{_EXTRAS[error.name]}]'"
     if is_full_disk(error):
         return (
             f"{said}\nThere is no room to write. Make some, or name a folder on another disk, and run "

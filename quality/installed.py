@@ -4,7 +4,8 @@ python -m quality.installed dist
 
 Makes a virtual environment, installs the only wheel of the folder, and then, with Python told to look
 nowhere else: imports every module, looks for the templates and lists that are no code, and prepares a
-made-up set of posts. What a wheel lacks that a checkout has is an error here and not at a user's.
+made-up set of posts. What a wheel lacks that a checkout has is an error here and not at a user's. Then
+lists all that was installed with it in `sbom.cdx.json`, beside the wheel.
 """
 
 import subprocess
@@ -18,7 +19,9 @@ import pathlib, pkgutil, sys
 from importlib import import_module
 from importlib.metadata import version
 
-OTHERS = ("datasets_scripts.__main__", "scoring_hybridsent.on_ray")  # a command; needs Ray
+# A command, and what needs the extras ray and audit.
+OTHERS = ("datasets_scripts.__main__", "scoring_hybridsent.on_ray")
+OTHERS += ("datasets_scripts.audit", "datasets_scripts.similar")
 names = ["quickstart", "modeling_hybridsent", "datasets_scripts", "scoring_hybridsent"]
 for name in [*names, "training_hybridsent"]:
     package = import_module(name)
@@ -53,6 +56,9 @@ def main(folder: str) -> None:
             ["-I", "-c", SMOKE],
         ):
             subprocess.run([python, *command], cwd=empty, check=True)  # noqa: S603 # all ours
+        listing = ["environment", "--output-reproducible", "--output-file"]
+        command = [sys.executable, "-m", "cyclonedx_py", *listing, f"{wheel.parent}/sbom.cdx.json"]
+        subprocess.run([*command, python], check=True)  # noqa: S603 # all of it stands above
 
 
 if __name__ == "__main__":

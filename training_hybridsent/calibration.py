@@ -60,14 +60,16 @@ class BranchAnswers(NamedTuple):
 
     def tempered_weights(self, temperature: float) -> np.ndarray:
         """Return the weights that their scores over a temperature give, (posts, branches)."""
+        return np.exp(self._log_weights(temperature))
+
+    def _log_weights(self, temperature: float) -> np.ndarray:
         with np.errstate(divide="ignore"):
-            return softmax(np.log(self.weights.astype(np.float64)) / temperature, axis=1)
+            return log_softmax(np.log(self.weights.astype(np.float64)) / temperature, axis=1)
 
     def mixed(self, weight_temperature: float = 1.0) -> np.ndarray:
         """Mix the branches' distributions: log-probabilities, (posts, labels)."""
-        with np.errstate(divide="ignore"):
-            log_weights = np.log(self.tempered_weights(weight_temperature))
         log_probabilities = log_softmax(self.logits.astype(np.float64), axis=-1)
+        log_weights = self._log_weights(weight_temperature)
         return logsumexp(log_weights[..., None] + log_probabilities, axis=1)
 
 

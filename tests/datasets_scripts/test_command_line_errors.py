@@ -3,6 +3,8 @@
 import errno
 import json
 import re
+import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -43,6 +45,14 @@ def test_the_error_of_a_library_says_which_and_how_to_see_more(capsys):
     assert status == 1
     assert said.startswith("error: Expecting property name")
     assert said.endswith("(JSONDecodeError from json; --debug shows how it came about.)\n")
+
+
+def test_a_package_of_an_extra_that_is_absent_is_named_with_what_to_type(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    monkeypatch.delitem(sys.modules, "datasets_scripts.similar", raising=False)
+    status, said = said_by(lambda: import_module("datasets_scripts.similar"), capsys)
+    assert status == 1
+    assert said.endswith("Type: pip install 'hybridsent[audit]'\n")
 
 
 def test_an_error_without_words_is_named(capsys):
