@@ -77,10 +77,11 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
         given: Settings of the command line.
         other: The process of the plain loop.
     """
-    predictor = Predictor(given.model, folder=str(file.parent), dtype=given.dtype)
+    settings = {"folder": str(file.parent), "dtype": given.dtype}
+    predictor, plain = (Predictor(given.model, **settings, faster=x) for x in (True, False))
     predictor.load()
     rows = list(islice(find_input(str(file)).rows(Share(1)), given.sample))
-    model, ready = predictor.backend.model, _ready_inputs(predictor, rows, given.batch_size)
+    model, ready = plain.backend.model, _ready_inputs(predictor, rows, given.batch_size)
     few = [{"text": row.text, "image": str(file.parent / row.image)} for row in rows]
     few = few[: given.loop_sample]
 
@@ -91,7 +92,7 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
 
     def on_ready(call: Callable[[dict[str, torch.Tensor]], Any]) -> Way:
         def way() -> int:
-            with torch.inference_mode(), predictor.backend._precision():
+            with torch.inference_mode(), plain.backend._precision():
                 for inputs in ready:
                     call(inputs)
             return len(rows)
@@ -108,6 +109,9 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
     return {
         "encoders alone, inputs ready": on_ready(encoders),
         "whole model, inputs ready": on_ready(lambda inputs: model(**inputs)),
+        "the same, as run_predict.py reworks it": on_ready(
+            lambda inputs: predictor.backend.model(**inputs)
+        ),
         "run_predict.py": engine,
         "loop over the pipeline": loop,
     }

@@ -9,7 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from scoring_hybridsent.answers import CHOICES, Layout
-from scoring_hybridsent.backends import BACKENDS, DTYPES, Backend, open_backend
+from scoring_hybridsent.backends import (
+    BACKENDS,
+    DTYPES,
+    Backend,
+    TorchBackend,
+    open_backend,
+)
 from scoring_hybridsent.columns import cells_of
 from scoring_hybridsent.preparing import Prepared, Preparer
 from scoring_hybridsent.row import post_row
@@ -33,6 +39,8 @@ class Predictor:
         max_image_pixels: Refuse larger pictures, undecoded; None means the processor's own limit.
         folder: Where paths of pictures start, and which they may not leave.
         backend: What runs the model: "torch", "openvino" or "onnx".
+        faster: Rework a model of torch for scoring, as `scoring_hybridsent.faster` says; the answers
+            differ by rounding. False leaves it as it was loaded.
 
     Raises:
         ValueError: An unknown column, dtype or backend.
@@ -49,18 +57,24 @@ class Predictor:
         max_image_pixels: int | None = None,
         folder: str = ".",
         backend: str = "torch",
+        faster: bool = True,
     ) -> None:
         _require_known("column", columns, CHOICES)
         _require_known("dtype", [dtype], DTYPES)
         _require_known("backend", [backend], BACKENDS)
         self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
         self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
+        self.faster = faster
         self.preparer = Preparer(model, revision, max_image_pixels)
 
     @cached_property
     def backend(self) -> Backend:
         """What runs the model, loaded on first use."""
-        return open_backend(self.backend_name, self.model, self.revision, self.device, self.dtype)
+        settings = (self.model, self.revision, self.device, self.dtype)
+        backend = open_backend(self.backend_name, *settings)
+        if self.faster and isinstance(backend, TorchBackend):
+            backend.make_faster(self.preparer.any_picture())
+        return backend
 
     @cached_property
     def layout(self) -> Layout:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from os.path import realpath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from datasets.utils.file_utils import xopen
 from PIL import Image
@@ -82,6 +83,12 @@ class Preparer:
         except Exception as error:  # whatever a tokenizer or image processor may raise
             return self._without_spoilers(rows, error)
         return Prepared(inputs, list(pictures), problems)
+
+    def any_picture(self) -> torch.Tensor:
+        """Return the pixel values of a picture of noise, (1, 3, height, width)."""
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        prepared = self.processor(images=[Image.fromarray(noise)])
+        return cast(torch.Tensor, prepared["pixel_values"])
 
     def _picture(self, row: Row) -> tuple[Image.Image | None, str | None]:
         """Return the picture of a row, if it has one, or why it cannot be scored."""

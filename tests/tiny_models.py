@@ -104,9 +104,9 @@ def tiny_processor(**kwargs):
     return HybridSentProcessor(tf.ViTImageProcessor(size=size), tiny_tokenizer(), **kwargs)
 
 
-def save_tiny(folder):
+def save_tiny(folder, **settings):
     """Save a tiny model with its processor, as a published folder, and return both."""
-    model, processor = tiny_model(), tiny_processor()
+    model, processor = tiny_model(**settings), tiny_processor()
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return model, processor

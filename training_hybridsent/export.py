@@ -70,7 +70,7 @@ def export(
     _require_possible(model, output, format, quantize)
     revision = identify_model(model)[1]
     rows = _rows_of(posts)
-    eager = Predictor(model, ("probabilities",), revision=revision)
+    eager = Predictor(model, ("probabilities",), revision=revision, faster=False)
     eager.backend.model.float()
     with build_beside(output) as draft:
         told = _write(eager, draft, format, quantize)

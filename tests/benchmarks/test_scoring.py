@@ -16,5 +16,5 @@ def test_it_prints_rates_and_memory(tmp_path):
     result = run(command, ROOT)
     assert result.returncode == 0, result.stderr
     rates = re.findall(r"^\| ([\w. ,]+) \| [\d.]+ \| \d+ % \|$", result.stdout, re.MULTILINE)
-    assert len(rates) == 4
+    assert len(rates) == 5
     assert re.findall(r"^\| (\d+) \| \d{2,5} \|$", result.stdout, re.MULTILINE) == ["4", "40"]
