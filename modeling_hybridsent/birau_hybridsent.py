@@ -157,12 +157,12 @@ class RAU(nn.Module):
 _BLOCK_ROWS = 512
 # The product that compiled models use. On an AMD processor it took half the time of the library
 # behind `torch.bmm`; fewer rows are not worth its call. It has no public name, so all works without.
-_ONEDNN_LINEAR: Any = (
+ONEDNN_LINEAR: Any = (
     getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     if torch.backends.mkldnn.is_available()
     else None
 )
-_ONEDNN_ROWS = 16
+ONEDNN_ROWS = 16
 
 
 def _advance(
@@ -380,10 +380,10 @@ class _RecurrenceGradients(torch.autograd.Function):
 def _use_onednn(left: torch.Tensor) -> bool:
     """Tell whether oneDNN shall multiply: float32 on a CPU, and more than a few rows."""
     return (
-        _ONEDNN_LINEAR is not None
+        ONEDNN_LINEAR is not None
         and left.dtype == torch.float32
         and left.device.type == "cpu"
-        and left.shape[1] >= _ONEDNN_ROWS
+        and left.shape[1] >= ONEDNN_ROWS
     )
 
 
@@ -392,7 +392,7 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     if not _use_onednn(left):
         return torch.bmm(left, right)
     pairs = zip(left.unbind(0), right.transpose(1, 2).unbind(0), strict=True)
-    return torch.stack([_ONEDNN_LINEAR(x, w, None, "none", [], "") for x, w in pairs])
+    return torch.stack([ONEDNN_LINEAR(x, w, None, "none", [], "") for x, w in pairs])
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
@@ -400,7 +400,7 @@ def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -
     if _use_onednn(left):
         transposed = right.transpose(1, 2)
         for one, x, w in zip(total.unbind(0), left.unbind(0), transposed.unbind(0), strict=True):
-            one.add_(_ONEDNN_LINEAR(x, w, None, "none", [], ""))
+            one.add_(ONEDNN_LINEAR(x, w, None, "none", [], ""))
     elif left.dtype == total.dtype:
         total.baddbmm_(left, right)
     else:

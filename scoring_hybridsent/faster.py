@@ -9,14 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-# The product that compiled models use. On an AMD processor it took less than half the time of torch's
-# default. It has no public name, so all works without.
-_ONEDNN_LINEAR: Any = (
-    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if torch.backends.mkldnn.is_available()
-    else None
-)
-_FEWEST_ROWS = 16  # fewer are not worth its call
+from modeling_hybridsent.birau_hybridsent import ONEDNN_LINEAR, ONEDNN_ROWS
+
 CLOSE = 1e-3  # of the largest number: how far reworked features may be from those before
 Run = Callable[[], torch.Tensor]
 
@@ -26,9 +20,9 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return input W^T + b, (..., outputs)."""
-        if input.numel() < _FEWEST_ROWS * self.in_features:
+        if input.numel() < ONEDNN_ROWS * self.in_features:
             return super().forward(input)
-        return _ONEDNN_LINEAR(input, self.weight, self.bias, "none", [], "")
+        return ONEDNN_LINEAR(input, self.weight, self.bias, "none", [], "")
 
 
 def make_faster(model: Any, pixel_values: torch.Tensor) -> None:
@@ -45,7 +39,7 @@ def make_faster(model: Any, pixel_values: torch.Tensor) -> None:
 
 def use_onednn(model: nn.Module) -> None:
     """Let oneDNN compute all linear layers of a model, in place, where torch has it."""
-    if _ONEDNN_LINEAR is None:
+    if ONEDNN_LINEAR is None:
         return
     for module in model.modules():
         if type(module) is nn.Linear:

@@ -189,7 +189,7 @@ def test_fast_form_equals_the_plain_loop(
     attention_gate, masked, block_rows, onednn_rows, dtype, atol, monkeypatch
 ):
     monkeypatch.setattr(birau_hybridsent, "_BLOCK_ROWS", block_rows)
-    monkeypatch.setattr(birau_hybridsent, "_ONEDNN_ROWS", onednn_rows)
+    monkeypatch.setattr(birau_hybridsent, "ONEDNN_ROWS", onednn_rows)
     torch.manual_seed(5)
     birau = BiRAU(INPUT, HIDDEN, attention_gate).to(dtype)
     inputs, mask = torch.randn(5, 11, INPUT, dtype=dtype), gaps(5, 11) if masked else None
@@ -199,9 +199,9 @@ def test_fast_form_equals_the_plain_loop(
 
 
 def test_without_onednn_it_works_as_well(birau, inputs, monkeypatch):
-    monkeypatch.setattr(birau_hybridsent, "_ONEDNN_ROWS", 1)
+    monkeypatch.setattr(birau_hybridsent, "ONEDNN_ROWS", 1)
     expected = outputs_and_gradients(fast, birau, inputs, None)
-    monkeypatch.setattr(birau_hybridsent, "_ONEDNN_LINEAR", None)
+    monkeypatch.setattr(birau_hybridsent, "ONEDNN_LINEAR", None)
     got = outputs_and_gradients(fast, birau, inputs, None)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 

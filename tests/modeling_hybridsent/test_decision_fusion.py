@@ -58,6 +58,15 @@ def test_decision_is_the_sum_of_weighted_probabilities(kind):
     )
 
 
+def test_the_temperature_of_dynamic_weights_divides_their_scores():
+    embeds, logits = given()
+    fusion = fusion_of("dynamic", decision_weight_temperature=4.0)
+    with torch.no_grad():
+        _, weights = fusion(embeds, logits, ALL_PRESENT)
+        scores = scores_by_hand(fusion, embeds, logits.softmax(dim=-1))
+    torch.testing.assert_close(weights, (scores / 4).softmax(dim=-1))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_may_decide(kind):
     text, image = [True, False, False], [False, True, False]

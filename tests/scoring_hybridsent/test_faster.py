@@ -10,7 +10,7 @@ from torch import nn
 from scoring_hybridsent import Predictor, faster
 from scoring_hybridsent.faster import OneDnnLinear, fold_batch_norms, use_onednn
 
-needs_onednn = pytest.mark.skipif(faster._ONEDNN_LINEAR is None, reason="torch has no oneDNN here")
+needs_onednn = pytest.mark.skipif(faster.ONEDNN_LINEAR is None, reason="torch has no oneDNN here")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_answers_are_those_of_the_model_as_it_was_loaded(vision, folder):
     assert (count["norms"][0] > 0) is (vision != "vit")
     assert count["norms"][1] == 0
     assert count["linear"][0] == 0
-    assert (count["linear"][1] > 0) is (faster._ONEDNN_LINEAR is not None)
+    assert (count["linear"][1] > 0) is (faster.ONEDNN_LINEAR is not None)
 
 
 def test_in_half_precision_the_model_stays_as_it_is(folder):
@@ -67,7 +67,7 @@ def test_a_linear_layer_gives_what_torch_gives(shape, bias):
 
 
 def test_without_onednn_linear_layers_stay(monkeypatch):
-    monkeypatch.setattr(faster, "_ONEDNN_LINEAR", None)
+    monkeypatch.setattr(faster, "ONEDNN_LINEAR", None)
     layer = nn.Sequential(nn.Linear(8, 5))
     use_onednn(layer)
     assert type(layer[0]) is nn.Linear
