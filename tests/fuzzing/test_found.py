@@ -70,11 +70,15 @@ def test_levelling_takes_no_longer_than_the_text_is_long():
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(with_frame_after(GIF), "IndexError: "), (with_page_after(TIFF), "TypeError: Missing")],
+    [
+        (with_frame_after(GIF), r"is damaged \(IndexError: "),
+        # The oldest Pillow words it itself.
+        (with_page_after(TIFF), r"is damaged \(TypeError: Missing|Invalid dimensions"),
+    ],
     ids=["GIF", "TIFF"],
 )
 def test_a_picture_on_which_a_decoder_stumbles(content, said):
-    with pytest.raises(ValueError, match=rf"is damaged \({said}"):
+    with pytest.raises(ValueError, match=said):
         decode_picture(content, 10_000)
 
 

@@ -51,9 +51,11 @@ def test_order_and_posts_without_label_do_not_matter(given_posts, extra, random)
 @given(logits_and_labels(), st.sampled_from([0.5, 2.0]))
 def test_logits_times_a_number_need_the_temperature_times_that_number(given_posts, factor):
     logits, labels = given_posts
-    fitted = fit_temperature(logits, labels)
+    fitted, other = fit_temperature(logits, labels), fit_temperature(factor * logits, labels)
     if 4 * BOUNDS[0] < fitted < BOUNDS[1] / 4:
-        assert fit_temperature(factor * logits, labels) == pytest.approx(factor * fitted, rel=1e-2)
+        # By what it is worth: posts that are all right leave the likelihood flat.
+        expected = likelihood(factor * logits, labels, factor * fitted)
+        assert likelihood(factor * logits, labels, other) == pytest.approx(expected, abs=1e-6)
 
 
 @given(logits_and_labels(smallest=10), st.integers(0, 9))
