@@ -33,7 +33,7 @@ quickstart: $(READY)
 # Exports in a process of their own: twice, a process that had made them died without a word minutes later.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore-glob='*/test_export*.py'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(shell find tests -name 'test_export*.py')
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(shell find tests -name 'test_export*.py')
 
 lint: $(READY)
 	$(BIN)/ruff check .
