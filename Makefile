@@ -30,9 +30,10 @@ quickstart: $(READY)
 	@echo "Train on your own posts: make train RECIPE=configs/posts.yaml ARGS='--data_dir FOLDER'"
 	@echo "                         (FOLDER holds train.csv, validation.csv, test.csv; see README.md)"
 
-# Exports in a process of their own: twice, a process that had made them died without a word minutes later.
+# Files of few and slow tests go first, so that no core waits for the last of them. Exports in processes of their
+# own: twice, a process that had made them died without a word minutes later.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore-glob='*/test_export*.py'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore-glob='*/test_export*.py' tests/test_*.py tests/*/
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(shell find tests -name 'test_export*.py')
 
 lint: $(READY)
