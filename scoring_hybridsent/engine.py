@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -61,10 +62,14 @@ def score_rows(
         timeout=patience if num_workers else 0,
         pin_memory=not predictor.device.startswith("cpu"),
     )
-    for prepared in loader:
-        predictor.score(at_work[0], prepared)
-        if not at_work[0].batches:
-            yield at_work.popleft().table()
+    try:
+        for prepared in loader:
+            predictor.score(at_work[0], prepared)
+            if not at_work[0].batches:
+                yield at_work.popleft().table()
+    except RuntimeError:
+        _hear_of_no_more_deaths()
+        raise
 
 
 class _Once:
@@ -79,6 +84,12 @@ class _Once:
 
 def _as_it_is(prepared: Any) -> Any:
     return prepared
+
+
+def _hear_of_no_more_deaths() -> None:
+    """Let torch's handler tell of a dead worker once, and not again while its loader is taken down."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, lambda *_: None)
 
 
 def _leave_interrupts_to_the_parent(_worker: int) -> None:
