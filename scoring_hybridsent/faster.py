@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -60,16 +60,22 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
     Returns:
         How many were folded: all or, if the features were then others, none.
     """
-    before = run()
-    places = {id(module): place for place in _places(encoder) for module in [place[2]]}
+    pairs, before = _pairs(encoder, run)
+    places = {
+        child: (parent, name)
+        for parent in encoder.modules()
+        for name, child in parent.named_children()
+    }
     undo = []
-    for convolution, norm in _pairs(encoder, run):
+    for convolution, norm in pairs:
         rest = _without_norm(norm)
         if rest is not None:
             for old, new in ((convolution, fuse_conv_bn_eval(convolution, norm)), (norm, rest)):
-                parent, name, _ = places[id(old)]
+                parent, name = places[old]
                 setattr(parent, name, new)
                 undo.append((parent, name, old))
+    if not undo:
+        return 0
     after = run()
     if not (after - before).abs().max() <= CLOSE * before.abs().max():
         for parent, name, old in undo:
@@ -78,15 +84,10 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
     return len(undo) // 2
 
 
-def _places(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    """Yield each module inside another with its parent and its name there."""
-    for parent in module.modules():
-        for name, child in parent.named_children():
-            yield parent, name, child
-
-
-def _pairs(encoder: nn.Module, run: Run) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Find the norms that read what a convolution has just given."""
+def _pairs(
+    encoder: nn.Module, run: Run
+) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], torch.Tensor]:
+    """Find the norms that read what a convolution has just given; also return the features."""
     last: list[tuple[nn.Conv2d, torch.Tensor]] = []
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
@@ -99,11 +100,10 @@ def _pairs(encoder: nn.Module, run: Run) -> list[tuple[nn.Conv2d, nn.BatchNorm2d
     kinds = (nn.Conv2d, nn.BatchNorm2d)
     hooks = [x.register_forward_hook(note) for x in encoder.modules() if isinstance(x, kinds)]
     try:
-        run()
+        return found, run()
     finally:
         for hook in hooks:
             hook.remove()
-    return found
 
 
 def _without_norm(norm: nn.BatchNorm2d) -> nn.Module | None:

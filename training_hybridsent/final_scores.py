@@ -1,6 +1,6 @@
 """Calibrate the final model on validation posts, then score the posts that no choice was made on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,11 +53,8 @@ def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
     complete = present_branches(posts)["fusion"]
     limits = energy_limits(outputs, posts)
     asked = {"both": (branch_answers(outputs, config)[complete], labels[complete])}
-    for modality in ("text", "image"):
-        alone = with_only(posts, modality)
-        if len(alone):
-            outputs, labels = trainer.predict_posts(alone)
-            asked[f"{modality} only"] = (branch_answers(outputs, config), labels)
+    for given, outputs, labels in _each_alone(trainer, posts):
+        asked[given] = (branch_answers(outputs, config), labels)
     for given, (answers, labels) in asked.items():
         known = labels != NO_LABEL
         if not known.any():
@@ -76,6 +73,16 @@ def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
         "energy_limits": limits,
         "inputs": found,
     }
+
+
+def _each_alone(
+    trainer: HybridSentTrainer, posts: Dataset
+) -> Iterator[tuple[str, dict[str, np.ndarray], np.ndarray]]:
+    """Yield what the model says of the posts with one modality taken away, by what is left of them."""
+    for modality in ("text", "image"):
+        alone = with_only(posts, modality)
+        if len(alone):
+            yield f"{modality} only", *trainer.predict_posts(alone)
 
 
 def branch_answers(outputs: dict[str, np.ndarray], config: HybridSentConfig) -> BranchAnswers:
@@ -182,12 +189,8 @@ def score_posts(
         The scores; without rows of what no labelled post has.
     """
     rows = []
-    for modality in ("text", "image"):
-        alone = with_only(posts, modality)
-        if len(alone):
-            outputs, labels = trainer.predict_posts(alone)
-            name = f"{modality} only"
-            rows += _rows(name, "decision", outputs["logits"], labels, trainer.scores)
+    for name, outputs, labels in _each_alone(trainer, posts):
+        rows += _rows(name, "decision", outputs["logits"], labels, trainer.scores)
     outputs, labels = trainer.predict_posts(posts)
     has = present_branches(posts)
     branches = {name: outputs[f"{name}_logits"] for name in has if f"{name}_logits" in outputs}

@@ -11,6 +11,7 @@ from hybridsent_space.turns import PATIENT, Turns
 from hybridsent_space.wording import summary_of, warnings_about
 
 BRANCHES = ("text", "image", "fusion")
+OUTPUTS = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
 Answer = dict[str, Any]
 
 
@@ -45,8 +46,7 @@ def run_model(number: int, inputs: dict[str, torch.Tensor], **options: bool) -> 
     there = {name: value.to(model.device) for name, value in inputs.items()}
     with torch.inference_mode():
         outputs = model(**there, **options)
-    wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
-    kept = {name: outputs[name].float().cpu() for name in wanted if outputs.get(name) is not None}
+    kept = {name: outputs[name].float().cpu() for name in OUTPUTS if outputs.get(name) is not None}
     if outputs.cross_attentions:
         kept["cross_attentions"] = [x.float().cpu() for x in outputs.cross_attentions]
     return kept
@@ -103,7 +103,7 @@ class Scorer:
     def _pass(self, batch: dict[str, torch.Tensor], options: dict[str, bool]) -> dict[str, Any]:
         """Run the graph where there is one and nothing is asked that it does not give."""
         if self.loaded.graph is not None and not options:
-            return self.loaded.graph(batch)
+            return self.loaded.graph(batch, OUTPUTS)
         return run_model(self._number, batch, **options)
 
     def _collate(self, prepared: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
