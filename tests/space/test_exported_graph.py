@@ -18,8 +18,8 @@ def test_answers_are_those_of_the_model(exports):
     folder = str(exports.model)
     plain = Scorer(load_model(folder), batch_size=4)
     fast = Scorer(load_model(folder, graph=str(exports["openvino"])), batch_size=4)
-    given = fast.run([fast.prepare(POSTS[0])])
-    assert "last_hidden_state" not in given[0]
+    for parameter in fast.loaded.model.parameters():  # so that only the graph can say what it said
+        parameter.data.zero_()
     for found, expected in zip(fast.answer(POSTS), plain.answer(POSTS), strict=True):
         assert found["scores"] == pytest.approx(expected["scores"], abs=1e-4)
         assert found["energy"] == pytest.approx(expected["energy"], abs=1e-4)
