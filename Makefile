@@ -12,6 +12,8 @@ OLDEST := .venv-oldest
 RECIPE ?= configs/quickstart.yaml
 ARGS ?=
 MODEL ?= outputs/quickstart
+# Of tests: one more than cores, since many tests wait for the processes that they start.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 INPUTS ?= 25000
 SEED ?= 0
 
@@ -33,8 +35,8 @@ quickstart: $(READY)
 # Files of few and slow tests go first, so that no core waits for the last of them. Exports in processes of their
 # own: twice, a process that had made them died without a word minutes later.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore-glob='*/test_export*.py' tests/test_*.py tests/*/
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(shell find tests -name 'test_export*.py')
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore-glob='*/test_export*.py' tests/test_*.py tests/*/
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(shell find tests -name 'test_export*.py')
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -2,14 +2,21 @@
 
     python -m benchmarks.exported --model outputs/quickstart --exports outputs/openvino outputs/onnx
 
-One thread. All ways score the same batch in turns, so that whatever else the machine does falls on all
-of them alike; compare the ratios. The posts are made up: texts and pictures of the quickstart's kind.
+Each way has a process of its own, for threads that wait for work would slow the others; the processes
+take turns, so that whatever else the machine does falls on all of them alike: compare the ratios. A
+round before those that count lets each way meet all lengths of texts. The posts are made up: texts and
+pictures of the quickstart's kind.
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
+from typing import Any
 
 import torch
 
@@ -21,43 +28,63 @@ from training_hybridsent.parity import made_up_rows
 BATCHES = (1, 16)
 
 
-def ways_to_score(model: str, exports: Sequence[str]) -> dict[str, Predictor]:
-    """Load the model and its exports, by the names of the table's rows."""
-    ways = {"the model": Predictor(model, faster=False)}
-    ways["the model, as run_predict.py reworks it"] = Predictor(model)
+def ways_to_score(model: str, exports: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what makes a predictor of the model and of its exports, by the table's rows."""
+    ways: dict[str, dict[str, Any]] = {
+        "the model": {"model": model, "faster": False},
+        "the model, as run_predict.py reworks it": {"model": model},
+    }
     for folder in exports:
         told = read_export(folder)
         if told is None:
             raise SystemExit(f"error: {folder} has no export.json. Give exported folders.")
         name = told["format"] + (" int8" if told["quantization"] == "int8" else "")
-        ways[name] = Predictor(folder, backend=told["format"])
-    for way in ways.values():
-        way.load()
+        ways[name] = {"model": folder, "backend": told["format"]}
     return ways
 
 
-def measure(ways: dict[str, Predictor], batch_size: int, posts: int) -> dict[str, list[float]]:
-    """Time each way on each batch, all ways on one after the other; the first batch warms up.
+def _open(way: dict[str, Any], threads: int) -> None:
+    """Load a predictor in the process of its own."""
+    global PREDICTOR
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    PREDICTOR = Predictor(**way)
+    PREDICTOR.load()
 
-    Args:
-        ways: What to time; the first one prepares the inputs.
-        batch_size: Posts in a batch.
-        posts: How many to score with each.
 
-    Returns:
-        Seconds a post, by way, batch by batch.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def _measure(batch_size: int, posts: int) -> list[float]:
+    """Return seconds a post, batch by batch; the same batches each time and for each way."""
     rows = made_up_rows(3 * (posts + batch_size))
     whole = [row for row in rows if row.text is not None and row.image is not None]
-    preparer = next(iter(ways.values())).preparer
-    for start in range(0, posts + batch_size, batch_size):
-        inputs = preparer[whole[start : start + batch_size]].inputs
-        for name, way in ways.items():
-            begun = time.perf_counter()
-            way.backend(inputs, way.layout.fields)
-            if start:
-                seconds[name].append((time.perf_counter() - begun) / batch_size)
+    seconds = []
+    for start in range(0, posts - batch_size + 1, batch_size):
+        inputs = PREDICTOR.preparer[whole[start : start + batch_size]].inputs
+        begun = time.perf_counter()
+        PREDICTOR.backend(inputs, PREDICTOR.layout.fields)
+        seconds.append((time.perf_counter() - begun) / batch_size)
+    return seconds
+
+
+def measure(
+    ways: dict[str, Pool], batch_size: int, posts: int, rounds: int
+) -> dict[str, list[float]]:
+    """Let the ways take turns.
+
+    Args:
+        ways: Processes that have loaded a predictor.
+        batch_size: Posts in a batch.
+        posts: How many to score with each in a round.
+        rounds: How many count.
+
+    Returns:
+        Mean seconds a post, by way, round by round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, process in ways.items():
+            found = process.apply(_measure, (batch_size, posts))
+            if number:
+                seconds[name].append(statistics.mean(found))
     return seconds
 
 
@@ -79,11 +106,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="outputs/quickstart", help="%(default)s")
     parser.add_argument("--exports", nargs="+", required=True, help="folders made of this model")
     parser.add_argument("--posts", type=int, default=64, help="scored each way (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="%(default)s")
+    parser.add_argument("--cpu_threads", type=int, default=os.cpu_count(), help="of every way")
     given = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    ways = ways_to_score(given.model, given.exports)
-    print(as_table({size: measure(ways, size, given.posts) for size in BATCHES}))
+    context = get_context("spawn")
+    with ExitStack() as opened:
+        ways = {
+            name: opened.enter_context(context.Pool(1, _open, (way, given.cpu_threads)))
+            for name, way in ways_to_score(given.model, given.exports).items()
+        }
+        table = {size: measure(ways, size, given.posts, given.rounds) for size in BATCHES}
+    for process in ways.values():
+        process.join()
+    print(as_table(table))
 
 
 if __name__ == "__main__":

@@ -74,16 +74,8 @@ class RAU(nn.Module):
         Returns:
             State after the token, (batch, H).
         """
-        x = from_input.chunk(5 if self.attention_gate else 3, dim=-1)  # each (batch, H)
-        u = nn.functional.linear(hidden, self.recurrent_weight).chunk(len(x), dim=-1)
-        reset = torch.sigmoid(x[0] + u[0])
-        update = torch.sigmoid(x[1] + u[1])
-        candidate = torch.tanh(x[2] + reset * (u[2] + self.candidate_bias))
-        new_hidden = (1 - update) * candidate + update * hidden
-        if self.attention_gate:
-            attention = torch.softmax(x[3] + u[3], dim=-1)
-            new_hidden = new_hidden + attention * torch.relu(x[4] + u[4])
-        return new_hidden
+        from_state = nn.functional.linear(hidden, self.recurrent_weight)
+        return _next_state(from_input, from_state, self.candidate_bias, hidden)
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the weights in the order of the slots, for `BiRAU`.
@@ -114,8 +106,6 @@ class RAU(nn.Module):
         """
         from_input = nn.functional.linear(hidden_states, self.input_weight, self.input_bias)
         hidden = from_input.new_zeros(from_input.shape[0], self.hidden_size)
-        if torch.compiler.is_exporting() and isinstance(hidden_states.shape[1], torch.SymInt):
-            return self._scan(from_input, hidden, mask).masked_fill(~mask[..., None], 0.0)
         steps = range(hidden_states.shape[1])
         states = [hidden] * len(steps)
         for t in reversed(steps) if self.reverse else steps:
@@ -125,31 +115,34 @@ class RAU(nn.Module):
         out = torch.stack(states, dim=1).masked_fill(~mask[..., None], 0.0)
         return out.to(from_input.dtype)  # under autocast the softmax made it float32
 
-    def _scan(
-        self, from_input: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor
-    ) -> torch.Tensor:
-        """Walk a sequence whose length is left open by `torch.export`.
 
-        A Python loop would fix the length; what it computes is the same.
+def _next_state(
+    from_input: torch.Tensor,
+    from_state: torch.Tensor,
+    candidate_bias: torch.Tensor,
+    hidden: torch.Tensor,
+) -> torch.Tensor:
+    """Compute one step of the equations, with or without the attention gate, by the number of gates.
 
-        Args:
-            from_input: W x + b of all gates, (batch, length, gates * H).
-            hidden: First state, (batch, H).
-            mask: True at real tokens, (batch, length).
+    Args:
+        from_input: W x + b of all gates, (..., gates * H).
+        from_state: U h of all gates, (..., gates * H).
+        candidate_bias: c_n, broadcast to (..., H).
+        hidden: State before the token, (..., H).
 
-        Returns:
-            States, (batch, length, H).
-        """
-        from torch._higher_order_ops.scan import scan  # has no public name yet
-
-        def step(
-            state: torch.Tensor, token: tuple[torch.Tensor, torch.Tensor]
-        ) -> tuple[torch.Tensor, torch.Tensor]:
-            state = torch.where(token[1], self.step(token[0], state), state)
-            return state, state.clone()
-
-        tokens = (from_input.transpose(0, 1), mask.transpose(0, 1)[..., None])
-        return scan(step, hidden, tokens, dim=0, reverse=self.reverse)[1].transpose(0, 1)
+    Returns:
+        State after the token, (..., H).
+    """
+    gates = from_input.shape[-1] // hidden.shape[-1]
+    x, u = from_input.chunk(gates, dim=-1), from_state.chunk(gates, dim=-1)  # each (..., H)
+    reset = torch.sigmoid(x[0] + u[0])
+    update = torch.sigmoid(x[1] + u[1])
+    candidate = torch.tanh(x[2] + reset * (u[2] + candidate_bias))
+    new_hidden = (1 - update) * candidate + update * hidden
+    if gates == 5:
+        attention = torch.softmax(x[3] + u[3], dim=-1)
+        new_hidden = new_hidden + attention * torch.relu(x[4] + u[4])
+    return new_hidden
 
 
 # Rows (tokens times posts) of a block: enough for full speed of its products, few enough for its
@@ -463,8 +456,48 @@ class BiRAU(nn.Module):
         """
         if padding is None:
             padding = hidden_states.new_zeros(hidden_states.shape[:2], dtype=torch.bool)
+        if torch.compiler.is_exporting() and isinstance(hidden_states.shape[1], torch.SymInt):
+            return self._scan(hidden_states, ~padding).masked_fill(padding[..., None], 0.0)
         units = (self.forward_unit, self.backward_unit)
         return torch.cat([unit.walk(hidden_states, ~padding) for unit in units], dim=-1)
+
+    def _scan(self, hidden_states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Walk both ways at once through a sequence whose length `torch.export` leaves open.
+
+        A Python loop would fix the length; what it computes is the same.
+
+        Args:
+            hidden_states: Inputs, (batch, length, input_size).
+            mask: True at real tokens, (batch, length).
+
+        Returns:
+            States, (batch, length, 2 * hidden_size).
+        """
+        from torch._higher_order_ops.scan import scan  # has no public name yet
+
+        units = (self.forward_unit, self.backward_unit)
+        there, back = (
+            nn.functional.linear(hidden_states, unit.input_weight, unit.input_bias)
+            for unit in units
+        )
+        from_input = torch.stack([there, back.flip(1)])  # (D, batch, length, gates * H)
+        real = torch.stack([mask, mask.flip(1)])[..., None]
+
+        def step(
+            state: torch.Tensor, token: tuple[torch.Tensor, torch.Tensor]
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            # Stacked outside they would be values of the outer graph, which OpenVINO does not find.
+            recurrent_weight = torch.stack([unit.recurrent_weight.T for unit in units])
+            candidate_bias = torch.stack([unit.candidate_bias[None] for unit in units])
+            from_state = torch.bmm(state, recurrent_weight)
+            new_state = _next_state(token[0], from_state, candidate_bias, state)
+            state = torch.where(token[1], new_state, state)
+            return state, state.clone()
+
+        hidden = from_input.new_zeros(2, mask.shape[0], self.forward_unit.hidden_size)
+        tokens = (from_input.movedim(2, 0), real.movedim(2, 0))
+        there, back = scan(step, hidden, tokens, dim=0)[1].unbind(1)  # (length, batch, H)
+        return torch.cat([there, back.flip(0)], dim=-1).transpose(0, 1)
 
     def _recur(self, hidden_states: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
         """Run both directions together, as if the second read a sequence of its own.

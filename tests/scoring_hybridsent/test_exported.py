@@ -14,7 +14,7 @@ from many_posts import read_answers
 import run_predict
 from datasets_scripts.command_line import run_command
 from scoring_hybridsent import Predictor
-from scoring_hybridsent.exported import require_backend
+from scoring_hybridsent.exported import pad_texts, require_backend
 
 ALL = ("probabilities", "branches", "weights", "embeddings")
 # By what is special about them. The graphs were traced with 3 posts that have all.
@@ -72,6 +72,23 @@ def test_every_answer_is_that_of_the_model(backend, exports, eager):
         for column in ("score", *ALL):
             for one, other in zip(found[column], expected[column], strict=True):
                 assert_same(numbers_of(one), numbers_of(other))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "longest", "expected"),
+    [(1, None, 8), (8, 512, 8), (9, 512, 16), (505, 514, 505), (497, 514, 504), (30, 32, 30)],
+)
+def test_texts_are_padded_to_few_lengths_but_not_beyond_the_longest(tokens, longest, expected):
+    inputs = {
+        "input_ids": torch.full((2, tokens), 7),
+        "attention_mask": torch.ones(2, tokens, dtype=torch.long),
+        "has_text": torch.tensor([True, False]),
+    }
+    found = pad_texts(inputs, longest)
+    assert found["input_ids"].shape == found["attention_mask"].shape == (2, expected)
+    assert found["input_ids"][:, :tokens].eq(7).all()
+    assert found["attention_mask"].sum(dim=1).tolist() == [tokens, tokens]
+    assert found["has_text"] is inputs["has_text"]
 
 
 def predict(monkeypatch, *arguments):
