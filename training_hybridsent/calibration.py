@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.model_selection import StratifiedKFold
 
-from training_hybridsent.data import NO_LABEL
+from training_hybridsent.data import NO_LABEL, posts_with
 from training_hybridsent.metrics import expected_calibration_error
 
 BOUNDS = (0.05, 20.0)
@@ -189,9 +189,7 @@ def error_by_chance(logits: np.ndarray, seed: int) -> float:
 
 def present_branches(posts: Dataset) -> dict[str, np.ndarray]:
     """Tell which posts have what a branch reads: bool (posts,) for text, image and fusion."""
-    present = {
-        name: np.array([value is not None for value in posts[name]]) for name in ("text", "image")
-    }
+    present = {name: posts_with(posts, name) for name in ("text", "image")}
     return {**present, "fusion": present["text"] & present["image"]}
 
 

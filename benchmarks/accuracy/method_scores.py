@@ -1,4 +1,4 @@
-"""Scores of finished runs: each method's means, and its accuracy less ours."""
+"""Scores of finished runs: each method's means, and its accuracy and macro F1 less ours."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +17,11 @@ from benchmarks.accuracy.records import (
 from training_hybridsent.metrics import SentimentScores
 
 SCORES = ("accuracy", "macro_f1", "weighted_f1", "nll", "ece")
+COMPARED = (
+    *("difference", "low", "high"),
+    *("f1_difference", "f1_low", "f1_high"),
+    *("p_value", "posts"),
+)
 Runs = list[tuple[dict[str, Any], pd.DataFrame]]  # figures and answers of each
 
 
@@ -59,22 +64,25 @@ def run_scores(
     return {**row, "seconds": figures["seconds"]}
 
 
-def share_right(tables: Sequence[pd.DataFrame], label_names: Sequence[str]) -> pd.Series:
-    """Tell in which share of its runs a method is right on each held-out post.
+def counts_by_post(tables: Sequence[pd.DataFrame], label_names: Sequence[str]) -> pd.DataFrame:
+    """Tell what the runs of a method say of each held-out post.
 
     Args:
         tables: Answers of the method's runs.
         label_names: Names of the labels by index.
 
     Returns:
-        Share by the post's id.
+        By the post's id the share of its runs that give a label rightly, that say it, and whether it is
+        the true one: 3 * labels columns.
     """
-    parts = []
+    parts, one_hot = [], np.eye(len(label_names))
     for answers in tables:
         held_out = answers[answers["part"] == HELD_OUT]
-        best = values_of(held_out, DECISION, label_names).argmax(axis=1)
-        parts.append(pd.Series(best == held_out["label"].to_numpy(), index=held_out["id"]))
-    return pd.concat(parts).astype(float).groupby(level=0).mean()
+        said = one_hot[values_of(held_out, DECISION, label_names).argmax(axis=1)]
+        true = one_hot[held_out["label"]]
+        counts = np.concatenate([said * true, said, true], axis=1)
+        parts.append(pd.DataFrame(counts, index=held_out["id"]))
+    return pd.concat(parts).groupby(level=0).mean()
 
 
 def spread(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -99,22 +107,29 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         A row a method: means and standard deviations over its runs; `difference`, its accuracy less
-        ours on the posts that both scored, with `low`, `high`, `p_value` and `posts` (NaN without runs
-        of ours); `trainable_parameters`.
+        ours on the posts that both scored, with `low` and `high`; the same of macro F1, of all these
+        posts together (`f1_difference`, ...); `p_value`, `posts` (all NaN without runs of ours);
+        `trainable_parameters`.
     """
     rows, methods = [], by_method(runs)
     ours = [answers for _, answers in methods.get(OURS, [])]
-    ours = share_right(ours, label_names) if ours else None
+    our_counts = counts_by_post(ours, label_names) if ours else None
     for name, members in methods.items():
         row = {"method": name, "runs": len(members)}
         row |= spread([run_scores(*run, label_names) for run in members])
-        row |= dict.fromkeys(("difference", "low", "high", "p_value"), float("nan"))
-        if ours is not None and name != OURS:
-            theirs = share_right([answers for _, answers in members], label_names)
-            common = theirs.index.intersection(ours.index)
+        row |= dict.fromkeys(COMPARED, float("nan"))
+        if our_counts is not None and name != OURS:
+            counts = counts_by_post([answers for _, answers in members], label_names)
+            common = counts.index.intersection(our_counts.index)
             if len(common):
-                found = compare(theirs[common].to_numpy(), ours[common].to_numpy())
-                row |= {"difference": found.mean, **found._asdict()}
+                row |= _less_ours(counts.loc[common], our_counts.loc[common])
         row["trainable_parameters"] = members[0][0]["trainable_parameters"]
         rows.append(row)
-    return pd.DataFrame(rows).drop(columns=["mean"], errors="ignore")
+    return pd.DataFrame(rows)
+
+
+def _less_ours(counts: pd.DataFrame, our_counts: pd.DataFrame) -> dict[str, float]:
+    """Compare what `counts_by_post` tells of the same posts: the values of `COMPARED`."""
+    found = compare(*(x.to_numpy().reshape(len(x), 3, -1) for x in (counts, our_counts)))
+    values = (*found.accuracy, *found.macro_f1, found.p_value, found.posts)
+    return dict(zip(COMPARED, values, strict=True))

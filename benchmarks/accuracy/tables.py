@@ -34,11 +34,17 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     return f"{mean:.{digits}f}" + ("" if np.isnan(deviation) else f" ± {deviation:.{digits}f}")
 
 
-def _difference(row: Mapping[str, Any]) -> list[str]:
-    if np.isnan(row["difference"]):
-        return ["-", "-"]
-    mean, low, high = (100 * row[name] for name in ("difference", "low", "high"))
-    return [f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]", f"{row['p_value']:.3f}"]
+def _difference(row: Mapping[str, Any], name: str, low: str, high: str) -> str:
+    """Print a difference of scores with its interval, in points."""
+    if np.isnan(row[name]):
+        return "-"
+    return f"{100 * row[name]:+.1f} [{100 * row[low]:+.1f}, {100 * row[high]:+.1f}]"
+
+
+def _nll_difference(row: Mapping[str, Any]) -> str:
+    """Print a difference of likelihoods with its interval."""
+    values = [row[f"nll_{name}"] for name in ("difference", "low", "high")]
+    return "-" if np.isnan(values[0]) else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
 
 
 def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -58,14 +64,23 @@ def as_markdown(methods: pd.DataFrame, rules: pd.DataFrame) -> str:
     """
     shown = ["accuracy", "macro_f1", "weighted_f1", "nll", "ece"]
     alone = ["text_only", "image_only", "seconds"]
-    head = ["method", "runs", *(TITLES[x] for x in shown), "acc less ours, 95 %", "p"]
+    head = [
+        "method",
+        "runs",
+        *(TITLES[x] for x in shown),
+        "acc less ours, 95 %",
+        "p",
+        "F1 less ours, 95 %",
+    ]
     head += [*(TITLES[x] for x in alone), "trained parameters"]
     rows = [
         [
             METHODS[row["method"]].title,
             str(row["runs"]),
             *(_cell(row, x) for x in shown),
-            *_difference(row),
+            _difference(row, "difference", "low", "high"),
+            "-" if np.isnan(row["p_value"]) else f"{row['p_value']:.3f}",
+            _difference(row, "f1_difference", "f1_low", "f1_high"),
             *(_cell(row, x) for x in alone),
             f"{row['trainable_parameters']:,}",
         ]
@@ -75,10 +90,11 @@ def as_markdown(methods: pd.DataFrame, rules: pd.DataFrame) -> str:
     if len(rules):
         kept = ["accuracy", "nll", "ece"]
         cells = [
-            [row["rule"], str(row["runs"]), *(_cell(row, x) for x in kept)]
+            [row["rule"], str(row["runs"]), *(_cell(row, x) for x in kept), _nll_difference(row)]
             for row in rules.to_dict("records")
         ]
-        text += "\n\n" + _lines(["decision by", "runs", *(TITLES[x] for x in kept)], cells)
+        head = ["decision by", "runs", *(TITLES[x] for x in kept), "NLL less ours, 95 %"]
+        text += "\n\n" + _lines(head, cells)
     return text + "\n"
 
 

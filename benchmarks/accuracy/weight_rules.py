@@ -112,6 +112,20 @@ def fit_global_weights(logits: np.ndarray, present: np.ndarray, labels: np.ndarr
     return np.exp(log_softmax(found.x))
 
 
+def mean_rule(logits: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Average the log-probabilities of the branches that are present: log p, not normalised.
+
+    Args:
+        logits: (posts, branches, labels).
+        present: (posts, branches).
+
+    Returns:
+        (posts, labels).
+    """
+    weights = present / present.sum(axis=1, keepdims=True)
+    return (weights[..., None] * log_softmax(logits, axis=-1)).sum(axis=1)
+
+
 def qmf_rule(logits: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Apply QMF's weights to given branches: (posts, branches, labels) -> log p (posts, labels)."""
     branches, has = torch.from_numpy(logits), torch.from_numpy(present)

@@ -13,13 +13,13 @@ from tiny_runs import write_recipe
 
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.clmlf import label_contrast, view_contrast
-from benchmarks.accuracy.comparison import bootstrap_interval, compare, mcnemar_p
+from benchmarks.accuracy.comparison import bootstrap, compare, mcnemar_p
 from benchmarks.accuracy.method_scores import method_table
 from benchmarks.accuracy.methods import METHODS, OURS, methods_named
 from benchmarks.accuracy.protocol import folds_of, pool_posts, posts_and_parts
 from benchmarks.accuracy.qmf import LossHistory, ranking_loss
 from benchmarks.accuracy.records import HELD_OUT, VALIDATION, Results, answers_table
-from benchmarks.accuracy.rule_scores import rule_log_probabilities
+from benchmarks.accuracy.rule_scores import rule_log_probabilities, weight_table
 from benchmarks.accuracy.schedule import trial_rates
 from benchmarks.accuracy.tables import write_tables
 from benchmarks.accuracy.weight_rules import (
@@ -511,6 +511,10 @@ def test_table_numbers_equal_those_by_hand():
     assert theirs["posts"] == 8
     assert theirs["p_value"] == pytest.approx(0.5)  # of two discordant posts both are ours
     assert theirs["low"] < -0.25 < theirs["high"]
+    # Of our 8 answers 5, 2, 1 are labels 0, 1, 2, of which 2, 1, 1 are right.
+    ours, others = (4 / 7 + 2 / 4 + 2 / 5) / 3, 4 / 10 / 3
+    assert theirs["f1_difference"] == pytest.approx(others - ours)
+    assert theirs["f1_low"] < others - ours < theirs["f1_high"]
 
 
 def test_rules_are_read_off_the_kept_branches():
@@ -524,30 +528,52 @@ def test_rules_are_read_off_the_kept_branches():
     dynamic = np.exp(rules["dynamic weights of hybridsent"][1])
     np.testing.assert_allclose(dynamic[:3], np.einsum("b,pbl->pl", [0.2, 0.3, 0.5], shares[:3]))
     np.testing.assert_allclose(np.exp(rules["uniform"][1])[0], shares[0].mean(axis=0))
+    pooled = np.log(shares[0]).mean(axis=0)
+    np.testing.assert_allclose(rules["mean of log-probabilities"][1][0], pooled)
     fusion = np.exp(rules["fusion branch alone"][1])
     np.testing.assert_allclose(fusion[:3], shares[:3, 2])
     for name, (_, found) in rules.items():  # the last post has its text alone
         assert found[3].argmax() == shares[3, 0].argmax(), name
     np.testing.assert_allclose(fusion[3], shares[3, 0])
+    figures = {"method": OURS, "run": 0, "seconds": 1.0, "trainable_parameters": 9}
+    table = weight_table([(figures, answers)], NAMES).set_index("rule")
+    assert np.isnan(table.loc["dynamic weights of hybridsent", "nll_difference"])
+    row, ours = table.loc["uniform"], table.loc["dynamic weights of hybridsent"]
+    assert row["nll_difference"] == pytest.approx(row["nll"] - ours["nll"], abs=1e-6)
+    assert row["nll_low"] < row["nll_difference"] < row["nll_high"]
+
+
+def counts_of(right):
+    """Counts of posts of the first of two labels, which are called right or the second."""
+    said = np.stack([right, 1 - right], axis=1)
+    true = np.tile([1.0, 0.0], (len(right), 1))
+    return np.stack([said * true, said, true], axis=1)
 
 
 def test_bootstrap_of_equal_methods_contains_zero_and_of_unequal_ones_does_not():
-    right = np.array([1.0, 0.0] * 100)
+    right = counts_of(np.array([1.0, 0.0] * 100))
     same = compare(right, right)
-    assert same[:4] == (0.0, 0.0, 0.0, 1.0)
-    swapped = compare(right, np.roll(right, 1))  # as good, on other posts
-    assert swapped.mean == 0
-    assert swapped.low < 0 < swapped.high
+    assert same == ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 1.0, 200)
+    swapped = compare(right, np.roll(right, 1, axis=0))  # as good, on other posts
+    assert swapped.accuracy.mean == 0
+    assert swapped.accuracy.low < 0 < swapped.accuracy.high
     assert swapped.p_value == 1
-    better = compare(np.ones(200), right)
-    assert better.mean == 0.5
-    assert 0 < better.low < 0.5 < better.high
+    better = compare(counts_of(np.ones(200)), right)
+    assert better.accuracy.mean == 0.5
+    assert 0 < better.accuracy.low < 0.5 < better.accuracy.high
+    assert better.macro_f1.mean == pytest.approx((1 - 2 / 3) / 2)  # the second label has 0 in both
+    assert better.macro_f1.low < better.macro_f1.mean < better.macro_f1.high
     assert better.p_value < 1e-20
+
+
+def test_bootstrap_is_as_wide_as_statistics_has_it():
+    right = counts_of(np.array([1.0, 0.0] * 100))
+    both = np.stack([right, counts_of(np.ones(200))], axis=1)
+    drawn = bootstrap(both, seed=1)[:, 0]
     # Of a share p the mean's standard deviation is sqrt(p (1 - p) / posts).
-    low, high = bootstrap_interval(right, seed=1)
-    half = 1.96 * math.sqrt(0.25 / 200)
-    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.01)
-    assert bootstrap_interval(right, seed=1) == (low, high)
+    assert drawn.std() == pytest.approx(math.sqrt(0.25 / 200), rel=0.05)
+    assert drawn.mean() == pytest.approx(-0.5, abs=0.01)
+    assert np.array_equal(bootstrap(both, seed=1)[:, 0], drawn)
 
 
 def test_mcnemar_counts_only_posts_on_which_one_errs():

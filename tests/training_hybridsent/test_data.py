@@ -16,6 +16,7 @@ from training_hybridsent.data import (
     describe_counts,
     keep_rejected,
     load_posts,
+    posts_with,
     training_posts,
     with_only,
 )
@@ -73,6 +74,16 @@ def test_one_modality_alone_keeps_the_posts_that_have_it(posts, collator, modali
     batch = collator([alone[i] for i in range(len(alone))])
     assert batch[f"has_{modality}"].all()
     assert not batch[f"has_{gone}"].any()
+
+
+def test_posts_that_have_a_modality_are_found_in_any_order(posts, monkeypatch):
+    monkeypatch.setattr("training_hybridsent.data.ROWS_AT_ONCE", 7)
+    mixed = posts["train"].shuffle(seed=0).select(range(20))
+    for modality in ("text", "image"):
+        expected = [value is not None for value in mixed[modality]]
+        assert posts_with(mixed, modality).tolist() == expected
+        assert not all(expected)
+    assert posts_with(mixed.select([]), "image").tolist() == []
 
 
 def test_broken_picture_names_the_posts_of_the_batch(posts, collator):
