@@ -118,7 +118,7 @@ def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
 
 
 def describe_calibration(calibration: dict[str, Any]) -> str:
-    """Say in a line for each input what the temperatures did to the validation posts' ECE."""
+    """Say the temperatures, and for each input what they did to the validation posts' ECE."""
     lines = [
         "Calibration: ECE in percent on the validation posts (by chance: were every probability right)"
     ]
@@ -129,6 +129,7 @@ def describe_calibration(calibration: dict[str, Any]) -> str:
             f"  {given}: temperature {row['temperature']:.3f}; {before} before, {after} after, "
             f"{honest} cross-fitted, {chance} by chance"
         )
+    lines.append(f"  temperature of the decision weights: {calibration['weight_temperature']:.3f}")
     return "\n".join(lines)
 
 

@@ -51,7 +51,8 @@ def test_calibration_is_stored_and_says_how_it_did(posts, tmp_path):
     found = calibrate(fitted, posts["validation"])
     config = fitted.model.config
     assert config.decision_weight_temperature == found["weight_temperature"] != 1
-    lines = describe_calibration(found).splitlines()[1:]
+    _, *lines, last = describe_calibration(found).splitlines()
+    assert last.endswith(f"decision weights: {config.decision_weight_temperature:.3f}")
     for line, (given, row) in zip(lines, found["inputs"].items(), strict=True):
         assert getattr(config, TEMPERATURES[given]) == row["temperature"] != 1
         assert row["folds"] in (9, 10)
