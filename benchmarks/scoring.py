@@ -104,7 +104,7 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
         return sum(answers.num_rows for answers in scored)
 
     def loop() -> int:
-        return other.apply(_score_in_a_loop, (few,))
+        return other.apply(score_in_a_loop, (few,))
 
     return {
         "encoders alone, inputs ready": on_ready(encoders),
@@ -117,13 +117,15 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
     }
 
 
-def _open_pipeline(model: str, threads: int) -> None:
+def open_pipeline(model: str, threads: int) -> None:
+    """Load a model as a pipeline, in the process of the plain loop."""
     global PIPE
     torch.set_num_threads(threads)
     PIPE = pipeline("image-text-sentiment", model=model, trust_remote_code=True)
 
 
-def _score_in_a_loop(posts: list[dict[str, str]]) -> int:
+def score_in_a_loop(posts: list[dict[str, str]]) -> int:
+    """Score posts one after the other with the pipeline of this process."""
     return len([PIPE(post) for post in posts])
 
 
@@ -201,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     torch.set_num_threads(given.cpu_threads)
     keep_freed_memory()
-    other = get_context("spawn").Pool(1, _open_pipeline, (given.model, given.cpu_threads))
+    other = get_context("spawn").Pool(1, open_pipeline, (given.model, given.cpu_threads))
     with tempfile.TemporaryDirectory() as folder:
         with other:
             ways = ways_to_score(make_posts(Path(folder), given.sample), given, other)
