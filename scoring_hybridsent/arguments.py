@@ -46,7 +46,11 @@ class ScoringArguments:
         },
     )
     batch_size: int = _setting(32, "Posts in a batch.")
-    rows_per_shard: int = _setting(10_000, "Rows in each file of answers.")
+    rows_per_shard: int | None = _setting(
+        None,
+        "Rows in each file of answers; left out, as the folder has it already, or so many that each "
+        "process has several files, from 500 to 10,000.",
+    )
     num_workers: int | None = _setting(
         None,
         "Processes that decode pictures for each process with a model; 0 does without. Left out, as "
@@ -76,8 +80,8 @@ class ScoringArguments:
             raise ValueError(f"--num_workers {self.num_workers}: give 0 or more.")
 
     def deciding(self) -> dict[str, Any]:
-        """Return the settings that decide about the answers; the others only about speed."""
-        names = ("columns", "rows_per_shard", "dtype", "backend", "max_image_pixels")
+        """Return the settings that decide about each answer; the others about speed and files."""
+        names = ("columns", "dtype", "backend", "max_image_pixels")
         return {name: getattr(self, name) for name in names}
 
 

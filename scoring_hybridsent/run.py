@@ -20,6 +20,11 @@ from scoring_hybridsent.run_folder import RunFolder
 from scoring_hybridsent.shard_files import ShardWriter
 from scoring_hybridsent.share import Share
 
+# Of a file of answers: few enough that the processes end together and a kill costs little, and that a
+# thousand million posts do not become a million files.
+FEWEST_ROWS, MOST_ROWS = 500, 10_000
+SHARDS_EACH = 8
+
 
 class Question(NamedTuple):
     """What a run is to answer, the same in all processes.
@@ -55,12 +60,28 @@ def open_input(arguments: ScoringArguments) -> Input:
     return find_input(arguments.input, arguments.split, arguments.dataset_config)
 
 
-def pose(arguments: ScoringArguments, folder: RunFolder) -> Question:
+def choose_rows_per_shard(total: int | None, processes: int) -> int:
+    """Choose how many rows a file of answers has.
+
+    Args:
+        total: Rows of the input; None if that is not known.
+        processes: How many share them, shard by shard.
+
+    Returns:
+        So many that each process has about `SHARDS_EACH` files, within bounds.
+    """
+    if total is None:
+        return MOST_ROWS
+    return min(MOST_ROWS, max(FEWEST_ROWS, -(-total // (processes * SHARDS_EACH))))
+
+
+def pose(arguments: ScoringArguments, folder: RunFolder, processes: int) -> Question:
     """Check everything that could stop the run; writes nothing. For the first process.
 
     Args:
         arguments: The settings.
         folder: Where the answers go.
+        processes: How many score.
 
     Returns:
         The question.
@@ -76,6 +97,10 @@ def pose(arguments: ScoringArguments, folder: RunFolder) -> Question:
         raise PostsError.about(arguments.input, "no posts in it", remedy="Give another input.")
     manifest = {"model": fingerprint, "input": posts.identity(), "rows": total}
     manifest |= arguments.deciding()
+    size = arguments.rows_per_shard or (folder.manifest() or {}).get("rows_per_shard")
+    if not isinstance(size, int):  # not asked for and not begun
+        size = choose_rows_per_shard(total, processes)
+    manifest["rows_per_shard"] = size
     folder.check(manifest)
     return Question(manifest, revision)
 
@@ -120,13 +145,13 @@ def run(arguments: ScoringArguments, state: PartialState) -> Count:
         PostsError: The run cannot be; nothing was written then.
     """
     folder = RunFolder(arguments.output)
-    question = ask_first(state, lambda: pose(arguments, folder))
+    question = ask_first(state, lambda: pose(arguments, folder, state.num_processes))
     predictor = build_predictor(arguments, question, state)
     posts = open_input(arguments)
     done = ask_first(state, lambda: folder.begin(question.manifest))
     folder.join()
-    share = Share(arguments.rows_per_shard, done, state.process_index, state.num_processes)
-    total = question.manifest["rows"]
+    size, total = question.manifest["rows_per_shard"], question.manifest["rows"]
+    share = Share(size, done, state.process_index, state.num_processes)
     progress = tqdm(
         total=None if total is None else share.count(total),
         desc=f"Scoring (1 of {state.num_processes} shares)",
@@ -137,7 +162,7 @@ def run(arguments: ScoringArguments, state: PartialState) -> Count:
     if workers is None:
         workers = default_workers(predictor.device)
     count = Count()
-    with progress, ShardWriter(folder.folder, arguments.rows_per_shard) as writer:
+    with progress, ShardWriter(folder.folder, size) as writer:
         for answers in score_rows(posts.rows(share), predictor, arguments.batch_size, workers):
             writer.write(answers)
             count = count.plus(answers)

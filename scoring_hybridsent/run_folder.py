@@ -31,6 +31,20 @@ class RunFolder:
         """Share the lock with the other processes of this run, each of which must call this."""
         self._lock.join()
 
+    def manifest(self) -> dict[str, Any] | None:
+        """Read what decides about the answers that are here; None if there are none.
+
+        Raises:
+            PostsError: The file is damaged.
+        """
+        file = self.folder / MANIFEST
+        if not file.is_file():
+            return None
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise PostsError.about(file, "is damaged", [str(error)], OTHER) from error
+
     def check(self, manifest: dict[str, Any]) -> None:
         """Refuse a folder of other answers; changes nothing.
 
@@ -40,22 +54,18 @@ class RunFolder:
         Raises:
             PostsError: The folder holds something else; the message says what differs.
         """
-        file = self.folder / MANIFEST
         names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
         if MANIFEST not in names:
             strange = sorted(name for name in names if name != LOCK and not _is_draft(name))
             if strange:
                 raise PostsError.about(self.folder, "holds something else", strange, OTHER)
             return
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            differ = [
-                f"{name} was {found.get(name)}, is {wanted}"
-                for name, wanted in self._complete(manifest).items()
-                if found.get(name) != wanted
-            ]
-        except (ValueError, AttributeError) as error:
-            raise PostsError.about(file, "is damaged", [str(error)], OTHER) from error
+        found = self.manifest() or {}
+        differ = [
+            f"{name} was {found.get(name)}, is {wanted}"
+            for name, wanted in self._complete(manifest).items()
+            if found.get(name) != wanted
+        ]
         if differ:
             problem = "holds answers of another model, input or setting"
             raise PostsError.about(self.folder, problem, differ, OTHER)

@@ -3,16 +3,13 @@
 import json
 import shutil
 import sys
-from contextlib import redirect_stderr
-from io import StringIO
 
 import numpy as np
 import pytest
 import torch
 from many_posts import read_answers
+from scoring_here import score_here
 
-import run_predict
-from datasets_scripts.command_line import run_command
 from scoring_hybridsent import Predictor
 from scoring_hybridsent.exported import pad_texts, require_backend
 
@@ -91,26 +88,19 @@ def test_texts_are_padded_to_few_lengths_but_not_beyond_the_longest(tokens, long
     assert found["has_text"] is inputs["has_text"]
 
 
-def predict(monkeypatch, *arguments):
-    """Run run_predict.py in this process, which saves the imports; gives its error, or None."""
-    threads = torch.get_num_threads()
-    given = ["--cpu_threads", 1, "--num_workers", 0, "--device", "cpu", *arguments]
-    monkeypatch.setattr(sys, "argv", ["run_predict.py", *map(str, given)])
-    said = StringIO()
-    try:
-        with redirect_stderr(said):
-            status = run_command(run_predict.main)
-    finally:
-        torch.set_num_threads(threads)
-    return said.getvalue()[said.getvalue().index("error: ") :] if status else None
+def error_of(*arguments):
+    """Score with run_predict.py; its message, or None where it succeeds."""
+    result = score_here(*arguments)
+    found = result.stderr
+    return found[found.index("error: ") :] if result.returncode else None
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
-def test_run_predict_scores_a_table(backend, exports, eager, tmp_path, monkeypatch):
+def test_run_predict_scores_a_table(backend, exports, eager, tmp_path):
     output = tmp_path / "answers"
     given = ("--input", exports.table, "--output", output, "--columns", "probabilities")
     given += ("--model", exports[backend])
-    assert predict(monkeypatch, *given, "--backend", backend) is None
+    assert error_of(*given, "--backend", backend) is None
     answers = read_answers(output)
     assert [answer["id"] for answer in answers] == [post["id"] for post in exports.posts]
     columns = {name: [post[name] for post in exports.posts] for name in ("text", "image")}
@@ -121,23 +111,23 @@ def test_run_predict_scores_a_table(backend, exports, eager, tmp_path, monkeypat
         assert_same(numbers_of(answer["probabilities"]), numbers_of(expected["probabilities"][i]))
 
 
-def test_another_export_or_backend_does_not_go_on(exports, tmp_path, monkeypatch):
+def test_another_export_or_backend_does_not_go_on(exports, tmp_path):
     output, other = tmp_path / "answers", tmp_path / "other"
     given = ("--input", exports.table, "--output", output)
     first = ("--model", exports["onnx"], "--backend", "onnx")
-    assert predict(monkeypatch, *given, *first) is None
-    assert predict(monkeypatch, *given, *first) is None
+    assert error_of(*given, *first) is None
+    assert error_of(*given, *first) is None
     shutil.copytree(exports["onnx"], other)
     told = json.loads((other / "export.json").read_text())
     (other / "export.json").write_text(json.dumps({**told, "quantization": "int8"}))
-    error = predict(monkeypatch, *given, "--model", other, "--backend", "onnx")
+    error = error_of(*given, "--model", other, "--backend", "onnx")
     assert "another model" in error
     assert "model was sha256:" in error
-    error = predict(monkeypatch, *given, "--model", exports.model)
+    error = error_of(*given, "--model", exports.model)
     assert "backend was onnx, is torch" in error
 
 
-def test_a_wrong_pairing_says_what_to_type(exports, tmp_path, monkeypatch):
+def test_a_wrong_pairing_says_what_to_type(exports, tmp_path):
     given = ("--input", exports.table, "--output", tmp_path / "answers")
     onnx, model = exports["onnx"], exports.model
     wrong = [
@@ -148,7 +138,7 @@ def test_a_wrong_pairing_says_what_to_type(exports, tmp_path, monkeypatch):
         ((onnx, "--backend", "onnx", "--dtype", "bfloat16"), "Leave --dtype out."),
     ]
     for arguments, words in wrong:
-        error = predict(monkeypatch, *given, "--model", *arguments)
+        error = error_of(*given, "--model", *arguments)
         assert error.startswith("error: ")
         assert words in error
         assert not (tmp_path / "answers").exists()

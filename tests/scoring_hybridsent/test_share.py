@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from scoring_hybridsent.run import choose_rows_per_shard
 from scoring_hybridsent.share import NOTHING, Share
 
 
@@ -26,6 +27,21 @@ def test_what_is_left_is_shared_evenly():
     done = tuple(range(0, 100, 2))  # taking every second shard would leave one process idle
     counts = [Share(1, done, i, 2).count(100) for i in range(2)]
     assert counts == [25, 25]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_files_unasked_are_neither_tiny_nor_huge_and_keep_all_processes_busy(processes):
+    for total in (8000, 12_345, 200_001, 10**9):
+        size = choose_rows_per_shard(total, processes)
+        assert 500 <= size <= 10_000
+        counts = [
+            Share(size, process=i, processes=processes).count(total) for i in range(processes)
+        ]
+        assert min(counts) >= 0.75 * max(counts)
+    assert choose_rows_per_shard(400, processes) == 500
+    assert (
+        choose_rows_per_shard(None, processes) == choose_rows_per_shard(10**9, processes) == 10_000
+    )
 
 
 def test_a_range_is_owned_when_any_of_its_rows_is():
