@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import MappingProxyType
 
+from in_process import train_here
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
@@ -78,5 +80,10 @@ def train(command, folder, **overrides):
         **overrides,
     }
     extra = [str(part) for name, value in tiny.items() for part in (f"--{name}", value)]
-    result = run([str(BIN / command[0]), *command[1:], *extra], folder)
+    if command[:3] == ["accelerate", "launch", "run_train.py"]:
+        result = train_here(
+            *command[3:], *extra, folder=folder
+        )  # one process: without the launcher
+    else:
+        result = run([str(BIN / command[0]), *command[1:], *extra], folder)
     assert result.returncode == 0, result.stderr

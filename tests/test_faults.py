@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 from file_limit import limited_files
+from in_process import train_here
 from many_posts import good_posts, read_answers, save_pictures, write_csv
 from tiny_models import save_tiny
 from tiny_runs import ROOT, assert_same_weights, launch, run_here, start, write_recipe
@@ -46,14 +47,14 @@ def half_written(folder):
 def test_a_loss_that_is_no_number_stops_the_run_before_it_writes_a_model(recipe, tmp_path):
     folder = tmp_path / "out"
     absurd = ("--learning_rate", 1e30, "--lr_scheduler_type", "constant")
-    result = launch(recipe, "--output_dir", folder, *absurd)
+    result = train_here(recipe, "--output_dir", folder, *absurd)
     require_one_message(result, " in step ", "with posts train-", "Highest learning rate 1e+30")
     assert not (folder / "model.safetensors").exists()
 
 
 def test_with_debug_the_traceback_is_shown(tmp_path):
     (tmp_path / "recipe.yaml").write_text("- no\n- mapping\n")
-    result = launch(tmp_path / "recipe.yaml")
+    result = train_here(tmp_path / "recipe.yaml")
     require_one_message(result, f"{tmp_path}/recipe.yaml is no recipe")
     result = launch(tmp_path / "recipe.yaml", "--debug")
     assert "Traceback" in result.stderr
@@ -75,7 +76,7 @@ def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, t
 
 def test_an_output_folder_that_cannot_be_is_told_before_the_training(recipe, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    result = launch(recipe, "--output_dir", tmp_path / "file" / "out")
+    result = train_here(recipe, "--output_dir", tmp_path / "file" / "out")
     require_one_message(result, f"{tmp_path}/file/out: cannot be written", "Not a directory")
     assert "'loss'" not in result.stdout
 

@@ -1,15 +1,15 @@
 """The public command line, end to end, on tiny encoders and a few generated posts."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import yaml
+from in_process import train_here
 from isolated_python import run_isolated
 from loopback_hub import LoopbackHub
-from tiny_runs import ONE, ROOT, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
+from tiny_runs import ONE, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
 
+from datasets_scripts.__main__ import main as prepare
 from training_hybridsent.final_scores import TEMPERATURES
 
 
@@ -133,13 +133,9 @@ def test_the_trained_folder_scores_where_the_project_is_absent(trained, tmp_path
 def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
     """Same ids, texts, labels and pixels give the same weights and scores, to the bit."""
     raw, prepared = recipe.parent / "posts", tmp_path / "prepared"
-    command = [sys.executable, "-m", "datasets_scripts", "posts", "--data_dir", str(raw)]
-    subprocess.run([*command, "--output_dir", str(prepared)], cwd=ROOT, check=True)
+    assert prepare(["posts", "--data_dir", str(raw), "--output_dir", str(prepared)]) == 0
     for name, folder in (("from_raw", raw), ("from_prepared", prepared)):
-        result = launch(
-            recipe, "--data_dir", folder, "--output_dir", tmp_path / name, "--max_steps", 3
-        )
-        assert result.returncode == 0, result.stderr
+        run_here(recipe, "--data_dir", folder, "--output_dir", tmp_path / name, "--max_steps", 3)
     one, other = (
         json.loads((tmp_path / name / "metrics.json").read_text())
         for name in ("from_raw", "from_prepared")
@@ -209,8 +205,7 @@ def test_cached_states_serve_two_processes_and_then_one_with_the_same_scores(
     built = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("*")}
     assert len(list((tmp_path / "cache").iterdir())) == len(SIZES)
 
-    result = launch(recipe, *cache, "--output_dir", tmp_path / "one")
-    assert result.returncode == 0, result.stderr
+    run_here(recipe, *cache, "--output_dir", tmp_path / "one")
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("*")} == built
     got, expected = (
         json.loads((folder / "metrics.json").read_text())["scores"]
@@ -243,6 +238,6 @@ def test_switches_of_the_library_train(recipe, tmp_path):
 
 
 def test_missing_data_dir_is_named(recipe, tmp_path):
-    result = launch(recipe, "--output_dir", tmp_path, "--data_dir", tmp_path / "nowhere")
+    result = train_here(recipe, "--output_dir", tmp_path, "--data_dir", tmp_path / "nowhere")
     assert result.returncode != 0
     assert "nowhere" in result.stderr

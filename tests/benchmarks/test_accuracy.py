@@ -164,7 +164,7 @@ def test_tables_of_the_runs(results):
     row = table.loc["majority"]
     assert row["low"] <= row["difference"] <= row["high"]
     assert row["difference"] == pytest.approx(row["accuracy"] - table.loc[OURS, "accuracy"])
-    assert len(pd.read_parquet(results.folder / "decision_weights.parquet")) == 6
+    assert len(pd.read_parquet(results.folder / "decision_weights.parquet")) == 7
 
 
 def test_the_same_command_goes_on_and_repeats_nothing(command, results, capsys):

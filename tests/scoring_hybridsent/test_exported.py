@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from in_process import score_here
 from many_posts import read_answers
-from scoring_here import score_here
 
 from scoring_hybridsent import Predictor
 from scoring_hybridsent.exported import pad_texts, require_backend

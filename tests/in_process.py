@@ -1,0 +1,53 @@
+"""Our scripts in the process of the test, which saves the imports of one of its own."""
+
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from unittest.mock import patch
+
+import torch
+
+import run_predict
+import run_train
+from datasets_scripts.command_line import run_command
+
+
+def run_in_process(script, arguments, folder="."):
+    """Run a script as its command does, on one thread unless told otherwise.
+
+    Args:
+        script: Its module.
+        arguments: Those of the command line.
+        folder: Working folder.
+
+    Returns:
+        What `subprocess.run` would tell of the command.
+    """
+    threads, here = torch.get_num_threads(), os.getcwd()
+    argv = [f"{script.__name__}.py", *map(str, arguments)]
+    if "--cpu_threads" not in argv:
+        argv += ["--cpu_threads", "1"]
+    out, err = StringIO(), StringIO()
+    try:
+        os.chdir(folder)
+        with patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
+            status = run_command(script.main, debug="--debug" in argv)
+    except SystemExit as stopped:  # by the parser of arguments
+        status = stopped.code
+    finally:
+        os.chdir(here)
+        torch.set_num_threads(threads)
+    return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
+
+
+def score_here(*arguments):
+    """Score with run_predict.py, without workers unless told otherwise."""
+    given = ["--num_workers", 0, "--device", "cpu", *arguments]
+    return run_in_process(run_predict, given)
+
+
+def train_here(*arguments, folder="."):
+    """Train with run_train.py."""
+    return run_in_process(run_train, arguments, folder)
