@@ -14,7 +14,8 @@ from benchmarks.accuracy.records import (
     ONLY,
     columns_of,
 )
-from training_hybridsent.metrics import SentimentScores
+from training_hybridsent.calibration import error_by_chance
+from training_hybridsent.metrics import SentimentScores, expected_calibration_error
 
 SCORES = ("accuracy", "macro_f1", "weighted_f1", "nll", "ece")
 COMPARED = (
@@ -64,6 +65,29 @@ def run_scores(
     return {**row, "seconds": figures["seconds"]}
 
 
+def pooled_calibration(
+    tables: Sequence[pd.DataFrame], label_names: Sequence[str]
+) -> dict[str, float]:
+    """Tell the expected calibration error of the held-out posts of all runs together.
+
+    Of folds these are posts whose run was calibrated on others, and so many that chance leaves little
+    of an error, which in a single fold it dominates.
+
+    Args:
+        tables: Answers of the method's runs.
+        label_names: Names of the labels by index.
+
+    Returns:
+        `ece_pooled`, and `ece_by_chance`, were every probability right.
+    """
+    held_out = pd.concat([answers[answers["part"] == HELD_OUT] for answers in tables])
+    probabilities = values_of(held_out, DECISION, label_names)
+    return {
+        "ece_pooled": expected_calibration_error(probabilities, held_out["label"].to_numpy()),
+        "ece_by_chance": error_by_chance(_logits(probabilities), seed=0),
+    }
+
+
 def counts_by_post(tables: Sequence[pd.DataFrame], label_names: Sequence[str]) -> pd.DataFrame:
     """Tell what the runs of a method say of each held-out post.
 
@@ -106,7 +130,8 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
         label_names: Names of the labels by index.
 
     Returns:
-        A row a method: means and standard deviations over its runs; `difference`, its accuracy less
+        A row a method: means and standard deviations over its runs; what `pooled_calibration` gives of
+        all of them; `difference`, its accuracy less
         ours on the posts that both scored, with `low` and `high`; the same of macro F1, of all these
         posts together (`f1_difference`, ...); `p_value`, `posts` (all NaN without runs of ours);
         `trainable_parameters`.
@@ -117,6 +142,7 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
     for name, members in methods.items():
         row = {"method": name, "runs": len(members)}
         row |= spread([run_scores(*run, label_names) for run in members])
+        row |= pooled_calibration([answers for _, answers in members], label_names)
         row |= dict.fromkeys(COMPARED, float("nan"))
         if our_counts is not None and name != OURS:
             counts = counts_by_post([answers for _, answers in members], label_names)

@@ -503,6 +503,9 @@ def test_table_numbers_equal_those_by_hand():
     # Confidence 0.8 (twice, right), 0.7 (right), 0.6 (wrong); 0.8 (right), 0.6 (thrice, wrong).
     ece = [(0.4 + 0.3 + 0.6) / 4, (0.2 + 1.8) / 4]
     assert ours["ece"] == pytest.approx(np.mean(ece), abs=1e-6)
+    # Confidence 0.8 (thrice, right), 0.7 (right), 0.6 (four times, wrong), of both runs together.
+    assert ours["ece_pooled"] == pytest.approx((3 * 0.2 + 0.3 + 4 * 0.6) / 8)
+    assert 0 < ours["ece_by_chance"] < 0.5
     assert ours["text_only"] == pytest.approx(2 / 3)
     assert math.isnan(ours["image_only"])
     assert math.isnan(ours["difference"])
