@@ -131,10 +131,9 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         A row a method: means and standard deviations over its runs; what `pooled_calibration` gives of
-        all of them; `difference`, its accuracy less
-        ours on the posts that both scored, with `low` and `high`; the same of macro F1, of all these
-        posts together (`f1_difference`, ...); `p_value`, `posts` (all NaN without runs of ours);
-        `trainable_parameters`.
+        all of them; `difference`, its accuracy less ours on the posts that both scored, with `low` and
+        `high`; the same of macro F1, of all these posts together (`f1_difference`, ...); `p_value`,
+        `posts` (all NaN without runs of ours); `trainable_parameters`.
     """
     rows, methods = [], by_method(runs)
     ours = [answers for _, answers in methods.get(OURS, [])]
