@@ -36,7 +36,7 @@ quickstart: $(READY)
 # own: twice, a process that had made them died without a word minutes later.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore-glob='*/test_export*.py' tests/test_*.py tests/*/
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(shell find tests -name 'test_export*.py')
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist load $(shell find tests -name 'test_export*.py')
 
 lint: $(READY)
 	$(BIN)/ruff check .

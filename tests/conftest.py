@@ -23,8 +23,9 @@ settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory):
-    """Exports of one tiny model, as `tiny_exports.TinyExports` tells."""
+def exports(tmp_path_factory, worker_id):
+    """Exports of one tiny model, shared by all workers, as `tiny_exports.TinyExports` tells."""
     from tiny_exports import TinyExports  # heavy, and few tests ask for it
 
-    return TinyExports(tmp_path_factory.mktemp("exports"))
+    base = tmp_path_factory.getbasetemp()
+    return TinyExports((base if worker_id == "master" else base.parent) / "exports")

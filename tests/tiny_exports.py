@@ -1,6 +1,7 @@
 """Exports of one tiny model, which tests share: each takes seconds."""
 
 import torch
+from filelock import FileLock
 from many_posts import good_posts, save_pictures, with_bad, write_csv
 from tiny_models import tiny_config, tiny_processor
 
@@ -30,7 +31,7 @@ def save_smallest(folder, seed=0):
 
 
 class TinyExports:
-    """The model, a table of posts, and exports that are made when first asked for.
+    """The model, a table of posts, and exports that are made when first asked for, in any process.
 
     `exports["openvino"]` is compared on made-up posts, `exports["openvino-int8"]` on the table.
     """
@@ -38,17 +39,22 @@ class TinyExports:
     def __init__(self, folder):
         self.folder = folder
         self.model = folder / "model"
-        save_smallest(self.model)
-        save_pictures(folder / "posts")
         self.posts, self.errors = with_bad(good_posts(30))
-        self.table = write_csv(folder / "posts" / "posts.csv", self.posts)
+        self.table = folder / "posts" / "posts.csv"
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if not self.table.exists():
+                save_smallest(self.model)
+                save_pictures(folder / "posts")
+                write_csv(self.table, self.posts)
 
     def __getitem__(self, name):
         target = self.folder / name
-        if not target.exists():
-            kind, _, quantization = name.partition("-")
-            given = ["--model", str(self.model), "--output", str(target), "--format", kind]
-            if quantization:
-                given += ["--quantize", quantization, "--posts", str(self.table)]
-            assert main(given) == 0
+        with FileLock(self.folder / f".{name}.lock"):
+            if not target.exists():
+                kind, _, quantization = name.partition("-")
+                given = ["--model", str(self.model), "--output", str(target), "--format", kind]
+                if quantization:
+                    given += ["--quantize", quantization, "--posts", str(self.table)]
+                assert main(given) == 0
         return target
