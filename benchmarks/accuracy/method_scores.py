@@ -141,10 +141,11 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
     for name, members in methods.items():
         row = {"method": name, "runs": len(members)}
         row |= spread([run_scores(*run, label_names) for run in members])
-        row |= pooled_calibration([answers for _, answers in members], label_names)
+        tables = [answers for _, answers in members]
+        row |= pooled_calibration(tables, label_names)
         row |= dict.fromkeys(COMPARED, float("nan"))
         if our_counts is not None and name != OURS:
-            counts = counts_by_post([answers for _, answers in members], label_names)
+            counts = counts_by_post(tables, label_names)
             common = counts.index.intersection(our_counts.index)
             if len(common):
                 row |= _less_ours(counts.loc[common], our_counts.loc[common])

@@ -34,17 +34,12 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     return f"{mean:.{digits}f}" + ("" if np.isnan(deviation) else f" ± {deviation:.{digits}f}")
 
 
-def _difference(row: Mapping[str, Any], name: str, low: str, high: str) -> str:
-    """Print a difference of scores with its interval, in points."""
-    if np.isnan(row[name]):
+def _difference(values: Sequence[float], digits: int) -> str:
+    """Print a difference with the ends of its interval, or that there is none."""
+    if np.isnan(values[0]):
         return "-"
-    return f"{100 * row[name]:+.1f} [{100 * row[low]:+.1f}, {100 * row[high]:+.1f}]"
-
-
-def _nll_difference(row: Mapping[str, Any]) -> str:
-    """Print a difference of likelihoods with its interval."""
-    values = [row[f"nll_{name}"] for name in ("difference", "low", "high")]
-    return "-" if np.isnan(values[0]) else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
+    mean, low, high = (f"{value:+.{digits}f}" for value in values)
+    return f"{mean} [{low}, {high}]"
 
 
 def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -80,9 +75,9 @@ def as_markdown(methods: pd.DataFrame, rules: pd.DataFrame) -> str:
             str(row["runs"]),
             *(_cell(row, x) for x in shown),
             f"{100 * row['ece_pooled']:.1f} ({100 * row['ece_by_chance']:.1f})",
-            _difference(row, "difference", "low", "high"),
+            _difference([100 * row[x] for x in ("difference", "low", "high")], 1),
             "-" if np.isnan(row["p_value"]) else f"{row['p_value']:.3f}",
-            _difference(row, "f1_difference", "f1_low", "f1_high"),
+            _difference([100 * row[x] for x in ("f1_difference", "f1_low", "f1_high")], 1),
             *(_cell(row, x) for x in alone),
             f"{row['trainable_parameters']:,}",
         ]
@@ -92,7 +87,12 @@ def as_markdown(methods: pd.DataFrame, rules: pd.DataFrame) -> str:
     if len(rules):
         kept = ["accuracy", "nll", "ece"]
         cells = [
-            [row["rule"], str(row["runs"]), *(_cell(row, x) for x in kept), _nll_difference(row)]
+            [
+                row["rule"],
+                str(row["runs"]),
+                *(_cell(row, x) for x in kept),
+                _difference([row[x] for x in ("nll_difference", "nll_low", "nll_high")], 3),
+            ]
             for row in rules.to_dict("records")
         ]
         head = ["decision by", "runs", *(TITLES[x] for x in kept), "NLL less ours, 95 %"]
