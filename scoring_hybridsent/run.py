@@ -98,7 +98,7 @@ def pose(arguments: ScoringArguments, folder: RunFolder, processes: int) -> Ques
     manifest = {"model": fingerprint, "input": posts.identity(), "rows": total}
     manifest |= arguments.deciding()
     size = arguments.rows_per_shard or (folder.manifest() or {}).get("rows_per_shard")
-    if not isinstance(size, int):  # not asked for and not begun
+    if not isinstance(size, int) or size < 1:  # not asked for, and not begun or damaged
         size = choose_rows_per_shard(total, processes)
     manifest["rows_per_shard"] = size
     folder.check(manifest)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from unittest.mock import patch
 
@@ -14,8 +14,24 @@ import run_train
 from datasets_scripts.command_line import run_command
 
 
+@contextmanager
+def command_line(script, arguments, folder="."):
+    """Take arguments and working folder of a command, on one thread unless told otherwise."""
+    threads, here = torch.get_num_threads(), os.getcwd()
+    argv = [f"{script.__name__}.py", *map(str, arguments)]
+    if "--cpu_threads" not in argv:
+        argv += ["--cpu_threads", "1"]
+    try:
+        os.chdir(folder)
+        with patch.object(sys, "argv", argv):
+            yield argv
+    finally:
+        os.chdir(here)
+        torch.set_num_threads(threads)
+
+
 def run_in_process(script, arguments, folder="."):
-    """Run a script as its command does, on one thread unless told otherwise.
+    """Run a script as its command does.
 
     Args:
         script: Its module.
@@ -25,20 +41,15 @@ def run_in_process(script, arguments, folder="."):
     Returns:
         What `subprocess.run` would tell of the command.
     """
-    threads, here = torch.get_num_threads(), os.getcwd()
-    argv = [f"{script.__name__}.py", *map(str, arguments)]
-    if "--cpu_threads" not in argv:
-        argv += ["--cpu_threads", "1"]
-    out, err = StringIO(), StringIO()
-    try:
-        os.chdir(folder)
-        with patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
+    with (
+        command_line(script, arguments, folder) as argv,
+        redirect_stdout(StringIO()) as out,
+        redirect_stderr(StringIO()) as err,
+    ):
+        try:
             status = run_command(script.main, debug="--debug" in argv)
-    except SystemExit as stopped:  # by the parser of arguments
-        status = stopped.code
-    finally:
-        os.chdir(here)
-        torch.set_num_threads(threads)
+        except SystemExit as stopped:  # by the parser of arguments
+            status = stopped.code
     return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
 
 

@@ -2,16 +2,16 @@
 
 import os
 import subprocess
-import sys
 
 import torch
 import yaml
 from documented_commands import BIN, ROOT
+from in_process import command_line
 from safetensors.torch import load_file
 from tiny_models import save_tiny_encoders
 
+import run_train
 from quickstart.posts import write_posts
-from run_train import main
 
 SIZES = {"train": 24, "validation": 12, "test": 18}
 MODEL = {
@@ -69,13 +69,8 @@ def start(*arguments, launcher=PLAIN, **environment):
 
 def run_here(*arguments):
     """Run to the end in this process, which saves the imports; on one thread, as `start` does."""
-    argv, threads = sys.argv, torch.get_num_threads()
-    sys.argv = ["run_train.py", *map(str, arguments), "--cpu_threads", "1"]
-    try:
-        main()
-    finally:
-        sys.argv = argv
-        torch.set_num_threads(threads)
+    with command_line(run_train, arguments):
+        run_train.main()
 
 
 def wait_for_losses(process, number):
