@@ -11,7 +11,7 @@ from in_process import score_here
 from many_posts import read_answers
 
 from scoring_hybridsent import Predictor
-from scoring_hybridsent.exported import pad_texts, require_backend
+from scoring_hybridsent.exported import OpenVinoGraph, pad_texts, require_backend
 
 ALL = ("probabilities", "branches", "weights", "embeddings")
 # By what is special about them. The graphs were traced with 3 posts that have all.
@@ -86,6 +86,27 @@ def test_texts_are_padded_to_few_lengths_but_not_beyond_the_longest(tokens, long
     assert found["input_ids"][:, :tokens].eq(7).all()
     assert found["attention_mask"].sum(dim=1).tolist() == [tokens, tokens]
     assert found["has_text"] is inputs["has_text"]
+
+
+def test_posts_that_come_alone_get_graphs_of_their_lengths(exports, eager, monkeypatch):
+    monkeypatch.setattr(OpenVinoGraph, "MOST_LENGTHS", 2)
+    folder = str(exports.folder / "posts")
+    predictor = Predictor(str(exports["openvino"]), ALL, backend="openvino", folder=folder)
+    rows = [
+        {"text": ["a happy day"], "image": ["images/0.png"]},
+        {"text": [None], "image": ["images/2.png"]},  # 8 tokens, of which none counts
+        {"text": ["a very sad day " * 4], "image": [None]},
+        {"text": ["very bad rain " * 20], "image": ["images/1.png"]},
+    ]
+    own = []
+    for _ in range(3):
+        for row in rows:
+            assert_same(
+                numbers_of(predictor(row)["probabilities"][0]),
+                numbers_of(eager(row)["probabilities"][0]),
+            )
+        own.append(list(predictor.backend.alone))
+    assert own == [[8], [8, 24], [8, 24]]  # 8 was met twice at once; 40, the third, comes too late
 
 
 def error_of(*arguments):
