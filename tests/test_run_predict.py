@@ -120,6 +120,18 @@ def test_a_table_is_scored_and_a_second_call_has_nothing_to_do(table, tiny, tmp_
     assert before == {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
 
 
+def test_a_damaged_size_of_files_is_refused(table, tiny, tmp_path):
+    output = tmp_path / "answers"
+    given = ("--model", tiny[0], "--input", table[0], "--output", output)
+    assert score_here(*given).returncode == 0
+    manifest = json.loads((output / "manifest.json").read_text())
+    for damaged in (0, -5, "many"):
+        (output / "manifest.json").write_text(json.dumps({**manifest, "rows_per_shard": damaged}))
+        result = score_here(*given)
+        assert result.returncode == 1
+        assert f"rows_per_shard was {damaged}, is 500" in result.stderr
+
+
 def test_two_processes_share_the_rows_and_one_goes_on(table, tiny, tmp_path):
     output = tmp_path / "answers"
     given = ("--model", tiny[0], "--input", table[0], "--output", output, "--rows_per_shard", 9)
