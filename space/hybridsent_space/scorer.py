@@ -12,6 +12,7 @@ from hybridsent_space.wording import summary_of, warnings_about
 
 BRANCHES = ("text", "image", "fusion")
 OUTPUTS = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
+GRAPH_LENGTH_STEP = 8  # tokens; OpenVINO prepares its kernels anew for each length it has not met
 Answer = dict[str, Any]
 
 
@@ -93,24 +94,28 @@ class Scorer:
         Returns:
             What `run_model` gave, one a batch.
         """
+        graph = None if options else self.loaded.graph  # it gives nothing that is asked for
         given = []
         for start in range(0, len(prepared), self.batch_size):
-            batch = self._collate(prepared[start : start + self.batch_size])
+            batch = self._collate(
+                prepared[start : start + self.batch_size], GRAPH_LENGTH_STEP if graph else None
+            )
             with self.turns.take(urgency):
-                given.append(self._pass(batch, options))
+                given.append(
+                    graph(batch, OUTPUTS) if graph else run_model(self._number, batch, **options)
+                )
         return given
 
-    def _pass(self, batch: dict[str, torch.Tensor], options: dict[str, bool]) -> dict[str, Any]:
-        """Run the graph where there is one and nothing is asked that it does not give."""
-        if self.loaded.graph is not None and not options:
-            return self.loaded.graph(batch, OUTPUTS)
-        return run_model(self._number, batch, **options)
-
-    def _collate(self, prepared: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    def _collate(
+        self, prepared: Sequence[dict[str, torch.Tensor]], multiple: int | None
+    ) -> dict[str, torch.Tensor]:
+        """Join posts to one batch, texts padded to the longest, or on to a multiple of tokens."""
         tokens = [
             {name: post[name][0] for name in ("input_ids", "attention_mask")} for post in prepared
         ]
-        padded = self.loaded.processor.tokenizer.pad(tokens, return_tensors="pt")
+        padded = self.loaded.processor.tokenizer.pad(
+            tokens, pad_to_multiple_of=multiple, return_tensors="pt"
+        )
         rest = ("pixel_values", "has_text", "has_image")
         return {**padded, **{name: torch.cat([post[name] for post in prepared]) for name in rest}}
 
