@@ -38,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
     protocol.add_argument(
         "--seeds", type=int, nargs="+", help="of the recipe's own split, scored on validation"
     )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=1,
+        help="how often the posts are cut into folds, each time with the next seed (%(default)s)",
+    )
     parser.add_argument("--methods", nargs="+", help="which methods; all unless given")
     parser.add_argument(
         "--trials", type=int, default=1, help="learning rates tried for each method (%(default)s)"
@@ -93,7 +99,7 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     settings["model_config"] = models.fields_of_config()
     mask = build_processor(models).tokenizer.mask_token
     posts, _ = with_both_forms(posts, counts, data, mask)
-    pooled, parts = posts_and_parts(posts, data, folds, given.seeds, training.seed)
+    pooled, parts = posts_and_parts(posts, data, folds, given.seeds, training.seed, given.repeats)
     results.claim(settings, label_names)
     experiment = Experiment(Setup(models, training, pooled, label_names))
     for name, method, part in pending(parts[: given.stop_after_folds], methods, results):

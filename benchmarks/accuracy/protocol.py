@@ -22,7 +22,7 @@ class Part(NamedTuple):
     """One training with its posts, each an array of their numbers.
 
     Attributes:
-        run: Number of the fold, or the seed.
+        run: Number of the fold, counted on through the repeats, or the seed.
         seed: Of weights and batches.
         train: Posts to learn from.
         validation: Posts that the epoch and the temperature are chosen on.
@@ -89,22 +89,28 @@ def _fingerprint(content: bytes | None) -> Picture | None:
     return Picture(hashlib.sha256(content).digest(), 0, 0, "", "", 1, 1)
 
 
-def folds_of(posts: Dataset, folds: int, seed: int, max_train_posts: int | None) -> list[Part]:
-    """Cut the labelled posts into folds, stratified by label, duplicates together.
+def folds_of(
+    posts: Dataset, folds: int, seed: int, max_train_posts: int | None, repeats: int = 1
+) -> list[Part]:
+    """Cut the labelled posts into folds, stratified by label, duplicates together; again and again.
 
     Args:
         posts: Result of `pool_posts`. Posts without label teach where none of their duplicates is
             scored or chooses.
         folds: How many.
-        seed: Of the shuffles.
+        seed: Of the shuffles; the next repeat takes the next.
         max_train_posts: Learn from the first so many posts of each fold's training part.
+        repeats: How often all posts are cut anew.
 
     Returns:
-        The folds, numbered from 0; each labelled post is held out once.
+        The folds, numbered from 0; each labelled post is held out once in each repeat.
 
     Raises:
-        ValueError: Fewer than two folds, or more than groups of posts or posts of one label.
+        ValueError: Fewer than two folds, or more than groups of posts or posts of one label; or no
+            repeat.
     """
+    if repeats < 1:
+        raise ValueError(f"--repeats {repeats}: give at least 1.")
     groups = duplicate_groups(posts)
     labels = np.array([-1 if label is None else label for label in posts["label"]])
     labelled = np.flatnonzero(labels >= 0)
@@ -112,14 +118,15 @@ def folds_of(posts: Dataset, folds: int, seed: int, max_train_posts: int | None)
     if not 2 <= folds <= most:
         raise ValueError(f"--folds {folds}: give at least 2 and, with these posts, at most {most}.")
     parts = []
-    for run, (rest, held_out) in enumerate(_split(labelled, labels, groups, folds, seed)):
-        inner = min(VALIDATION_FOLDS, _most_folds(rest, labels, groups))
-        train, validation = next(_split(rest, labels, groups, inner, seed))
-        taken = set(groups[held_out]) | set(groups[validation])
-        without_label = np.flatnonzero(labels < 0)
-        teaching = [i for i in without_label if groups[i] not in taken]
-        train = np.concatenate([train, np.array(teaching, dtype=int)])[:max_train_posts]
-        parts.append(Part(run, seed, train, validation, held_out))
+    for its_seed in range(seed, seed + repeats):
+        for rest, held_out in _split(labelled, labels, groups, folds, its_seed):
+            inner = min(VALIDATION_FOLDS, _most_folds(rest, labels, groups))
+            train, validation = next(_split(rest, labels, groups, inner, its_seed))
+            taken = set(groups[held_out]) | set(groups[validation])
+            without_label = np.flatnonzero(labels < 0)
+            teaching = [i for i in without_label if groups[i] not in taken]
+            train = np.concatenate([train, np.array(teaching, dtype=int)])[:max_train_posts]
+            parts.append(Part(len(parts), its_seed, train, validation, held_out))
     return parts
 
 
@@ -165,6 +172,7 @@ def posts_and_parts(
     folds: int | None,
     seeds: Sequence[int] | None,
     seed: int,
+    repeats: int = 1,
 ) -> tuple[Dataset, list[Part]]:
     """Lay out the whole comparison.
 
@@ -174,13 +182,19 @@ def posts_and_parts(
         folds: How many folds; None to use `seeds`.
         seeds: Seeds on the recipe's own split; None to use `folds`.
         seed: Of the cut into folds.
+        repeats: How often the posts are cut into folds.
 
     Returns:
         All posts, numbered, and the parts.
+
+    Raises:
+        ValueError: Two posts have the same id, a number that `folds_of` refuses, or repeats of seeds.
     """
     if folds is not None:
         pooled = pool_posts(posts, SPLITS, arguments)
-        return pooled, folds_of(pooled, folds, seed, arguments.max_train_posts)
+        return pooled, folds_of(pooled, folds, seed, arguments.max_train_posts, repeats)
+    if repeats != 1:
+        raise ValueError("--repeats is for --folds. Leave it out, or name more --seeds.")
     pooled = pool_posts(posts, ("train", "validation"), arguments)
     training = len(_with_label(posts["train"]))
     return pooled, seeds_of(pooled, training, seeds or (seed,), arguments.max_train_posts)

@@ -448,11 +448,25 @@ def test_folds_are_repeatable_and_obey_the_limit_of_posts():
     assert np.array_equal(limited.held_out, one[0].held_out)
 
 
+def test_a_repeat_cuts_all_posts_anew():
+    posts = pool_posts(posts_with_duplicates(), ("train", "validation", "test"), DataArguments())
+    once, twice = folds_of(posts, 3, 5, None), folds_of(posts, 3, 5, None, repeats=2)
+    assert [part.run for part in twice] == list(range(6))
+    assert [part.seed for part in twice] == [5] * 3 + [6] * 3
+    assert all(np.array_equal(a.held_out, b.held_out) for a, b in zip(once, twice, strict=False))
+    assert sorted(np.concatenate([part.held_out for part in twice[3:]])) == list(range(60))
+    assert not any(np.array_equal(once[0].held_out, part.held_out) for part in twice[3:])
+
+
 def test_bad_folds_and_ids_are_named():
     posts = posts_with_duplicates()
     pooled = pool_posts(posts, ("train",), DataArguments())
     with pytest.raises(ValueError, match="--folds 1: give at least 2"):
         folds_of(pooled, 1, 0, None)
+    with pytest.raises(ValueError, match="--repeats 0: give at least 1"):
+        folds_of(pooled, 3, 0, None, repeats=0)
+    with pytest.raises(ValueError, match="--repeats is for --folds"):
+        posts_and_parts(posts, DataArguments(), None, [0, 1], 0, repeats=2)
     posts["test"] = posts["train"]
     with pytest.raises(ValueError, match="same id"):
         pool_posts(posts, ("train", "test"), DataArguments())
