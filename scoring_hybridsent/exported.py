@@ -223,6 +223,9 @@ class OpenVinoGraph(Exported):
             # the quickstart's model by more than 0.1.
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            # Where it fuses small operations itself, OpenVINO 2026.4 dies of a segmentation fault when
+            # it compiles some graphs of fixed length for one thread; without that it is as fast.
+            "SNIPPETS_MODE": "DISABLE",
         }
         return self.core.compile_model(graph, "CPU", settings).create_infer_request()
 
