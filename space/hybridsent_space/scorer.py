@@ -94,7 +94,7 @@ class Scorer:
         Returns:
             What `run_model` gave, one a batch.
         """
-        graph = None if options else self.loaded.graph  # it gives nothing that is asked for
+        graph = None if options else self.loaded.graph  # what options ask for, only the model gives
         given = []
         for start in range(0, len(prepared), self.batch_size):
             batch = self._collate(
