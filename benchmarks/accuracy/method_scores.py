@@ -131,21 +131,22 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         A row a method: means and standard deviations over its runs; what `pooled_calibration` gives of
-        all of them; `difference`, its accuracy less ours on the posts that both scored, with `low` and
-        `high`; the same of macro F1, of all these posts together (`f1_difference`, ...); `p_value`,
-        `posts` (all NaN without runs of ours); `trainable_parameters`.
+        all of them; `difference`, its accuracy less ours on the posts that both scored in runs of the
+        same numbers (the mean of more runs would be no fair rival), with `low` and `high`; the same
+        of macro F1, of all these posts together (`f1_difference`, ...); `p_value`, `posts` (all NaN
+        without such runs of ours); `trainable_parameters`.
     """
     rows, methods = [], by_method(runs)
-    ours = [answers for _, answers in methods.get(OURS, [])]
-    our_counts = counts_by_post(ours, label_names) if ours else None
+    ours = {figures["run"]: answers for figures, answers in methods.get(OURS, [])}
     for name, members in methods.items():
         row = {"method": name, "runs": len(members)}
         row |= spread([run_scores(*run, label_names) for run in members])
         tables = [answers for _, answers in members]
         row |= pooled_calibration(tables, label_names)
         row |= dict.fromkeys(COMPARED, float("nan"))
-        if our_counts is not None and name != OURS:
-            counts = counts_by_post(tables, label_names)
+        both = [(x, ours[figures["run"]]) for figures, x in members if figures["run"] in ours]
+        if both and name != OURS:
+            counts, our_counts = (counts_by_post(x, label_names) for x in zip(*both, strict=True))
             common = counts.index.intersection(our_counts.index)
             if len(common):
                 row |= _less_ours(counts.loc[common], our_counts.loc[common])

@@ -534,6 +534,20 @@ def test_table_numbers_equal_those_by_hand():
     assert theirs["f1_low"] < others - ours < theirs["f1_high"]
 
 
+def test_methods_are_compared_in_the_runs_that_both_have():
+    """A repeat that only one of them has says nothing of the other."""
+    labels = [0, 1, 2, 2]
+    good, poor = (np.eye(3)[said] for said in (labels, [1, 1, 1, 1]))  # 4 and 1 of 4
+    (figures, again) = run_of(OURS, 1, poor, labels)
+    again["id"] = run_of(OURS, 0, poor, labels)[1]["id"]  # the posts of the first run
+    runs = [run_of(OURS, 0, good, labels), (figures, again), run_of("qmf", 0, poor, labels)]
+    theirs = method_table(runs, NAMES).set_index("method").loc["qmf"]
+    assert theirs["difference"] == pytest.approx(-0.75)
+    assert theirs["p_value"] == pytest.approx(0.25)  # of three discordant posts all are ours
+    runs[2] = run_of("qmf", 7, poor, labels)
+    assert np.isnan(method_table(runs, NAMES).set_index("method").loc["qmf", "difference"])
+
+
 def test_rules_are_read_off_the_kept_branches():
     logits = np.repeat(LOGITS, 4, axis=0) + np.arange(4)[:, None, None] * np.eye(3)
     more = {f"{name}_logit": logits[:, i] for i, name in enumerate(("text", "image", "fusion"))}
