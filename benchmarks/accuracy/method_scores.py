@@ -35,6 +35,18 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.clip(probabilities, 1e-12, 1.0))
 
 
+def decision_scores(answers: pd.DataFrame, label_names: Sequence[str]) -> dict[str, float]:
+    """Score the decisions of a table of answers: the values of `SCORES`.
+
+    Args:
+        answers: Of posts that have a label.
+        label_names: Names of the labels by index.
+    """
+    logits = _logits(values_of(answers, DECISION, label_names))
+    found = SentimentScores(label_names).of_logits(logits, answers["label"].to_numpy())
+    return {name: found[name] for name in SCORES}
+
+
 def run_scores(
     figures: Mapping[str, Any], answers: pd.DataFrame, label_names: Sequence[str]
 ) -> dict[str, float]:
@@ -51,9 +63,7 @@ def run_scores(
     """
     held_out = answers[answers["part"] == HELD_OUT]
     labels = held_out["label"].to_numpy()
-    scorer = SentimentScores(label_names)
-    found = scorer.of_logits(_logits(values_of(held_out, DECISION, label_names)), labels)
-    row = {name: found[name] for name in SCORES}
+    row = decision_scores(held_out, label_names)
     for modality, prefix in ONLY.items():
         name = f"{modality}_only"
         row[name] = float("nan")
@@ -149,13 +159,13 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
             counts, our_counts = (counts_by_post(x, label_names) for x in zip(*both, strict=True))
             common = counts.index.intersection(our_counts.index)
             if len(common):
-                row |= _less_ours(counts.loc[common], our_counts.loc[common])
+                row |= less_ours(counts.loc[common], our_counts.loc[common])
         row["trainable_parameters"] = members[0][0]["trainable_parameters"]
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _less_ours(counts: pd.DataFrame, our_counts: pd.DataFrame) -> dict[str, float]:
+def less_ours(counts: pd.DataFrame, our_counts: pd.DataFrame) -> dict[str, float]:
     """Compare what `counts_by_post` tells of the same posts: the values of `COMPARED`."""
     found = compare(*(x.to_numpy().reshape(len(x), 3, -1) for x in (counts, our_counts)))
     values = (*found.accuracy, *found.macro_f1, found.p_value, found.posts)

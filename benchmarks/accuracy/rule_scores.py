@@ -4,12 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
+from scipy.special import softmax
 from scipy.stats import ttest_rel
 
-from benchmarks.accuracy.method_scores import Runs, by_method, spread, values_of
+from benchmarks.accuracy.method_scores import (
+    Runs,
+    by_method,
+    counts_by_post,
+    decision_scores,
+    less_ours,
+    spread,
+    values_of,
+)
 from benchmarks.accuracy.methods import OURS
-from benchmarks.accuracy.records import BRANCHES, HELD_OUT, VALIDATION, columns_of
+from benchmarks.accuracy.records import BRANCHES, DECISION, HELD_OUT, VALIDATION, columns_of
 from benchmarks.accuracy.weight_rules import (
     fit_global_weights,
     mean_rule,
@@ -18,7 +26,6 @@ from benchmarks.accuracy.weight_rules import (
     weigh_probabilities,
 )
 from training_hybridsent.calibration import fit_temperature
-from training_hybridsent.metrics import SentimentScores
 
 DYNAMIC = "dynamic weights of hybridsent"
 
@@ -66,6 +73,27 @@ def rule_log_probabilities(
     return {name: tuple(rule(*part) for part in parts) for name, rule in rules.items()}
 
 
+def decide_by_rules(answers: pd.DataFrame, label_names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Decide the held-out posts of one run by each rule, calibrated on its validation posts.
+
+    Args:
+        answers: Of a run of ours that has all branches.
+        label_names: Names of the labels by index.
+
+    Returns:
+        Rule -> the run's answers for held-out posts, with that rule's probabilities as its decision.
+    """
+    chosen, held_out = (answers[answers["part"] == part] for part in (VALIDATION, HELD_OUT))
+    tables = {}
+    for name, logits in rule_log_probabilities(chosen, held_out, label_names).items():
+        on_chosen, on_held_out = logits
+        calibrated = on_held_out / fit_temperature(on_chosen, chosen["label"].to_numpy())
+        table = held_out[["id", "part", "label"]].copy()
+        table[columns_of(DECISION, list(label_names))] = softmax(calibrated, axis=1)
+        tables[name] = table
+    return tables
+
+
 def weight_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
     """Compare rules of decision on the branches of our runs.
 
@@ -74,43 +102,42 @@ def weight_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
         label_names: Names of the labels by index.
 
     Returns:
-        A row a rule with mean and standard deviation over runs of `accuracy`, `nll` and `ece`, each
-        rule calibrated on validation posts; `nll_difference`, its NLL less that of the dynamic weights,
-        with `nll_low` and `nll_high`, the 95 % interval of Student's paired test over posts (NaN for
-        these weights themselves); empty without runs of ours that have all branches.
+        A row a rule with mean and standard deviation over runs of the scores of a decision, each rule
+        calibrated on validation posts; and what it has less the dynamic weights, over posts (NaN for
+        these weights themselves): accuracy, macro F1 and McNemar's p as in `method_table`, and
+        `nll_difference` with `nll_low` and `nll_high`, the 95 % interval of Student's paired test;
+        empty without runs of ours that have all branches.
     """
-    scorer, rows, by_post = SentimentScores(label_names), {}, {}
+    tables: dict[str, list[pd.DataFrame]] = {}
     for _, answers in by_method(runs).get(OURS, []):
-        if columns_of("text_logit", list(label_names))[0] not in answers:
-            continue
-        chosen, scored = (answers[answers["part"] == x] for x in (VALIDATION, HELD_OUT))
-        rules = rule_log_probabilities(chosen, scored, label_names)
-        labels = scored["label"].to_numpy()
-        for name, (on_chosen, on_scored) in rules.items():
-            calibrated = on_scored / fit_temperature(on_chosen, chosen["label"].to_numpy())
-            scores = scorer.of_logits(calibrated, labels)
-            row = {score: scores[score] for score in ("accuracy", "nll", "ece")}
-            rows.setdefault(name, []).append(row)
-            losses = -log_softmax(calibrated, axis=1)[np.arange(len(labels)), labels]
-            by_post.setdefault(name, []).append(pd.Series(losses, index=scored["id"]))
-    losses = {name: pd.concat(parts).groupby(level=0).mean() for name, parts in by_post.items()}
-    return pd.DataFrame(
-        [
-            {
-                "rule": name,
-                "runs": len(found),
-                **spread(found),
-                **_less_dynamic(losses, name),
-            }
-            for name, found in rows.items()
-        ]
-    )
+        if columns_of("text_logit", list(label_names))[0] in answers:
+            for name, table in decide_by_rules(answers, label_names).items():
+                tables.setdefault(name, []).append(table)
+    rows = []
+    for name, decided in tables.items():
+        scores = spread([decision_scores(table, label_names) for table in decided])
+        differences = _less_dynamic(decided, tables[DYNAMIC], label_names)
+        if name == DYNAMIC:
+            differences = dict.fromkeys(differences, float("nan"))
+        rows.append({"rule": name, "runs": len(decided), **scores, **differences})
+    return pd.DataFrame(rows)
 
 
-def _less_dynamic(losses: dict[str, pd.Series], rule: str) -> dict[str, float]:
-    """Compare the losses of a rule with those of the dynamic weights, post by post."""
+def _less_dynamic(
+    decided: Sequence[pd.DataFrame], dynamic: Sequence[pd.DataFrame], label_names: Sequence[str]
+) -> dict[str, float]:
+    """Compare a rule's decisions with those of the dynamic weights, post by post."""
+    counts, own_counts = (counts_by_post(x, label_names) for x in (decided, dynamic))
+    losses, own_losses = (_losses_by_post(x, label_names) for x in (decided, dynamic))
+    found = ttest_rel(losses, own_losses).confidence_interval(0.95)
+    values = ((losses - own_losses).mean(), found.low, found.high)
     names = ("nll_difference", "nll_low", "nll_high")
-    if rule == DYNAMIC:
-        return dict.fromkeys(names, float("nan"))
-    found = ttest_rel(losses[rule], losses[DYNAMIC]).confidence_interval(0.95)
-    return dict(zip(names, ((losses[rule] - losses[DYNAMIC]).mean(), *found), strict=True))
+    return {**less_ours(counts, own_counts), **dict(zip(names, values, strict=True))}
+
+
+def _losses_by_post(tables: Sequence[pd.DataFrame], label_names: Sequence[str]) -> pd.Series:
+    """Return each post's -log p of its label, the mean over runs, by its id."""
+    together = pd.concat(tables)
+    probabilities, labels = values_of(together, DECISION, label_names), together["label"].to_numpy()
+    losses = -np.log(probabilities[np.arange(len(labels)), labels])
+    return pd.Series(losses, index=together["id"]).groupby(level=0).mean()

@@ -85,17 +85,20 @@ def as_markdown(methods: pd.DataFrame, rules: pd.DataFrame) -> str:
     ]
     text = _lines(head, rows)
     if len(rules):
-        kept = ["accuracy", "nll", "ece"]
+        kept = ["accuracy", "macro_f1", "nll", "ece"]
         cells = [
             [
                 row["rule"],
                 str(row["runs"]),
                 *(_cell(row, x) for x in kept),
+                _difference([100 * row[x] for x in ("difference", "low", "high")], 1),
+                _difference([100 * row[x] for x in ("f1_difference", "f1_low", "f1_high")], 1),
                 _difference([row[x] for x in ("nll_difference", "nll_low", "nll_high")], 3),
             ]
             for row in rules.to_dict("records")
         ]
-        head = ["decision by", "runs", *(TITLES[x] for x in kept), "NLL less ours, 95 %"]
+        head = ["decision by", "runs", *(TITLES[x] for x in kept)]
+        head += ["acc less ours, 95 %", "F1 less ours, 95 %", "NLL less ours, 95 %"]
         text += "\n\n" + _lines(head, cells)
     return text + "\n"
 

@@ -572,6 +572,9 @@ def test_rules_are_read_off_the_kept_branches():
     row, ours = table.loc["uniform"], table.loc["dynamic weights of hybridsent"]
     assert row["nll_difference"] == pytest.approx(row["nll"] - ours["nll"], abs=1e-6)
     assert row["nll_low"] < row["nll_difference"] < row["nll_high"]
+    assert np.isnan(ours["f1_difference"])
+    assert row["f1_difference"] == pytest.approx(row["macro_f1"] - ours["macro_f1"])
+    assert row["difference"] == pytest.approx(row["accuracy"] - ours["accuracy"])
 
 
 def counts_of(right):
