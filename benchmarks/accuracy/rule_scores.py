@@ -115,11 +115,11 @@ def weight_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
                 tables.setdefault(name, []).append(table)
     rows = []
     for name, decided in tables.items():
-        scores = spread([decision_scores(table, label_names) for table in decided])
-        differences = _less_dynamic(decided, tables[DYNAMIC], label_names)
-        if name == DYNAMIC:
-            differences = dict.fromkeys(differences, float("nan"))
-        rows.append({"rule": name, "runs": len(decided), **scores, **differences})
+        row = {"rule": name, "runs": len(decided)}
+        row |= spread([decision_scores(table, label_names) for table in decided])
+        if name != DYNAMIC:
+            row |= _less_dynamic(decided, tables[DYNAMIC], label_names)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
