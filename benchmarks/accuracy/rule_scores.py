@@ -113,22 +113,24 @@ def weight_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
         if columns_of("text_logit", list(label_names))[0] in answers:
             for name, table in decide_by_rules(answers, label_names).items():
                 tables.setdefault(name, []).append(table)
+    by_post = {
+        name: (counts_by_post(decided, label_names), _losses_by_post(decided, label_names))
+        for name, decided in tables.items()
+    }
     rows = []
     for name, decided in tables.items():
         row = {"rule": name, "runs": len(decided)}
         row |= spread([decision_scores(table, label_names) for table in decided])
         if name != DYNAMIC:
-            row |= _less_dynamic(decided, tables[DYNAMIC], label_names)
+            row |= _less_dynamic(*by_post[name], *by_post[DYNAMIC])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _less_dynamic(
-    decided: Sequence[pd.DataFrame], dynamic: Sequence[pd.DataFrame], label_names: Sequence[str]
+    counts: pd.DataFrame, losses: pd.Series, own_counts: pd.DataFrame, own_losses: pd.Series
 ) -> dict[str, float]:
-    """Compare a rule's decisions with those of the dynamic weights, post by post."""
-    counts, own_counts = (counts_by_post(x, label_names) for x in (decided, dynamic))
-    losses, own_losses = (_losses_by_post(x, label_names) for x in (decided, dynamic))
+    """Compare what a rule and the dynamic weights say of the same posts."""
     found = ttest_rel(losses, own_losses).confidence_interval(0.95)
     values = ((losses - own_losses).mean(), found.low, found.high)
     names = ("nll_difference", "nll_low", "nll_high")

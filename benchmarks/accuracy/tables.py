@@ -47,17 +47,10 @@ def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
-def _percent(row: Mapping[str, Any], *names: str) -> str:
-    """Print a difference of a score with its interval, in percent."""
-    return _difference([100 * row[name] for name in names], 1)
-
-
 def _less_ours(row: Mapping[str, Any]) -> list[str]:
-    """Print what a row of either table has of accuracy and of macro F1 less ours."""
-    return [
-        _percent(row, "difference", "low", "high"),
-        _percent(row, "f1_difference", "f1_low", "f1_high"),
-    ]
+    """Print what a row of either table has of accuracy and of macro F1 less ours, in percent."""
+    scores = (("difference", "low", "high"), ("f1_difference", "f1_low", "f1_high"))
+    return [_difference([100 * row[name] for name in names], 1) for names in scores]
 
 
 def methods_as_markdown(methods: pd.DataFrame) -> str:
