@@ -117,16 +117,19 @@ def folds_of(
     most = _most_folds(labelled, labels, groups)
     if not 2 <= folds <= most:
         raise ValueError(f"--folds {folds}: give at least 2 and, with these posts, at most {most}.")
+    cuts = [
+        (its_seed, *cut)
+        for its_seed in range(seed, seed + repeats)
+        for cut in _split(labelled, labels, groups, folds, its_seed)
+    ]
     parts = []
-    for its_seed in range(seed, seed + repeats):
-        for rest, held_out in _split(labelled, labels, groups, folds, its_seed):
-            inner = min(VALIDATION_FOLDS, _most_folds(rest, labels, groups))
-            train, validation = next(_split(rest, labels, groups, inner, its_seed))
-            taken = set(groups[held_out]) | set(groups[validation])
-            without_label = np.flatnonzero(labels < 0)
-            teaching = [i for i in without_label if groups[i] not in taken]
-            train = np.concatenate([train, np.array(teaching, dtype=int)])[:max_train_posts]
-            parts.append(Part(len(parts), its_seed, train, validation, held_out))
+    for run, (its_seed, rest, held_out) in enumerate(cuts):
+        inner = min(VALIDATION_FOLDS, _most_folds(rest, labels, groups))
+        train, validation = next(_split(rest, labels, groups, inner, its_seed))
+        taken = set(groups[held_out]) | set(groups[validation])
+        teaching = [i for i in np.flatnonzero(labels < 0) if groups[i] not in taken]
+        train = np.concatenate([train, np.array(teaching, dtype=int)])[:max_train_posts]
+        parts.append(Part(run, its_seed, train, validation, held_out))
     return parts
 
 
