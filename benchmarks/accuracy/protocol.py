@@ -113,7 +113,7 @@ def folds_of(
         raise ValueError(f"--repeats {repeats}: give at least 1.")
     groups = duplicate_groups(posts)
     labels = np.array([-1 if label is None else label for label in posts["label"]])
-    labelled = np.flatnonzero(labels >= 0)
+    labelled, without_label = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     most = _most_folds(labelled, labels, groups)
     if not 2 <= folds <= most:
         raise ValueError(f"--folds {folds}: give at least 2 and, with these posts, at most {most}.")
@@ -127,7 +127,7 @@ def folds_of(
         inner = min(VALIDATION_FOLDS, _most_folds(rest, labels, groups))
         train, validation = next(_split(rest, labels, groups, inner, its_seed))
         taken = set(groups[held_out]) | set(groups[validation])
-        teaching = [i for i in np.flatnonzero(labels < 0) if groups[i] not in taken]
+        teaching = [i for i in without_label if groups[i] not in taken]
         train = np.concatenate([train, np.array(teaching, dtype=int)])[:max_train_posts]
         parts.append(Part(run, its_seed, train, validation, held_out))
     return parts
