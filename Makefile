@@ -9,7 +9,7 @@ TRAIN := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --m
 READY := $(VENV)/.ready
 GATES := $(VENV)/.gates
 OLDEST := .venv-oldest
-RECIPE ?= configs/quickstart.yaml
+RECIPE ?= quickstart
 ARGS ?=
 MODEL ?= outputs/quickstart
 # Of tests: one more than cores, since many tests wait for the processes that they start.
@@ -29,7 +29,7 @@ quickstart: $(READY)
 	$(TRAIN)
 	@echo
 	@echo "Try it in a browser:     make demo"
-	@echo "Train on your own posts: make train RECIPE=configs/posts.yaml ARGS='--data_dir FOLDER'"
+	@echo "Train on your own posts: make train RECIPE=posts ARGS='--data_dir FOLDER'"
 	@echo "                         (FOLDER holds train.csv, validation.csv, test.csv; see README.md)"
 
 # Files of few and slow tests go first, so that no core waits for the last of them. Exports in processes of their
@@ -44,7 +44,7 @@ lint: $(READY)
 
 # The long run; make test has a short one. INPUTS is for each target, TARGETS are some of them.
 fuzz: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m fuzzing $(TARGETS) --inputs $(INPUTS) --seed $(SEED)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzzing $(TARGETS) --inputs $(INPUTS) --seed $(SEED)
 
 train: $(READY)
 	$(TRAIN) $(RECIPE) $(ARGS)

@@ -9,8 +9,8 @@ Killed or stopped, the same command goes on where it ended, with any number of p
 
 import sys
 
-from datasets_scripts.command_line import run_command
-from scoring_hybridsent.arguments import parse_arguments
+from hybridsent.scoring.arguments import parse_arguments
+from hybridsent.support.command_line import run_command
 
 
 def main() -> None:
@@ -18,8 +18,8 @@ def main() -> None:
     arguments = parse_arguments()
 
     # Heavy imports wait until the arguments are known to be right.
-    from scoring_hybridsent.processes import start_process
-    from scoring_hybridsent.run import run
+    from hybridsent.scoring.processes import start_process
+    from hybridsent.scoring.run import run
 
     state = start_process(arguments.device, arguments.cpu_threads)
     count = run(arguments, state)

@@ -1,7 +1,7 @@
 """Train hybridsent on posts: read a recipe, train, calibrate, test once, save model, card and report.
 
 accelerate launch run_train.py
-accelerate launch run_train.py configs/mvsa_single.yaml --data_dir DIR --learning_rate 1.0e-4
+accelerate launch run_train.py mvsa_single --data_dir DIR --learning_rate 1.0e-4
 
 The same command with --resume_from_checkpoint true goes on from the newest whole checkpoint. SIGTERM
 makes the training write one and end with exit code 143, without calibration, scores and publishing.
@@ -12,9 +12,9 @@ import contextlib
 import sys
 import time
 
-from datasets_scripts.command_line import run_command
-from datasets_scripts.locking import one_run_in
-from training_hybridsent.arguments import (
+from hybridsent.support.command_line import run_command
+from hybridsent.support.locking import one_run_in
+from hybridsent.training.arguments import (
     DataArguments,
     HybridSentTrainingArguments,
     ModelArguments,
@@ -40,19 +40,19 @@ def run(
     # Heavy imports wait until the arguments are known to be right.
     from transformers import set_seed
 
-    from training_hybridsent.checkpoints import announce_checkpoint
-    from training_hybridsent.data import describe_counts, keep_rejected, load_posts, training_posts
-    from training_hybridsent.encoder_layers import prepare_encoders
-    from training_hybridsent.feature_cache import FeatureCache
-    from training_hybridsent.final_scores import calibrate, score_posts, split_to_score
-    from training_hybridsent.label_words import scored_forms, with_both_forms
-    from training_hybridsent.metrics import SentimentScores
-    from training_hybridsent.model import build_model, build_processor
-    from training_hybridsent.page import chosen_settings
-    from training_hybridsent.publish import Target, prepare_target
-    from training_hybridsent.report import describe_run
-    from training_hybridsent.results import write_results
-    from training_hybridsent.trainer import HybridSentTrainer
+    from hybridsent.evaluation.final_scores import calibrate, score_posts, split_to_score
+    from hybridsent.evaluation.metrics import SentimentScores
+    from hybridsent.evaluation.report import describe_run
+    from hybridsent.evaluation.report_page import chosen_settings
+    from hybridsent.publishing.publish import Target, prepare_target
+    from hybridsent.publishing.results import write_results
+    from hybridsent.training.checkpoints import announce_checkpoint
+    from hybridsent.training.data import describe_counts, keep_rejected, load_posts, training_posts
+    from hybridsent.training.encoder_layers import prepare_encoders
+    from hybridsent.training.feature_cache import FeatureCache
+    from hybridsent.training.label_words import scored_forms, with_both_forms
+    from hybridsent.training.model import build_model, build_processor
+    from hybridsent.training.trainer import HybridSentTrainer
 
     target = Target.of_arguments(training_arguments)
     if target and training_arguments.process_index == 0:

@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 
-from scoring_hybridsent import Predictor
-from scoring_hybridsent.exported import read_export
-from scoring_hybridsent.processes import keep_freed_memory
-from training_hybridsent.parity import made_up_rows
+from hybridsent.exporting.comparison import made_up_rows
+from hybridsent.scoring import Predictor
+from hybridsent.scoring.exported import read_export
+from hybridsent.scoring.processes import keep_freed_memory
 
 BATCHES = (1, 16)
 

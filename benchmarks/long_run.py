@@ -22,6 +22,7 @@ import psutil
 import yaml
 
 from benchmarks.scoring import make_posts
+from hybridsent.training.recipes import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PAUSE = 5  # seconds between samples
@@ -32,7 +33,7 @@ Sample = tuple[float, ...]  # seconds since the start, then the quantities
 
 def endless_recipe(folder: Path) -> Path:
     """Write the quickstart's recipe with nothing that would end the training."""
-    recipe = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text(encoding="utf-8"))
+    recipe = load_recipe("quickstart")
     recipe |= {"num_train_epochs": 1_000_000, "early_stopping_patience": None}
     recipe |= {"warmup_steps": 100, "lr_scheduler_type": "constant_with_warmup"}
     file = folder / "recipe.yaml"

@@ -20,8 +20,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.scoring import ROOT, make_posts, open_pipeline, score_in_a_loop
-from scoring_hybridsent.inputs import find_input
-from scoring_hybridsent.share import Share
+from hybridsent.scoring.inputs import find_input
+from hybridsent.scoring.share import Share
 
 LAUNCHERS = {
     "run_predict.py, one process": ["--num_processes", "1"],

@@ -26,14 +26,14 @@ from typing import Any
 import torch
 from transformers import pipeline
 
-from quickstart.drawings import draw_picture
-from quickstart.templates import write_text
-from scoring_hybridsent import Predictor
-from scoring_hybridsent.engine import score_rows
-from scoring_hybridsent.inputs import find_input
-from scoring_hybridsent.processes import keep_freed_memory
-from scoring_hybridsent.share import Share
-from scoring_hybridsent.windows import Window, windows
+from hybridsent.bundled.drawings import draw_picture
+from hybridsent.bundled.templates import write_text
+from hybridsent.scoring import Predictor
+from hybridsent.scoring.engine import score_rows
+from hybridsent.scoring.inputs import find_input
+from hybridsent.scoring.processes import keep_freed_memory
+from hybridsent.scoring.share import Share
+from hybridsent.scoring.windows import Window, windows
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = 300  # files; posts use them in turn

@@ -17,14 +17,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
+from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.training.arguments import parse_arguments
+from hybridsent.training.data import PostCollator, load_posts
+from hybridsent.training.encoder_layers import prepare_encoders
+from hybridsent.training.feature_cache import FeatureCache
+from hybridsent.training.model import build_model, build_processor
+from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification
-from training_hybridsent.arguments import parse_arguments
-from training_hybridsent.data import PostCollator, load_posts
-from training_hybridsent.encoder_layers import prepare_encoders
-from training_hybridsent.feature_cache import FeatureCache
-from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.model import build_model, build_processor
-from training_hybridsent.trainer import HybridSentTrainer
 
 WARM_UP = 3  # steps that are not counted
 
@@ -139,7 +139,7 @@ class Contest:
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--recipe", default="configs/posts.yaml")
+    parser.add_argument("--recipe", default="posts")
     parser.add_argument("--data_dir", default="outputs/synthetic-posts")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets_scripts.command_line import add_debug, run_command
-from datasets_scripts.label_words import MASK
 from datasets_scripts.loading import ON_BAD_ROWS, READERS, load_table
 from datasets_scripts.prepare import prepare
 from datasets_scripts.prepared import REJECTED, is_prepared, read_summary
-from datasets_scripts.protocols import PROTOCOLS
+from datasets_scripts.published.label_words import MASK
+from datasets_scripts.published.protocols import PROTOCOLS
 from datasets_scripts.summary import as_text
+from hybridsent.support.command_line import add_debug, run_command
 from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 LABEL_FILES = {"labelResultAll.txt": "mvsa_single", "all_data_id_and_label.txt": "tumemo"}

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features, Image, Value
 
 from datasets_scripts.grouping import same_content
-from datasets_scripts.label_words import label_word_pattern
 from datasets_scripts.pictures import decode_picture, in_threads
 from datasets_scripts.post import Picture, Post
+from datasets_scripts.published.label_words import label_word_pattern
 from datasets_scripts.similar import perceptual_hash, similar_groups
 from datasets_scripts.table import Table
 

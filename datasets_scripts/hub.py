@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import LocalTokenNotFoundError
 from huggingface_hub.utils import httpx
 
-from datasets_scripts.errors import PostsError
+from hybridsent.support.errors import PostsError
 
 
 def push_dataset(folder: str | Path, repo_id: str, private: bool = True) -> str:

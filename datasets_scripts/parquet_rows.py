@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Features
 
-from datasets_scripts.errors import PostsError
+from hybridsent.support.errors import PostsError
 
 Numbered = list[tuple[int, "dict[str, str | bytes] | str"]]
 

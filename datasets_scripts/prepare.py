@@ -10,9 +10,7 @@ from typing import Any
 from datasets.exceptions import DatasetGenerationError
 
 from datasets_scripts.builder import PostsBuilder
-from datasets_scripts.card import dataset_card
-from datasets_scripts.errors import PostsError
-from datasets_scripts.folders import build_beside, write_whole
+from datasets_scripts.dataset_card import dataset_card
 from datasets_scripts.prepared import (
     AGAIN,
     FORMAT_VERSION,
@@ -23,6 +21,8 @@ from datasets_scripts.prepared import (
     rejected_lines,
 )
 from datasets_scripts.table import Table
+from hybridsent.support.errors import PostsError
+from hybridsent.support.folders import build_beside, write_whole
 
 
 def prepare(name: str, data_dir: str | Path, output_dir: str | Path, **options: Any) -> Table:

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
-from datasets_scripts.errors import PostsError
 from datasets_scripts.post import Rejected
 from datasets_scripts.table import Table
+from hybridsent.support.errors import PostsError
 
 FORMAT_VERSION = 1  # raise it whenever the same posts give other files
 SUMMARY = "summary.json"

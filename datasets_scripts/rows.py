@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets_scripts.errors import PostsError
 from datasets_scripts.parquet_rows import read_parquet
 from datasets_scripts.post import Rejected
+from hybridsent.support.errors import PostsError
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 BAD_ROW = "row is not well-formed"

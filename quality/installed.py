@@ -20,23 +20,23 @@ from importlib import import_module
 from importlib.metadata import version
 
 # A command, and what needs the extras ray and audit.
-OTHERS = ("datasets_scripts.__main__", "scoring_hybridsent.on_ray")
+OTHERS = ("datasets_scripts.__main__", "hybridsent.scoring.on_ray")
 OTHERS += ("datasets_scripts.audit", "datasets_scripts.similar")
-names = ["quickstart", "modeling_hybridsent", "datasets_scripts", "scoring_hybridsent"]
-for name in [*names, "training_hybridsent"]:
+for name in ("modeling_hybridsent", "datasets_scripts", "hybridsent"):
     package = import_module(name)
     assert pathlib.Path(package.__file__).is_relative_to(sys.prefix), package.__file__
-    for module in pkgutil.iter_modules(package.__path__, name + "."):
+    for module in pkgutil.walk_packages(package.__path__, name + "."):
         if module.name not in OTHERS:
             import_module(module.name)
 
 from datasets_scripts import prepare
-from datasets_scripts.protocols import read_ids
-from quickstart.posts import write_posts
-from training_hybridsent import card, page
+from datasets_scripts.published.protocols import read_ids
+from hybridsent.bundled.synthetic import write_posts
+from hybridsent.evaluation import report_page
+from hybridsent.publishing import model_card
 
 assert len(read_ids("clmlf")["train"]) == 3611
-assert card.TEMPLATE.is_file() and page.TEMPLATE.is_file()
+assert model_card.TEMPLATE.is_file() and report_page.TEMPLATE.is_file()
 write_posts(pathlib.Path("posts"), sizes={"train": 12, "validation": 6, "test": 6})
 prepare("posts", "posts", "prepared")
 print("hybridsent", version("hybridsent"), "works where it is installed")

@@ -24,7 +24,7 @@ class Promise(NamedTuple):
     after: str
 
 
-TRAINER = "training_hybridsent/trainer.py"
+TRAINER = "hybridsent/training/trainer.py"
 FUSION = "modeling_hybridsent/fusion_hybridsent.py"
 PROCESSING = "modeling_hybridsent/processing_hybridsent.py"
 GROUPS = {
@@ -33,14 +33,14 @@ GROUPS = {
             "Killed at any moment, a run that goes on from its checkpoints ends in the same weights, "
             "bit by bit (CPU, same versions, same number of threads and processes).",
             "tests/test_resuming.py::test_killed_twice_it_ends_in_the_same_weights",
-            "training_hybridsent/checkpoints.py",
+            "hybridsent/training/checkpoints.py",
             "    return [*faults, *_faults_of_state(folder / STATE)]",
             "    return []",
         ),
         Promise(
             "SIGTERM makes a run finish its step, write a checkpoint, say so and end with 143.",
             "tests/test_resuming.py::test_sigterm_saves_the_step_says_so_and_leaves",
-            "training_hybridsent/stopping.py",
+            "hybridsent/training/stopping.py",
             "        raise SystemExit(EXIT_CODE)",
             "        return",
         ),
@@ -53,7 +53,7 @@ GROUPS = {
         ),
         Promise(
             "A loss that is no number stops the run before it spoils a weight; its posts are named.",
-            "tests/training_hybridsent/test_guards.py"
+            "tests/training/test_failures.py"
             "::test_a_loss_that_is_no_number_names_step_posts_and_norms",
             TRAINER,
             '        self._require_finite("loss", float(loss))\n',
@@ -61,7 +61,7 @@ GROUPS = {
         ),
         Promise(
             "Gradients that are no numbers are not learnt from.",
-            "tests/training_hybridsent/test_guards.py"
+            "tests/training/test_failures.py"
             "::test_gradients_that_are_no_numbers_are_not_learnt_from",
             TRAINER,
             '            self._require_finite("norm of the gradients", float(norm))',
@@ -69,8 +69,8 @@ GROUPS = {
         ),
         Promise(
             "One run at a time writes into a folder; its lock ends with it, however that ends.",
-            "tests/datasets_scripts/test_locking.py::test_let_in_once_the_other_run_was_killed",
-            "datasets_scripts/locking.py",
+            "tests/support/test_locking.py::test_let_in_once_the_other_run_was_killed",
+            "hybridsent/support/locking.py",
             "            fcntl.lockf(self._file, kind | fcntl.LOCK_NB)",
             "            pass",
         ),
@@ -83,9 +83,9 @@ GROUPS = {
         ),
         Promise(
             "Stored states of frozen encoders give the losses and scores that the encoders give.",
-            "tests/training_hybridsent/test_feature_cache.py"
+            "tests/training/test_feature_cache.py"
             "::test_states_of_another_encoder_or_processor_are_not_used",
-            "training_hybridsent/feature_cache.py",
+            "hybridsent/training/feature_cache.py",
             '            "encoder": [encoder.config.to_dict(), digest_of_weights(encoder)],\n',
             "",
         ),
@@ -94,14 +94,14 @@ GROUPS = {
         Promise(
             "The joint label of MVSA follows one rule for all nine pairs of labels.",
             "tests/datasets_scripts/test_mvsa_single.py::test_the_rule_covers_all_nine_pairs",
-            "datasets_scripts/labels.py",
+            "datasets_scripts/published/labels.py",
             '    if text_label == image_label or image_label == "neutral":',
             "    if text_label == image_label:",
         ),
         Promise(
             "A prepared set is there whole or not at all, also when its making is killed.",
             "tests/test_faults.py::test_killed_while_it_prepares_no_half_of_a_set_is_there",
-            "datasets_scripts/folders.py",
+            "hybridsent/support/folders.py",
             '    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))',
             '    tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)\n'
             "    (draft := target).mkdir()",
@@ -120,15 +120,15 @@ GROUPS = {
         Promise(
             "Killed at any moment, a run of run_predict.py that goes on has every row exactly once.",
             "tests/test_run_predict.py::test_killed_at_any_moment_each_row_is_there_once",
-            "scoring_hybridsent/run_folder.py",
+            "hybridsent/scoring/run_folder.py",
             '        return finished_shards(self.folder, manifest["rows_per_shard"])',
             '        done = finished_shards(self.folder, manifest["rows_per_shard"])\n'
             "        return tuple(range(len(done) + 1))",
         ),
         Promise(
             "A row that cannot be scored keeps its place, with the reason.",
-            "tests/scoring_hybridsent/test_inputs.py::test_broken_lines_of_json_keep_their_place",
-            "scoring_hybridsent/text_files.py",
+            "tests/scoring/test_inputs.py::test_broken_lines_of_json_keep_their_place",
+            "hybridsent/scoring/text_files.py",
             "                    fields = _parse(line)\n",
             "                    fields = _parse(line)\n"
             "                    if isinstance(fields, str):\n"
@@ -137,15 +137,15 @@ GROUPS = {
         Promise(
             "A full disk loses no row: the same command goes on once there is room.",
             "tests/test_faults.py::test_a_full_disk_while_it_scores_loses_no_row",
-            "scoring_hybridsent/shard_files.py",
+            "hybridsent/scoring/shard_files.py",
             "            self.draft.unlink(missing_ok=True)  # first",
             "            self.draft.rename(self.folder / shard_name(self.start, self.stop))  #",
         ),
         Promise(
             "Answers of another model, input or setting are never mixed into a folder.",
-            "tests/scoring_hybridsent/test_run_folder.py"
+            "tests/scoring/test_run_folder.py"
             "::test_the_same_question_goes_on_and_another_is_refused",
-            "scoring_hybridsent/run_folder.py",
+            "hybridsent/scoring/run_folder.py",
             "        if differ:",
             "        if False:",
         ),
@@ -178,9 +178,8 @@ GROUPS = {
         Promise(
             "The calibration that a run fits, for posts with both modalities and for each alone, is "
             "stored with the model and applied in it.",
-            "tests/training_hybridsent/test_final_scores.py"
-            "::test_the_model_decides_as_was_calibrated",
-            "training_hybridsent/final_scores.py",
+            "tests/evaluation/test_final_scores.py::test_the_model_decides_as_was_calibrated",
+            "hybridsent/evaluation/final_scores.py",
             "        setattr(config, TEMPERATURES[given], fitted.temperature)\n",
             "        config.temperature = fitted.temperature\n",
         ),
@@ -203,32 +202,32 @@ GROUPS = {
         ),
         Promise(
             "Texts, labels and names of files become no code in the report.",
-            "tests/training_hybridsent/test_page.py::test_nothing_can_be_loaded_and_no_text_becomes_code",
-            "training_hybridsent/page.py",
+            "tests/evaluation/test_report_page.py::test_nothing_can_be_loaded_and_no_text_becomes_code",
+            "hybridsent/evaluation/report_page.py",
             "        autoescape=True,",
             "        autoescape=False,",
         ),
         Promise(
             "Published are safetensors, JSON, our code, card and figures; no path of your machine.",
-            "tests/training_hybridsent/test_publish.py"
+            "tests/publishing/test_publish.py"
             "::test_a_folder_that_cannot_be_published_is_named_and_nothing_is_sent",
-            "training_hybridsent/published_files.py",
+            "hybridsent/publishing/published_files.py",
             "            if place := _local_path(text, source):",
             "            if place := None:",
         ),
         Promise(
             "All code that a published model needs lies beside its weights.",
-            "tests/training_hybridsent/test_publish.py"
+            "tests/publishing/test_publish.py"
             "::test_all_that_is_needed_goes_in_one_commit_and_nothing_else",
-            "training_hybridsent/published_files.py",
+            "hybridsent/publishing/published_files.py",
             '    "*_hybridsent.py",',
             '    "[!b]*_hybridsent.py",',
         ),
         Promise(
             "A push goes through whole or changes nothing, and overwrites nobody's commit.",
-            "tests/training_hybridsent/test_publish.py"
+            "tests/publishing/test_publish.py"
             "::test_a_commit_of_somebody_else_in_between_is_not_overwritten",
-            "training_hybridsent/publish.py",
+            "hybridsent/publishing/publish.py",
             "        parent_commit=head,\n",
             "",
         ),
@@ -237,16 +236,16 @@ GROUPS = {
         Promise(
             "A command that fails says so in one message, ours or with the library it came from, and "
             "ends with 1; `--debug` shows the traceback.",
-            "tests/datasets_scripts/test_command_line_errors.py"
+            "tests/support/test_command_line.py"
             "::test_the_error_of_a_library_says_which_and_how_to_see_more",
-            "datasets_scripts/command_line.py",
+            "hybridsent/support/command_line.py",
             "    except Exception as error:\n        if debug:",
             "    except Exception as error:\n        if True:",
         ),
         Promise(
             "Bad rows of a set are named with file and line, ten of them at once.",
             "tests/datasets_scripts/test_mvsa_single.py::test_a_bad_row_is_named_with_its_line",
-            "datasets_scripts/label_file.py",
+            "datasets_scripts/published/label_file.py",
             '        where, row = f"{file.name} line {number}", row_pattern.fullmatch(line.rstrip())',
             "        where, row = file.name, row_pattern.fullmatch(line.rstrip())",
         ),

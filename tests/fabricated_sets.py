@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tiny_models import picture
 
-SPLITS = Path(__file__).parents[1] / "datasets_scripts" / "splits"
+SPLITS = Path(__file__).parents[1] / "datasets_scripts" / "published" / "splits"
 CONTRADICTORY_ID = "37"  # an id of MVSA-Single that is in no split
 
 

@@ -8,12 +8,12 @@ from hostile_pictures import encoded
 from scipy.special import softmax
 from tiny_models import picture, save_tiny
 
-from datasets_scripts.folders import write_whole
-from training_hybridsent.agreement import agreement_groups, describe_groups
-from training_hybridsent.card import write_card
-from training_hybridsent.figures import draw_figures
-from training_hybridsent.final_scores import Scored
-from training_hybridsent.page import write_page
+from hybridsent.evaluation.agreement import agreement_groups, describe_groups
+from hybridsent.evaluation.figures import draw_figures
+from hybridsent.evaluation.final_scores import Scored
+from hybridsent.evaluation.report_page import write_page
+from hybridsent.publishing.model_card import write_card
+from hybridsent.support.folders import write_whole
 
 LABELS = ["negative", "neutral", "positive"]
 TEMPERATURE = 1.5

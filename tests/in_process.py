@@ -11,7 +11,7 @@ import torch
 
 import run_predict
 import run_train
-from datasets_scripts.command_line import run_command
+from hybridsent.support.command_line import run_command
 
 
 @contextmanager

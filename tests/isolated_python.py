@@ -8,8 +8,7 @@ import textwrap
 PREAMBLE = f"""
 import sys
 sys.path.append({sysconfig.get_paths()["purelib"]!r})
-for name in ("modeling_hybridsent", "training_hybridsent", "scoring_hybridsent", "datasets_scripts",
-             "quickstart"):
+for name in ("modeling_hybridsent", "hybridsent", "datasets_scripts"):
     try:
         __import__(name)
     except ModuleNotFoundError:

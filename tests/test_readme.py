@@ -14,8 +14,8 @@ from tiny_models import save_tiny_encoders
 
 from datasets_scripts import EMOTIONS
 from datasets_scripts.__main__ import main as prepare_or_audit
-from quickstart.posts import write_posts
-from training_hybridsent.publish import main as publish
+from hybridsent.bundled.synthetic import write_posts
+from hybridsent.publishing.publish import main as publish
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = commands(README)
@@ -73,7 +73,7 @@ def test_training_command_runs(command, folder, tmp_path):
 def test_commands_of_the_seeds_give_the_table(folder):
     for command in SEEDS:
         train(command, folder)
-    (command,) = [c for c in COMMANDS if "training_hybridsent.over_seeds" in c]
+    (command,) = [c for c in COMMANDS if "hybridsent.evaluation.over_seeds" in c]
     result = run([sys.executable, *command[1:]], folder)
     assert result.returncode == 0, result.stderr
     table = [line.split(" | ")[:2] for line in result.stdout.splitlines()]
@@ -89,7 +89,7 @@ def test_every_launched_command_is_of_a_kind_that_is_tested():
 @pytest.fixture(scope="module")
 def exported(folder):
     """The folder with what the command of the section on export makes of the model."""
-    (command,) = [c for c in COMMANDS if "training_hybridsent.export" in c]
+    (command,) = [c for c in COMMANDS if "hybridsent.exporting.export" in c]
     result = run([sys.executable, *command[1:]], folder)
     assert result.returncode == 0, result.stderr
     assert "agrees with the model on 60 posts" in result.stdout
@@ -117,7 +117,7 @@ def test_data_commands_run(folder, monkeypatch):
 
 def test_publishing_commands_run(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    dry, real = [c for c in COMMANDS if "training_hybridsent.publish" in c]
+    dry, real = [c for c in COMMANDS if "hybridsent.publishing.publish" in c]
     assert publish(dry[3:]) == 0
     assert "nothing was sent" in capsys.readouterr().out
     with LoopbackHub(user="USER") as hub:
@@ -127,7 +127,7 @@ def test_publishing_commands_run(folder, monkeypatch, capsys):
 
 
 def test_generating_command_runs(folder, tmp_path):
-    (command,) = [c for c in COMMANDS if c[:3] == ["python", "-m", "quickstart.posts"]]
+    (command,) = [c for c in COMMANDS if c[:3] == ["python", "-m", "hybridsent.bundled.synthetic"]]
     result = run([sys.executable, *command[1:], "--train", "6", "--validation", "6"], tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / command[-1] / "train.csv").is_file()
@@ -152,7 +152,7 @@ def test_page_is_served_and_called_as_told(folder, tmp_path):
 
 
 def test_showcase_draws_the_picture(folder):
-    result = run([sys.executable, "-m", "training_hybridsent.showcase"], folder)
+    result = run([sys.executable, "-m", "hybridsent.evaluation.showcase"], folder)
     assert result.returncode == 0, result.stderr
     assert (folder / "docs" / "quickstart.png").read_bytes().startswith(b"\x89PNG")
     assert (ROOT / "docs" / "quickstart.png").is_file()
@@ -161,7 +161,7 @@ def test_showcase_draws_the_picture(folder):
 def test_help_lists_every_setting_the_recipes_use():
     result = run([sys.executable, "run_train.py", "--help"], ROOT)
     assert result.returncode == 0, result.stderr
-    for recipe in (ROOT / "configs").glob("*.yaml"):
+    for recipe in (ROOT / "hybridsent" / "recipes").glob("*.yaml"):
         for name in yaml.safe_load(recipe.read_text()):
             assert f"--{name}" in result.stdout, (recipe.name, name)
 

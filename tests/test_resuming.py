@@ -18,7 +18,7 @@ from tiny_runs import (
     write_recipe,
 )
 
-from training_hybridsent.checkpoints import STATE
+from hybridsent.training.checkpoints import STATE
 
 AGAIN = ("--resume_from_checkpoint", "true")
 

@@ -29,7 +29,7 @@ from many_posts import (
 )
 from tiny_models import LABELS, picture, save_tiny, tiny_model
 
-from scoring_hybridsent.run_folder import RunFolder
+from hybridsent.scoring.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

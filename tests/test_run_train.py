@@ -10,7 +10,7 @@ from loopback_hub import LoopbackHub
 from tiny_runs import ONE, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
 
 from datasets_scripts.__main__ import main as prepare
-from training_hybridsent.final_scores import TEMPERATURES
+from hybridsent.evaluation.final_scores import TEMPERATURES
 
 
 @pytest.fixture(scope="module")

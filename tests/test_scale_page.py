@@ -11,7 +11,7 @@ from finished_runs import save_finished_run
 
 from benchmarks.scale import hours
 from benchmarks.scale import main as scale
-from quickstart.posts import write_posts
+from hybridsent.bundled.synthetic import write_posts
 
 TEXT = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
 MEASURE, SCALE, ON_RAY = commands(TEXT)

@@ -18,7 +18,7 @@ from tiny_runs import (
     write_recipe,
 )
 
-from training_hybridsent.loss_parts import PARTS
+from hybridsent.training.loss_parts import PARTS
 
 SIZES = {"train": 64, "validation": 13, "test": 11}  # the last batch of an evaluation is uneven
 TWO = ("accelerate", "launch", "--main_process_port", "0", "--config_file",

@@ -12,7 +12,7 @@ from tiny_runs import MODEL, ROOT, TWO, launch, run_here
 
 from datasets_scripts import EMOTIONS
 
-RECIPE = ROOT / "configs" / "tumemo.yaml"
+RECIPE = ROOT / "hybridsent" / "recipes" / "tumemo.yaml"
 LABELS = {str(i): EMOTIONS[i % 7] for i in range(140)}
 
 

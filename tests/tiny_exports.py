@@ -5,8 +5,8 @@ from filelock import FileLock
 from many_posts import good_posts, save_pictures, with_bad, write_csv
 from tiny_models import tiny_config, tiny_processor
 
+from hybridsent.exporting.export import main
 from modeling_hybridsent import HybridSentForSequenceClassification
-from training_hybridsent.export import main
 
 TOKENS = 40  # what the processor cuts texts to
 

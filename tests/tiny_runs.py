@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tiny_models import save_tiny_encoders
 
 import run_train
-from quickstart.posts import write_posts
+from hybridsent.bundled.synthetic import write_posts
 
 SIZES = {"train": 24, "validation": 12, "test": 18}
 MODEL = {
@@ -31,7 +31,7 @@ def write_recipe(folder, sizes=SIZES, **changed):
     """Write encoders, posts and a recipe over them, as a user's own would be; return the recipe."""
     save_tiny_encoders(folder)
     write_posts(folder / "posts", sizes=sizes)
-    settings = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text()) | {
+    settings = yaml.safe_load((ROOT / "hybridsent" / "recipes" / "quickstart.yaml").read_text()) | {
         "dataset": "posts",
         "data_dir": str(folder / "posts"),
         "text_encoder": str(folder / "text"),

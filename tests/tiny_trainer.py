@@ -2,12 +2,12 @@
 
 from tiny_models import LABELS, tiny_model, tiny_processor
 
-from quickstart.posts import write_posts
-from training_hybridsent.arguments import DataArguments, HybridSentTrainingArguments
-from training_hybridsent.data import load_posts
-from training_hybridsent.encoder_layers import prepare_encoders
-from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.trainer import HybridSentTrainer
+from hybridsent.bundled.synthetic import write_posts
+from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
+from hybridsent.training.data import load_posts
+from hybridsent.training.encoder_layers import prepare_encoders
+from hybridsent.training.trainer import HybridSentTrainer
 
 SIZES = {"train": 8, "validation": 6, "test": 6}
 

@@ -1,6 +1,6 @@
 """Train related methods and ablations side by side, under one protocol, and tabulate them.
 
-    python -m benchmarks.accuracy configs/mvsa_single.yaml --data_dir FOLDER --folds 10 --results OUT
+    python -m benchmarks.accuracy mvsa_single --data_dir FOLDER --folds 10 --results OUT
 
 Same encoders, same posts, same schedule, as many learning rates tried for each. A finished run is
 not repeated: the same command goes on where it was stopped.
@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from training_hybridsent.arguments import DEFAULT_RECIPE, parse_arguments, read_recipe
+from hybridsent.training.arguments import DEFAULT_RECIPE, parse_arguments, read_recipe
+from hybridsent.training.recipes import is_recipe
 
 DEFAULT_FOLDS = 10
 # What decides nothing of a run's answers, or says where things are on this machine.
@@ -63,7 +64,7 @@ def given_settings(argv: Sequence[str]) -> dict[str, list[str]]:
         Name -> its words; without what decides nothing.
     """
     words = list(argv)
-    named = bool(words) and words[0].endswith((".yaml", ".yml"))
+    named = bool(words) and is_recipe(words[0])
     words = [*read_recipe(words.pop(0) if named else DEFAULT_RECIPE), *words]
     found: dict[str, list[str]] = {}
     name = ""
@@ -84,9 +85,9 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     from benchmarks.accuracy.runs import Experiment
     from benchmarks.accuracy.schedule import chosen_rate, pending, trial_rates
     from benchmarks.accuracy.training import Setup
-    from training_hybridsent.data import load_posts
-    from training_hybridsent.label_words import with_both_forms
-    from training_hybridsent.model import build_processor
+    from hybridsent.training.data import load_posts
+    from hybridsent.training.label_words import with_both_forms
+    from hybridsent.training.model import build_processor
 
     methods, results = methods_named(given.methods), Results(given.results)
     models, data, training = parse_arguments(argv)

@@ -7,8 +7,8 @@ from torch import nn
 
 from benchmarks.accuracy.networks import QueryAttention
 from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
+from hybridsent.training.data import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
-from training_hybridsent.data import NO_LABEL
 
 LAYERS = 3
 CONTRASTIVE_TEMPERATURE = 0.07

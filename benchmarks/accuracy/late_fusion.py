@@ -7,8 +7,8 @@ from torch import nn
 
 from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
 from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
+from hybridsent.training.data import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
-from training_hybridsent.data import NO_LABEL
 
 
 class NoClassifier(nn.Module):

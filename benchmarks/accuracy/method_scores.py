@@ -14,8 +14,8 @@ from benchmarks.accuracy.records import (
     ONLY,
     columns_of,
 )
-from training_hybridsent.calibration import error_by_chance
-from training_hybridsent.metrics import SentimentScores, expected_calibration_error
+from hybridsent.evaluation.calibration import error_by_chance
+from hybridsent.evaluation.metrics import SentimentScores, expected_calibration_error
 
 SCORES = ("accuracy", "macro_f1", "weighted_f1", "nll", "ece")
 COMPARED = (

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from datasets_scripts.folders import write_whole
+from hybridsent.support.folders import write_whole
 
 SETTINGS = "settings.json"
 RUNS = "runs"

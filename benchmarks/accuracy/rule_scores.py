@@ -25,7 +25,7 @@ from benchmarks.accuracy.weight_rules import (
     qmf_rule,
     weigh_probabilities,
 )
-from training_hybridsent.calibration import fit_temperature
+from hybridsent.evaluation.calibration import fit_temperature
 
 DYNAMIC = "dynamic weights of hybridsent"
 

@@ -22,15 +22,15 @@ from benchmarks.accuracy.records import (
     answers_table,
 )
 from benchmarks.accuracy.training import NetworkTraining, Setup
-from training_hybridsent.calibration import (
+from hybridsent.evaluation.calibration import (
     BranchAnswers,
     Calibration,
     fit_calibration,
     fit_temperature,
 )
-from training_hybridsent.data import NO_LABEL, PostCollator
-from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.model import build_model, build_processor
+from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.training.data import NO_LABEL, PostCollator
+from hybridsent.training.model import build_model, build_processor
 
 
 class Experiment:

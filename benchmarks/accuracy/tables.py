@@ -10,7 +10,7 @@ from benchmarks.accuracy.method_scores import method_table
 from benchmarks.accuracy.methods import METHODS
 from benchmarks.accuracy.records import Results
 from benchmarks.accuracy.rule_scores import weight_table
-from datasets_scripts.folders import write_whole
+from hybridsent.support.folders import write_whole
 
 PERCENT = {"accuracy", "macro_f1", "weighted_f1", "ece", "text_only", "image_only"}
 TITLES = {

@@ -16,14 +16,14 @@ from benchmarks.accuracy.methods import Method
 from benchmarks.accuracy.protocol import NUMBER, Part
 from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, WEIGHT, Answers, Trained
 from benchmarks.accuracy.rivals import RivalForSequenceClassification
+from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
+from hybridsent.training.data import with_only
+from hybridsent.training.encoder_layers import prepare_encoders
+from hybridsent.training.feature_cache import FeatureCache
+from hybridsent.training.model import build_model, build_processor
+from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification
-from training_hybridsent.arguments import HybridSentTrainingArguments, ModelArguments
-from training_hybridsent.data import with_only
-from training_hybridsent.encoder_layers import prepare_encoders
-from training_hybridsent.feature_cache import FeatureCache
-from training_hybridsent.metrics import SentimentScores
-from training_hybridsent.model import build_model, build_processor
-from training_hybridsent.trainer import HybridSentTrainer
 
 
 class NumberedCollator:

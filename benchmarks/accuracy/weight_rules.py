@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from training_hybridsent.calibration import BranchAnswers
-from training_hybridsent.data import NO_LABEL
+from hybridsent.evaluation.calibration import BranchAnswers
+from hybridsent.training.data import NO_LABEL
 
 _LOWEST = torch.finfo(torch.float32).min
 

@@ -30,8 +30,8 @@ from benchmarks.accuracy.weight_rules import (
     qmf_weights,
     weigh_probabilities,
 )
+from hybridsent.training.arguments import DataArguments
 from modeling_hybridsent.modeling_hybridsent import HybridSentForSequenceClassification
-from training_hybridsent.arguments import DataArguments
 
 NAMES = ["negative", "neutral", "positive"]
 NETWORKS = [name for name, method in METHODS.items() if method.model_class is not None]

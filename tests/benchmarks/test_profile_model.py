@@ -7,7 +7,7 @@ from documented_commands import ROOT, run
 from tiny_models import batch, save_tiny, tiny_model
 
 from benchmarks.profile_model import call_of, parts_of, record_inputs
-from quickstart.posts import write_posts
+from hybridsent.bundled.synthetic import write_posts
 
 
 def test_parts_cover_all_parameters_once():

@@ -5,7 +5,7 @@ import sys
 from documented_commands import ROOT, run
 from tiny_models import save_tiny_encoders
 
-from quickstart.posts import write_posts
+from hybridsent.bundled.synthetic import write_posts
 
 
 def test_throughput_trains_every_way(tmp_path):

@@ -15,8 +15,8 @@ from fabricated_sets import write_tumemo
 from PIL import Image
 
 from datasets_scripts import EMOTIONS, PostsError, load_table
-from datasets_scripts.label_words import label_word_pattern, mask_label_words
-from datasets_scripts.tumemo import PUBLISHED
+from datasets_scripts.published.label_words import label_word_pattern, mask_label_words
+from datasets_scripts.published.tumemo import PUBLISHED
 
 LABELS = {str(i): EMOTIONS[i % 7] for i in range(60)}
 

@@ -10,8 +10,8 @@ from fuzzing.__main__ import main
 from fuzzing.engine import Finding, fuzz, try_one
 from fuzzing.guard import Hang, bounded
 from fuzzing.mutations import LARGEST, damaged, damaged_json, edit
+from hybridsent.training.recipes import json_object
 from modeling_hybridsent import load_picture
-from training_hybridsent.recipes import json_object
 
 
 class Trial:

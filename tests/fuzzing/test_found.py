@@ -8,20 +8,20 @@ from fabricated_sets import write_tumemo
 
 from datasets_scripts import PostsError, load_table
 from datasets_scripts.pictures import decode_picture
+from datasets_scripts.published.tumemo import read_tumemo
 from datasets_scripts.texts import normalise_text
-from datasets_scripts.tumemo import read_tumemo
 from fuzzing.engine import try_one
 from fuzzing.guard import bounded
 from fuzzing.pictures import good_pictures
 from fuzzing.target import SEEDS
 from fuzzing.targets import TARGETS
+from hybridsent.training.arguments import parse_arguments
 from modeling_hybridsent import (
     HybridSentConfig,
     HybridSentForSequenceClassification,
     HybridSentProcessor,
     load_picture,
 )
-from training_hybridsent.arguments import parse_arguments
 
 DEEP = "[" * 20_000
 GIF = next(x for x in good_pictures() if x.startswith(b"GIF"))

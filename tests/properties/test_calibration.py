@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from training_hybridsent.calibration import (
+from hybridsent.evaluation.calibration import (
     BOUNDS,
     BranchAnswers,
     cross_fitted,

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets_scripts import joint_label, majority_label
-from datasets_scripts.label_file import read_label_file
-from datasets_scripts.labels import SENTIMENTS
-from datasets_scripts.mvsa_single import HEADER, LABELS
+from datasets_scripts.published.label_file import read_label_file
+from datasets_scripts.published.labels import SENTIMENTS
+from datasets_scripts.published.mvsa_single import HEADER, LABELS
 
 labels = st.sampled_from(SENTIMENTS)
 OPPOSITE = {"positive": "negative", "negative": "positive", "neutral": "neutral"}

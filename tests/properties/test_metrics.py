@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_f1_score
 
-from training_hybridsent.metrics import (
+from hybridsent.evaluation.metrics import (
     SentimentScores,
     calibration_bins,
     expected_calibration_error,

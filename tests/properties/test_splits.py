@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_scripts.grouping import divide_grouped, same_content
-from datasets_scripts.labels import SENTIMENTS
 from datasets_scripts.post import CONTRADICTORY, SPLITS, Picture, Post
-from datasets_scripts.protocols import divide_by_ids, protocol_ids
+from datasets_scripts.published.labels import SENTIMENTS
+from datasets_scripts.published.protocols import divide_by_ids, protocol_ids
+from datasets_scripts.published.tumemo import split_of
 from datasets_scripts.texts import normalise_text
-from datasets_scripts.tumemo import split_of
 
 TEXTS = ["sun", "SUN", "RT @a: sun", "rain http://t.co/1", "rain http://t.co/2", "http://t.co/3"]
 texts = st.none() | st.sampled_from(TEXTS) | st.text(max_size=4)

@@ -1,0 +1,1 @@
+"""The published data sets: their readers, protocols and split ids."""

@@ -1,0 +1,1 @@
+"""Image-text sentiment with hybrid fusion: train, score, explain and publish."""

@@ -1,0 +1,1 @@
+"""Metrics, calibration, scores, figures and the report of a run."""

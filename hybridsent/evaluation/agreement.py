@@ -1,0 +1,70 @@
+"""Do text, picture and fusion say the same, and how much does each weigh when they do not?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hybridsent.evaluation.final_scores import Scored
+
+BRANCHES = ("text", "image", "fusion")
+
+
+def label_groups(scored: Scored, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Sort the posts that have both text and picture by their label; the others leave no choice.
+
+    Args:
+        scored: The final model's answers.
+        names: Names of the labels.
+
+    Returns:
+        Name -> bool (posts,).
+    """
+    return {name: scored.complete & (scored.labels == i) for i, name in enumerate(names)}
+
+
+def agreement_groups(scored: Scored) -> dict[str, np.ndarray]:
+    """Sort the posts that have both text and picture by which branch says something else.
+
+    Args:
+        scored: The final model's answers.
+
+    Returns:
+        Agreement -> bool (posts,); each such post is in one of the five. Empty for a model without
+        branches of text and picture.
+    """
+    if not set(BRANCHES) <= set(scored.branches):
+        return {}
+    text, image, fusion = (scored.branches[name].argmax(axis=1) for name in BRANCHES)
+    groups = {
+        "all agree": (text == image) & (image == fusion),
+        "text differs": (image == fusion) & (text != image),
+        "image differs": (text == fusion) & (text != image),
+        "fusion differs": (text == image) & (fusion != image),
+        "all differ": (text != image) & (image != fusion) & (text != fusion),
+    }
+    return {name: scored.complete & group for name, group in groups.items()}
+
+
+def describe_groups(scored: Scored, groups: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Average what the posts of each group have in common.
+
+    Args:
+        scored: The final model's answers.
+        groups: Name -> bool (posts,).
+
+    Returns:
+        Name -> `posts`, their number; `weights`, the mean decision weights of text, image and fusion;
+        `accuracy` of the decision among those with a label. None where there are no such posts.
+    """
+    return {name: _describe(scored, group) for name, group in groups.items()}
+
+
+def _describe(scored: Scored, group: np.ndarray) -> dict[str, Any]:
+    judged = group & scored.known
+    right = (scored.decided == scored.labels)[judged]
+    return {
+        "posts": int(group.sum()),
+        "accuracy": float(right.mean()) if judged.any() else None,
+        "weights": scored.decision_weights[group].mean(axis=0).tolist() if group.any() else None,
+    }

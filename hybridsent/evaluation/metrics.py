@@ -1,0 +1,125 @@
+"""Scores of probabilities against labels: accuracy, F1, negative log likelihood, ECE, Brier score."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import datasets
+import evaluate
+import numpy as np
+from scipy.special import softmax
+from sklearn.metrics import f1_score
+
+from hybridsent.training.data import NO_LABEL
+
+CALIBRATION_BINS = 15
+
+
+class CalibrationBins(NamedTuple):
+    """Equally wide bins of the top label's confidence, each array (bins,).
+
+    Attributes:
+        posts: Number of posts.
+        confidence: Sum of their confidences.
+        correct: Number of those whose top label is right.
+    """
+
+    posts: np.ndarray
+    confidence: np.ndarray
+    correct: np.ndarray
+
+
+def calibration_bins(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS
+) -> CalibrationBins:
+    """Sort posts into bins of confidence.
+
+    Args:
+        probabilities: (posts, labels).
+        labels: (posts,).
+        bins: Number of bins between 0 and 1.
+
+    Returns:
+        The bins, from the least confident one on.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    weights = (None, confidence, correct)
+    return CalibrationBins(*(np.bincount(which, weights=w, minlength=bins) for w in weights))
+
+
+def expected_calibration_error(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS
+) -> float:
+    """Average the gap between confidence and accuracy over equally wide bins of confidence.
+
+    Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Args:
+        probabilities: (posts, labels).
+        labels: (posts,).
+        bins: Number of bins between 0 and 1.
+
+    Returns:
+        ECE of the top label, between 0 and 1.
+    """
+    found = calibration_bins(probabilities, labels, bins)
+    return float(np.abs(found.correct - found.confidence).sum() / len(labels))
+
+
+class SentimentScores(evaluate.Metric):
+    """Score class probabilities; works offline, since it is instantiated rather than loaded.
+
+    Args:
+        label_names: Names of the labels by index; they name the per-class scores.
+        **kwargs: As in `evaluate.Metric`.
+    """
+
+    def __init__(self, label_names: Sequence[str], **kwargs: Any) -> None:
+        self.label_names = list(label_names)
+        # In memory: every process scores the gathered predictions, and files would collide.
+        super().__init__(keep_in_memory=True, **kwargs)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Accuracy, F1, likelihood and calibration of class probabilities.",
+            citation="",
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Sequence(datasets.Value("float64")),
+                    "references": datasets.Value("int64"),
+                }
+            ),
+        )
+
+    def _compute(
+        self, predictions: Sequence[Sequence[float]], references: Sequence[int]
+    ) -> dict[str, float]:
+        probabilities, labels = np.asarray(predictions), np.asarray(references)
+        best = probabilities.argmax(axis=1)
+        every = range(len(self.label_names))
+        per_class = f1_score(labels, best, labels=every, average=None, zero_division=0)
+        likelihood = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)
+        one_hot = np.eye(len(self.label_names))[labels]
+        return {
+            "accuracy": float((best == labels).mean()),
+            "macro_f1": float(per_class.mean()),
+            "weighted_f1": float(
+                f1_score(labels, best, labels=every, average="weighted", zero_division=0)
+            ),
+            **{f"f1_{name}": float(f) for name, f in zip(self.label_names, per_class, strict=True)},
+            "nll": float(-np.log(likelihood).mean()),
+            "ece": expected_calibration_error(probabilities, labels),
+            "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
+        }
+
+    def of_logits(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Score logits (posts, labels) against labels (posts,), leaving out those without a label.
+
+        Raises:
+            ValueError: No post has a label.
+        """
+        known = labels != NO_LABEL
+        if not known.any():
+            raise ValueError("No post to score has a label.")
+        return self.compute(predictions=softmax(logits[known], axis=1), references=labels[known])

@@ -1,0 +1,62 @@
+"""Print the scores of several runs as one table: mean and standard deviation over their seeds.
+
+python -m hybridsent.evaluation.over_seeds outputs/mvsa_single_0 outputs/mvsa_single_1
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from hybridsent.evaluation.report import COLUMNS
+
+
+def table_over_seeds(runs: Sequence[dict[str, Any]]) -> str:
+    """Return a Markdown table with one line for each input and branch.
+
+    Args:
+        runs: Contents of metrics.json of two or more runs that differ in their seed only.
+
+    Returns:
+        Scores in percent, mean ± standard deviation.
+
+    Raises:
+        ValueError: The runs are of different data or share a seed.
+    """
+    seeds = [run["seed"] for run in runs]
+    data = {
+        (
+            run["dataset"]["name"],
+            run["dataset"]["protocol"],
+            run["dataset"]["counts"]["fingerprint"],
+            run["scored_split"],
+        )
+        for run in runs
+    }
+    if len(data) > 1 or len(set(seeds)) < max(2, len(seeds)):
+        raise ValueError(f"Give runs on the same posts with different seeds, not {data}, {seeds}.")
+    lines = [
+        "| input | decided by | " + " | ".join(COLUMNS.values()) + " |",
+        "|---|---|" + "---:|" * len(COLUMNS),
+    ]
+    for rows in zip(*(run["scores"] for run in runs), strict=True):
+        cells = []
+        for name in COLUMNS:
+            values = [100 * row[name] for row in rows]
+            cells.append(f"{mean(values):.1f} ± {stdev(values):.1f}")
+        lines.append(f"| {rows[0]['input']} | {rows[0]['decided_by']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table of the folders that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", help="output folders, each with a metrics.json")
+    folders = parser.parse_args(arguments).folders
+    print(table_over_seeds([json.loads((Path(f) / "metrics.json").read_text()) for f in folders]))
+
+
+if __name__ == "__main__":
+    main()

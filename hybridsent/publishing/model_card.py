@@ -1,0 +1,227 @@
+"""Fill the model card's template with what one or more runs found.
+
+python -m hybridsent.publishing.model_card outputs/mvsa_single_0 --runs outputs/mvsa_single_1
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from hybridsent.evaluation.over_seeds import table_over_seeds
+from hybridsent.evaluation.report import as_markdown
+from hybridsent.support.folders import write_whole
+
+WHENS = ("before", "after", "cross_fitted")
+TEMPLATE = Path(__file__).parent / "model_card.md"  # a link, so that a wheel holds it
+FLATTERING = " No test posts were at hand: these are the very posts of that choice, and flatter it."
+METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "f1",
+    "weighted_f1": "f1",
+    "ece": "ece",
+    "nll": "nll",
+}
+
+Run = dict[str, Any]
+
+
+class DataText(NamedTuple):
+    """What the card says of a set.
+
+    Attributes:
+        title: Its name.
+        limits: What its posts and labels cannot teach.
+        note: What must not be overlooked.
+        citation: Where it comes from.
+    """
+
+    title: str
+    limits: str
+    note: str = ""
+    citation: str = ""
+
+
+_TWEETS = (
+    "The training posts are English tweets of 2014 and 2015; other languages, platforms, years and "
+    "topics will look different. "
+)
+_MVSA = "Posts: Niu, Zhu, Pang, El Saddik, MMM 2016, doi 10.1007/978-3-319-27674-8_2."
+DATA = {
+    "mvsa_single": DataText(
+        "MVSA-Single",
+        f"{_TWEETS}One annotator labelled each text and each picture; the joint label follows from a "
+        "rule. It is the picture's label for 89.6 % of the posts and the text's for 67.8 %, neutral is "
+        "rare (one post in ten), and copies of one text or picture carry contradicting labels.",
+        citation=_MVSA,
+    ),
+    "mvsa_multiple": DataText(
+        "MVSA-Multiple",
+        f"{_TWEETS}The label is the majority of three annotators in each modality, joined by a rule.",
+        citation=_MVSA,
+    ),
+    "tumemo": DataText(
+        "TumEmo",
+        "The labels are the emotion tags by which the Tumblr posts were collected, not judgements of "
+        "readers. A tag may still stand in its text, and scores on label words as published are then "
+        "too good: believe those on masked ones (the protocol says which texts were trained on).",
+        citation="Posts: Yang et al., IEEE TMM 23 (2021), doi 10.1109/TMM.2020.3035277.",
+    ),
+    "synthetic": DataText(
+        "synthetic posts",
+        "It knows drawn pictures and made-up sentences and nothing of the world: do not use it on real "
+        "posts.",
+        note=" The set is synthetic: drawn and worded by a program.",
+    ),
+    "posts": DataText(
+        "own posts",
+        "What the posts are, who labelled them and how, is known to those who trained the model: ask "
+        "them before you rely on it.",
+    ),
+}
+
+
+def fill_card(runs: Sequence[Run], model: str) -> str:
+    """Return the model card of a run.
+
+    Args:
+        runs: Contents of metrics.json: the run of this model first, then others of the same recipe and
+            data with other seeds, if there are any.
+        model: How users will call the model: a repository or folder.
+
+    Returns:
+        Markdown with a YAML header, as the Hub wants it.
+
+    Raises:
+        KeyError: The template has a place that the runs do not fill.
+        ValueError: The runs do not belong together.
+    """
+    run = runs[0]
+    dataset, data = run["dataset"], DATA[run["dataset"]["name"]]
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        header=_header(run, data, model),
+        model=model,
+        labels=", ".join(run["labels"]),
+        dataset_title=data.title,
+        dataset_note=data.note,
+        data_citation=data.citation,
+        limits=data.limits,
+        protocol=dataset["protocol"],
+        fingerprint=dataset["counts"]["fingerprint"],
+        split_counts=_split_counts(dataset["counts"]),
+        scored_split=run["scored_split"],
+        spread=_spread(runs),
+        selection_note=FLATTERING if run["scored_split"] == "validation" else "",
+        table=as_markdown(run["scores"]) if len(runs) == 1 else table_over_seeds(runs),
+        per_class=_per_class(run),
+        weight_temperature=f"{run['calibration']['weight_temperature']:.3f}",
+        calibration=_calibration(run),
+        weights=_weights(run),
+        parameters=f"{run['parameters']['all'] / 1e6:.1f}",
+        trained=f"{run['parameters']['trained'] / 1e6:.1f}",
+        seed=run["seed"],
+        processes=run["processes"],
+        seconds=f"{run['seconds']:.0f}",
+        versions=", ".join(f"{name} {number}" for name, number in run["versions"].items()),
+    )
+
+
+def _header(run: Run, data: DataText, model: str) -> str:
+    """Return the YAML header with the results as the Hub's model index."""
+    decision = run["scores"][-1]
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Image-text sentiment",
+            dataset_type=run["dataset"]["name"],
+            dataset_name=data.title,
+            dataset_config=run["dataset"]["protocol"],
+            dataset_split=run["scored_split"],
+            metric_type=kind,
+            metric_name=name,
+            metric_value=round(decision[name], 6),
+        )
+        for name, kind in METRICS.items()
+    ]
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        license="apache-2.0",
+        language="en" if run["dataset"]["name"] != "posts" else None,
+        tags=["image-text-sentiment", "multimodal", "hybridsent"],
+        model_name=Path(model).name,
+        eval_results=results,
+    ).to_yaml()
+
+
+def _split_counts(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {found['present']}" for name, found in counts["splits"].items())
+
+
+def _spread(runs: Sequence[Run]) -> str:
+    if len(runs) == 1:
+        return f"One run with seed {runs[0]['seed']}: how far another seed would fall is not known."
+    seeds = ", ".join(str(run["seed"]) for run in runs)
+    return (
+        f"Mean and standard deviation of {len(runs)} runs, seeds {seeds}; this model is that of seed "
+        f"{runs[0]['seed']}, of which everything below the table is."
+    )
+
+
+def _per_class(run: Run) -> str:
+    decision = run["scores"][-1]
+    return "\n".join(
+        f"| {name} | {100 * decision[f'f1_{name}']:.1f} | {sum(counts)} |"
+        for name, counts in zip(run["labels"], run["confusion"], strict=True)
+    )
+
+
+def _calibration(run: Run) -> str:
+    found = run["calibration"]
+    rows = {f"validation, {given}": row for given, row in found["inputs"].items()}
+    if run["scored_split"] != "validation":
+        rows[f"{run['scored_split']}, as they are"] = found["scored"]
+    return "\n".join(f"| {posts} | {' | '.join(_errors(row))} |" for posts, row in rows.items())
+
+
+def _errors(row: dict[str, float | None]) -> Iterable[str]:
+    """Yield the temperature, ECE in percent and likelihood, "-" for what was not measured."""
+    kinds = {"temperature": (1, 3)}
+    kinds |= {f"ece_{when}": (100, 1) for when in (*WHENS, "by_chance")}
+    kinds |= {f"nll_{when}": (1, 3) for when in WHENS}
+    for name, (factor, digits) in kinds.items():
+        value = row.get(name)
+        yield "-" if value is None else f"{factor * value:.{digits}f}"
+
+
+def _weights(run: Run) -> str:
+    return "\n".join(
+        f"| {name} | {' | '.join(f'{weight:.2f}' for weight in weights)} |"
+        for name, weights in run["decision_weights"].items()
+        if weights is not None
+    )
+
+
+def write_card(runs: Sequence[Run], output_dir: str | Path, model: str) -> None:
+    """Write the filled card as README.md of the model's folder; arguments as of `fill_card`."""
+    write_whole(fill_card(runs, model), Path(output_dir) / "README.md")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the card of a finished run anew, with the spread over further runs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("folder", help="output folder of the model's run")
+    parser.add_argument("--runs", nargs="+", default=[], help="those of runs with other seeds")
+    given = parser.parse_args(arguments)
+    files = [Path(folder) / "metrics.json" for folder in (given.folder, *given.runs)]
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    write_card(runs, given.folder, given.folder)
+    print(f"Wrote {Path(given.folder) / 'README.md'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Publish a trained model: weights, code, processor, card and results, in one commit.
+
+python -m hybridsent.publishing.publish --model outputs/quickstart --repo_id USER/NAME --dry_run
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub.utils import httpx
+
+from hybridsent.publishing.isolated_check import check_loads_isolated
+from hybridsent.publishing.published_files import (
+    PublishError,
+    check_files,
+    fill_in_repo,
+    is_ours,
+    published_files,
+    write_eval_results,
+)
+from hybridsent.support.command_line import add_debug, run_command
+
+
+class Target(NamedTuple):
+    """Where a model goes.
+
+    Attributes:
+        repo_id: USER/NAME.
+        private: Whether a new repository is private; None leaves it to the Hub.
+        revision: Branch; made if it is absent. None is main.
+        token: Of the user; None takes that of the login.
+    """
+
+    repo_id: str
+    private: bool | None = None
+    revision: str | None = None
+    token: str | None = None
+
+    @classmethod
+    def of_arguments(cls, arguments: Any) -> "Target | None":
+        """Return the target that the settings of a training run ask for, None if none."""
+        if not arguments.publish_at_end:
+            return None
+        return cls(
+            arguments.hub_model_id,
+            arguments.hub_private_repo,
+            arguments.hub_revision,
+            arguments.hub_token,
+        )
+
+
+def _refused(target: Target, error: Exception) -> PublishError:
+    """Word a failure of the Hub or of the way there."""
+    return PublishError(
+        f"{target.repo_id}: the Hub could not be reached or refused: {error}\n"
+        "Nothing is there in part: a commit is whole or absent. See that you are logged in "
+        "(hf auth login), that the name is USER/NAME and yours, and publish again: "
+        "python -m hybridsent.publishing.publish --model DIR --repo_id USER/NAME."
+    )
+
+
+# The client reports a lost upload as RuntimeError, a bad name as ValueError.
+_FAILURES = (httpx.HTTPError, LocalTokenNotFoundError, OSError, RuntimeError, ValueError)
+
+
+def prepare_target(target: Target) -> None:
+    """Make the repository and branch, if they are absent, and see that we may write there.
+
+    Args:
+        target: Where the model goes.
+
+    Raises:
+        PublishError: The Hub refuses or cannot be reached.
+    """
+    api = HfApi(token=target.token)
+    try:
+        api.whoami()
+        api.create_repo(target.repo_id, private=target.private, exist_ok=True)
+        if target.revision:
+            api.create_branch(target.repo_id, branch=target.revision, exist_ok=True)
+    except _FAILURES as error:
+        raise _refused(target, error) from error
+
+
+def stage(model: str | Path, repo_id: str, folder: Path) -> list[str]:
+    """Lay out what is published, nothing else, and check it.
+
+    Args:
+        model: Folder of the model.
+        repo_id: USER/NAME, which replaces the folder's name in the card's example.
+        folder: Empty folder to fill.
+
+    Returns:
+        Names of the files, relative to both folders.
+
+    Raises:
+        PublishError: A file is missing or may not be published.
+    """
+    source = Path(model)
+    for name in published_files(source):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".safetensors"):
+            (folder / name).symlink_to((source / name).resolve())  # large, and not changed
+        else:
+            shutil.copyfile(source / name, folder / name)
+    fill_in_repo(folder, repo_id)
+    write_eval_results(folder)
+    names = published_files(folder)
+    check_files(folder, names, source)
+    return names
+
+
+def publish(model: str | Path, target: Target) -> str:
+    """Publish a trained model.
+
+    Args:
+        model: Folder that a training run wrote.
+        target: Where it goes.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        PublishError: The folder cannot be published, does not load by itself, or the Hub refuses; the
+            repository is then as it was.
+    """
+    with tempfile.TemporaryDirectory() as staged:
+        names = stage(model, target.repo_id, Path(staged))
+        check_loads_isolated(Path(staged))
+        prepare_target(target)
+        try:
+            return _commit(Path(staged), names, target)
+        except _FAILURES as error:
+            raise _refused(target, error) from error
+
+
+def _commit(folder: Path, names: Sequence[str], target: Target) -> str:
+    """Replace our files of the branch's head, all at once or not at all."""
+    api = HfApi(token=target.token)
+    branch = target.revision or "main"
+    head = api.repo_info(target.repo_id, revision=branch).sha
+    there = api.list_repo_files(target.repo_id, revision=branch)
+    stale = [name for name in there if is_ours(name) and name not in names]
+    operations = [
+        *(CommitOperationAdd(name, str(folder / name)) for name in names),
+        *(CommitOperationDelete(name) for name in stale),
+    ]
+    commit = api.create_commit(
+        target.repo_id,
+        operations,
+        commit_message="Publish model, processor, code and card",
+        revision=branch,
+        parent_commit=head,
+    )
+    return str(commit.commit_url)
+
+
+def describe(folder: Path, names: Sequence[str]) -> str:
+    """Return the files and their sizes as a table."""
+    sizes = [(folder / name).stat().st_size for name in names]
+    lines = [f"{size:>14,}  {name}" for name, size in zip(names, sizes, strict=True)]
+    return "\n".join([*lines, f"{sum(sizes):>14,}  bytes in {len(names)} files"])
+
+
+def try_out(model: str, repo_id: str) -> None:
+    """Do all but the sending, and print what would be sent."""
+    with tempfile.TemporaryDirectory() as staged:
+        names = stage(model, repo_id, Path(staged))
+        print(describe(Path(staged), names))
+        print(check_loads_isolated(Path(staged)))
+        print(f"Would be published as {repo_id}; nothing was sent.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Publish what the command line names; a failure is one message and exit status 1."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--model", required=True, help="folder that a training run wrote")
+    parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="where it goes")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--revision", help="branch to commit to; made if it is absent")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="list the files and load them by themselves only"
+    )
+    add_debug(parser)
+    given = parser.parse_args(argv)
+    target = Target(given.repo_id, given.private or None, given.revision)
+
+    def do() -> None:
+        if given.dry_run:
+            try_out(given.model, given.repo_id)
+        else:
+            print(f"Published: {publish(given.model, target)}")
+
+    return run_command(do, given.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Settings of a scoring run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import HfArgumentParser
+
+from hybridsent.scoring.answers import CHOICES
+from hybridsent.scoring.backends import BACKENDS, DTYPES
+
+POSITIVE = ("batch_size", "rows_per_shard", "cpu_threads", "max_image_pixels")
+
+
+def _setting(default: Any, help: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": help, **more})
+
+
+@dataclass
+class ScoringArguments:
+    """Which posts to score with which model, and how."""
+
+    model: str = field(
+        metadata={"help": "Folder of a trained or exported model, or its id on the Hub."}
+    )
+    input: str = field(
+        metadata={
+            "help": "CSV, JSON Lines or Parquet file with columns text, image (a path inside the "
+            "file's folder, or the picture itself), id; a folder of such files; or the id of a data "
+            "set on the Hub."
+        }
+    )
+    output: str = field(
+        metadata={"help": "Folder for the answers. Given again, the run goes on where it ended."}
+    )
+    split: str | None = _setting(None, "Only this split of a folder or data set.")
+    dataset_config: str | None = _setting(None, "Configuration of a data set of the Hub.")
+    revision: str | None = _setting(None, "Branch, tag or commit of a model of the Hub.")
+    columns: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "What to write besides row, id, label, score, error.",
+            "choices": list(CHOICES),
+        },
+    )
+    batch_size: int = _setting(32, "Posts in a batch.")
+    rows_per_shard: int | None = _setting(
+        None,
+        "Rows in each file of answers; left out, as the folder has it already, or so many that each "
+        "process has several files, from 500 to 10,000.",
+    )
+    num_workers: int | None = _setting(
+        None,
+        "Processes that decode pictures for each process with a model; 0 does without. Left out, as "
+        "many as the cores suggest.",
+    )
+    cpu_threads: int | None = _setting(
+        None, "Threads of each model on the CPU; left out, the cores are shared out evenly."
+    )
+    device: str | None = _setting(None, "Such as cpu; left out, an accelerator where there is one.")
+    dtype: str = _setting("float32", "Precision of the model.", choices=list(DTYPES))
+    backend: str = _setting(
+        "torch",
+        "What runs the model: openvino and onnx run what hybridsent.exporting.export wrote for them.",
+        choices=list(BACKENDS),
+    )
+    max_image_pixels: int | None = _setting(
+        None, "Refuse larger pictures, undecoded; left out, the limit stored with the model."
+    )
+    debug: bool = _setting(False, "Show where an error came from: the whole traceback.")
+
+    def __post_init__(self) -> None:
+        for name in POSITIVE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} {value}: give a positive whole number.")
+        if self.num_workers is not None and self.num_workers < 0:
+            raise ValueError(f"--num_workers {self.num_workers}: give 0 or more.")
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that decide about each answer; the others about speed and files."""
+        names = ("columns", "dtype", "backend", "max_image_pixels")
+        return {name: getattr(self, name) for name in names}
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> ScoringArguments:
+    """Read the settings from the command line; wrong ones end the program with one message.
+
+    Args:
+        argv: Arguments without the program's name. Default: those of this process.
+
+    Returns:
+        The settings.
+    """
+    parser = HfArgumentParser(ScoringArguments, allow_abbrev=False)  # type: ignore[arg-type]
+    given = parser.parse_args(argv)
+    try:
+        return ScoringArguments(**vars(given))
+    except ValueError as error:
+        parser.error(str(error))

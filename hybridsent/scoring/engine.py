@@ -1,0 +1,96 @@
+"""Keep the model busy: worker processes prepare batches ahead of it; answers come in input order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from torch.utils.data import DataLoader
+
+from hybridsent.scoring.predictor import Predictor
+from hybridsent.scoring.row import Row
+from hybridsent.scoring.windows import Window, windows
+
+AHEAD = 4  # batches that each worker prepares ahead of the model
+PATIENCE = (
+    600  # seconds; a worker that cannot hand its batch over, /dev/shm being full, never says so
+)
+
+
+def score_rows(
+    rows: Iterator[Row],
+    predictor: Predictor,
+    batch_size: int = 32,
+    num_workers: int = 1,
+    patience: float = PATIENCE,
+) -> Iterator[pa.Table]:
+    """Score a stream of rows in constant memory.
+
+    Args:
+        rows: The stream.
+        predictor: The model.
+        batch_size: Rows in a batch.
+        num_workers: Processes that decode and tokenize; 0 does it in this one.
+        patience: Seconds that the model waits for a batch before the run ends.
+
+    Yields:
+        Answers as `Layout.table` makes them; together, one for each row in the order of the rows.
+
+    Raises:
+        RuntimeError: A worker died, or was waited for in vain.
+    """
+    layout = predictor.layout  # loads the model before the workers come to be
+    at_work: deque[Window] = deque()
+
+    def batches() -> Iterator[list[Row]]:
+        for chunk in windows(rows, batch_size):
+            at_work.append(Window(chunk, layout))
+            yield from at_work[-1].cut(chunk, batch_size)
+
+    loader: DataLoader[Any] = DataLoader(
+        predictor.preparer,  # type: ignore[arg-type] # its indices are lists of rows
+        sampler=_Once(batches()),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=num_workers,
+        prefetch_factor=AHEAD if num_workers else None,
+        worker_init_fn=_leave_interrupts_to_the_parent,
+        timeout=patience if num_workers else 0,
+        pin_memory=not predictor.device.startswith("cpu"),
+    )
+    try:
+        for prepared in loader:
+            predictor.score(at_work[0], prepared)
+            if not at_work[0].batches:
+                yield at_work.popleft().table()
+    except RuntimeError:
+        _hear_of_no_more_deaths()
+        raise
+
+
+class _Once:
+    """What a loader takes its indices from."""
+
+    def __init__(self, batches: Iterator[list[Row]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        return self.batches
+
+
+def _as_it_is(prepared: Any) -> Any:
+    return prepared
+
+
+def _hear_of_no_more_deaths() -> None:
+    """Let torch's handler tell of a dead worker once, and not again while its loader is taken down."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+
+def _leave_interrupts_to_the_parent(_worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

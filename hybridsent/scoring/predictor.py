@@ -1,0 +1,132 @@
+"""The model with all it needs to answer rows; loads on first use, so that it travels light."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from hybridsent.scoring.answers import CHOICES, Layout
+from hybridsent.scoring.backends import (
+    BACKENDS,
+    DTYPES,
+    Backend,
+    TorchBackend,
+    open_backend,
+)
+from hybridsent.scoring.columns import cells_of
+from hybridsent.scoring.preparing import Prepared, Preparer
+from hybridsent.scoring.row import post_row
+from hybridsent.scoring.windows import Window
+
+
+class Predictor:
+    """Score batches of posts; a bad post is an answer with an error, never an exception.
+
+    Pickled, it is its arguments: each process that calls it loads the model once. So it can be given
+    to what scores batches elsewhere, such as `map_batches` of Ray Data.
+
+    Args:
+        model: Folder or Hub id; for another backend than "torch" what `hybridsent.exporting.export`
+            wrote.
+        columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
+            "branches", "weights", "embeddings".
+        revision: Of the Hub id.
+        device: Such as "cpu" or "cuda:1".
+        dtype: "float32"; or "bfloat16" or "float16", in which what can safely be is computed.
+        max_image_pixels: Refuse larger pictures, undecoded; None means the processor's own limit.
+        folder: Where paths of pictures start, and which they may not leave.
+        backend: What runs the model: "torch", "openvino" or "onnx".
+        faster: Rework a model of torch for scoring, as `hybridsent.scoring.faster` says; the answers
+            differ by rounding. False leaves it as it was loaded.
+
+    Raises:
+        ValueError: An unknown column, dtype or backend.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        columns: Sequence[str] = (),
+        *,
+        revision: str | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        max_image_pixels: int | None = None,
+        folder: str = ".",
+        backend: str = "torch",
+        faster: bool = True,
+    ) -> None:
+        _require_known("column", columns, CHOICES)
+        _require_known("dtype", [dtype], DTYPES)
+        _require_known("backend", [backend], BACKENDS)
+        self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
+        self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
+        self.faster = faster
+        self.preparer = Preparer(model, revision, max_image_pixels)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """What runs the model, loaded on first use."""
+        settings = (self.model, self.revision, self.device, self.dtype)
+        backend = open_backend(self.backend_name, *settings)
+        if self.faster and isinstance(backend, TorchBackend):
+            backend.make_faster(self.preparer.any_picture())
+        return backend
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What the answers look like."""
+        return Layout(self.backend.labels, self.backend.embedding_size, self.columns)
+
+    def load(self) -> None:
+        """Load model and processor now rather than on first use."""
+        _ = self.layout, self.preparer.processor
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the loaded model behind; the processes that unpickle this load their own."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("backend", "layout")}
+
+    def __call__(
+        self, batch: Mapping[str, Sequence[Any]] | pa.Table
+    ) -> dict[str, list[Any]] | pa.Table:
+        """Score one batch.
+
+        Args:
+            batch: Columns of one length: `text`, `image` or both, as `load_picture` takes it or a path
+                inside the folder; None, NaN, NA and empty mean that there is none. `id`, if there,
+                is carried through, others are passed over. A mapping, a pandas frame or, best for
+                whole numbers with gaps, which the others turn into fractions, an Arrow table.
+
+        Returns:
+            Columns of the same length and order: `id`, `label` and `score`, None where `error` says
+            what is wrong with the post, and the columns of choice. A table for a table.
+
+        Raises:
+            ValueError: The batch has neither texts nor pictures.
+        """
+        columns = cells_of(batch, ("id", "text", "image"))
+        posts = (
+            dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)
+        )
+        rows = [post_row(number, post, self.folder) for number, post in enumerate(posts)]
+        window = Window(rows, self.layout)
+        for part in window.cut(rows, max(1, len(rows))):
+            self.score(window, self.preparer[part])
+        answers = window.table().drop_columns("row")
+        return answers if isinstance(batch, pa.Table) else answers.to_pydict()
+
+    def score(self, window: Window, prepared: Prepared) -> None:
+        """Run the model on the prepared batch that a window handed out first, and give it back."""
+        if prepared.inputs is None:
+            window.take(prepared, {})
+        else:
+            window.take(prepared, self.backend(prepared.inputs, self.layout.fields))
+
+
+def _require_known(what: str, names: Sequence[str], known: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{what} {name!r}: one of {', '.join(known)}")

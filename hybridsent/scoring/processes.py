@@ -1,0 +1,99 @@
+"""The processes of a run: how they meet, agree, and share the cores of a machine."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from hybridsent.support.errors import PostsError
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+PATIENCE = timedelta(days=30)  # processes end at different times; the first wait for the last
+Answer = TypeVar("Answer")
+
+
+def start_process(device: str | None, cpu_threads: int | None) -> PartialState:
+    """Meet the other processes of this run.
+
+    Args:
+        device: What the user asked for.
+        cpu_threads: Threads of a model on the CPU; None means this process's part of the cores.
+
+    Returns:
+        Which process this is, of how many, and its device.
+
+    Raises:
+        RuntimeError: The processes did not meet; each would score everything.
+    """
+    on_cpu = device == "cpu" or not torch.accelerator.is_available()
+    state = PartialState(cpu=on_cpu, timeout=PATIENCE)
+    if state.num_processes != int(os.environ.get("WORLD_SIZE", "1")):
+        raise RuntimeError("The processes did not meet: see configs/accelerate/ for what works.")
+    if state.device.type == "cpu":
+        torch.set_num_threads(cpu_threads or cores())
+        keep_freed_memory()
+    return state
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep memory that is freed, for the next batch.
+
+    It would give large blocks back to the system, which then clears them anew for each layer of each
+    batch: that took up to half the time of a model of the quickstart's size. Without the C library of
+    GNU this does nothing.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def cores() -> int:
+    """Return the cores of this machine for each of its processes, 1 at least."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def default_workers(device: str) -> int:
+    """Suggest how many processes decode pictures for one model.
+
+    Decoding takes about a tenth of the time that a model of the quickstart's size takes on the CPU;
+    an accelerator is as hungry as all cores can feed.
+    """
+    return max(1, cores() // 8) if device == "cpu" else min(8, cores())
+
+
+def ask_first(state: PartialState, question: Callable[[], Answer]) -> Answer:
+    """Let the first process find something out and tell the others.
+
+    Args:
+        state: The processes; each of them must call this.
+        question: Called in the first process only.
+
+    Returns:
+        The answer, in all of them.
+
+    Raises:
+        PostsError: The question's, in the first process; the others end silently.
+    """
+    found: list[Any] = [None]
+    if state.is_main_process:
+        try:
+            found = [question()]
+        except PostsError as error:
+            found = [error]
+    broadcast_object_list(found)
+    if isinstance(found[0], PostsError):
+        if not state.is_main_process:
+            state.destroy_process_group()
+            sys.exit(1)
+        raise found[0]
+    return found[0]

@@ -1,0 +1,1 @@
+"""What every command needs: errors and their messages, locks, folders written whole."""

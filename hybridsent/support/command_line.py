@@ -1,0 +1,117 @@
+"""How a command ends: with one message about what went wrong, and a traceback where it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import re
+import sys
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+_FOLDERS = ("datasets_scripts", "modeling_hybridsent", "hybridsent")
+_SCRIPTS = ("run_train", "run_predict", "__main__")
+# The Hub's copy of our code is imported as transformers_modules.
+OURS = frozenset((*_FOLDERS, *_SCRIPTS, "transformers_modules"))
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# As libraries written in C++ and Rust word what the system told them.
+_NO_ROOM_WORDS = re.compile(
+    rf"os error ({'|'.join(map(str, _NO_ROOM))})\)|No space left|inline_container\.cc|iostream error"
+)
+_NO_MEMORY_WORDS = re.compile(r"can't allocate memory|out of memory|std::bad_alloc", re.IGNORECASE)
+_EXTRAS = {"imagehash": "audit", "ray": "ray"}  # package -> the extra of ours that brings it
+_INTERRUPTED = 130  # as of any program that an interrupt ended
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the option that asks for tracebacks."""
+    parser.add_argument(
+        "--debug", action="store_true", help="show where an error came from: the whole traceback"
+    )
+
+
+def run_command(run: Callable[[], None], debug: bool = False) -> int:
+    """Run a command; say in one message what stopped it.
+
+    Args:
+        run: The command.
+        debug: Raise what it raises, so that Python shows the traceback.
+
+    Returns:
+        Its exit status: 0; 1 after an error; 130 after an interrupt.
+    """
+    try:
+        run()
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("Interrupted.", file=sys.stderr)
+        return _INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def explain(error: BaseException) -> str:
+    """Word an error for who ran the command.
+
+    Args:
+        error: Ours, whose message says all; or that of a library or the system.
+
+    Returns:
+        What is wrong, where it came from if not from us, and what to do.
+    """
+    said = str(error) or type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return f"{said}. Type: pip install 'hybridsent[{_EXTRAS[error.name]}]'"
+    if is_full_disk(error):
+        return (
+            f"{said}\nThere is no room to write. Make some, or name a folder on another disk, and run "
+            "the same command again."
+        )
+    if is_out_of_memory(error) and not _is_from_us(error):
+        return f"{said}\nThe memory is used up: try a smaller batch."
+    if _is_from_us(error) or (isinstance(error, OSError) and error.filename):
+        return said
+    return (
+        f"{said}\n({type(error).__name__} from {_origin(error)}; --debug shows how it came about.)"
+    )
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Tell whether an error, or what it came from, is that the system could not write any more."""
+    return any(
+        (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
+        or _NO_ROOM_WORDS.search(str(cause)) is not None
+        for cause in _causes(error)
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error is that memory, of the machine or of an accelerator, is used up."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _NO_MEMORY_WORDS.search(str(error)) is not None
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from or during."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _is_from_us(error: BaseException) -> bool:
+    return _origin(error) in OURS
+
+
+def _origin(error: BaseException) -> str:
+    """Return the package whose line raised an error."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "Python" if trace is None else trace.tb_frame.f_globals["__name__"].partition(".")[0]

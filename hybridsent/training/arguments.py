@@ -1,0 +1,292 @@
+"""The three groups of settings of a training run, and how recipe and command line become them."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from hybridsent.training.recipes import is_recipe, json_object, load_recipe
+
+DEFAULT_RECIPE = "quickstart"
+MOST_THREADS = 1024  # beyond which torch ends the process rather than raise
+
+
+@dataclass
+class ModelArguments:
+    """Which model to train."""
+
+    text_encoder: str = field(
+        default="bundled/all-minilm-l6-v2",
+        metadata={"help": "Hub id or folder of any text encoder; bundled/... needs no Hub."},
+    )
+    vision_encoder: str = field(
+        default="bundled/efficientnet-lite0",
+        metadata={"help": "Hub id or folder of any vision encoder; bundled/... needs no Hub."},
+    )
+    model_config: dict | str | None = field(  # type: ignore[type-arg]
+        default=None,
+        metadata={"help": 'Fields of HybridSentConfig as JSON, such as {"recurrence": "none"}.'},
+    )
+    max_text_length: int = field(
+        default=128, metadata={"help": "Cut texts to this many tokens, in training and for good."}
+    )
+
+    def fields_of_config(self) -> dict[str, Any]:
+        """Return `model_config` as a mapping, which the command line gives as JSON."""
+        return json_object("--model_config", self.model_config)
+
+
+@dataclass
+class DataArguments:
+    """Which posts to train on."""
+
+    dataset: str = field(
+        default="synthetic",
+        metadata={
+            "help": "mvsa_single, mvsa_multiple, tumemo, posts (own files) or synthetic (generated); "
+            "see docs/datasets.md."
+        },
+    )
+    data_dir: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder with the raw files of the set, or one that python -m datasets_scripts "
+            "prepared; not needed for synthetic."
+        },
+    )
+    protocol: str | None = field(
+        default=None, metadata={"help": "Named split of the set, such as clmlf for mvsa_single."}
+    )
+    dataset_options: dict | str | None = field(  # type: ignore[type-arg]
+        default=None,
+        metadata={
+            "help": "What the reader of raw files takes besides, as JSON, such as "
+            '{"text_encoding": "gb18030"} for tumemo or {"columns": {"text": "tweet"}} for posts.'
+        },
+    )
+    mask_label_words: bool = field(
+        default=False,
+        metadata={
+            "help": "tumemo only: train on texts whose label words (happy, #happy, ...) are replaced "
+            "by the tokenizer's mask. Scores are given with and without them in either case."
+        },
+    )
+    on_bad_rows: str = field(
+        default="stop",
+        metadata={
+            "help": "Rows of raw files that cannot be used: stop, or drop them and list them in "
+            "rejected.jsonl."
+        },
+    )
+    use_contradictory_posts: bool = field(
+        default=False,
+        metadata={
+            "help": "Also learn the texts' and pictures' own labels of posts whose labels contradict, "
+            "where the set keeps them; needs own_label_loss_weight in model_config."
+        },
+    )
+    max_train_posts: int | None = field(
+        default=None, metadata={"help": "Train on the first so many posts, for a quick trial."}
+    )
+
+    def reader_options(self) -> dict[str, Any]:
+        """Return `dataset_options` as a mapping, which the command line gives as JSON."""
+        return json_object("--dataset_options", self.dataset_options)
+
+    def __post_init__(self) -> None:
+        if self.mask_label_words and self.dataset != "tumemo":
+            raise ValueError(f"--mask_label_words is for --dataset tumemo, not {self.dataset}.")
+
+
+@dataclass
+class HybridSentTrainingArguments(TrainingArguments):
+    """How to train: everything that transformers' TrainingArguments knows, and the encoders' rates."""
+
+    text_encoder_learning_rate: float | None = field(
+        default=None,
+        metadata={"help": "Rate of the text encoder; 0 freezes it, left out it is learning_rate."},
+    )
+    vision_encoder_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Rate of the vision encoder; 0 freezes it, left out it is learning_rate."
+        },
+    )
+    vision_encoder_trained_layers: int | None = field(
+        default=None,
+        metadata={
+            "help": "Train only so many last layers, or stages, of the vision encoder and freeze those "
+            "before them; left out, all are trained unless its rate is 0."
+        },
+    )
+    encoder_layer_decay: float = field(
+        default=1.0,
+        metadata={
+            "help": "Factor on an encoder's learning rate from each layer to the one below it; 1 "
+            "trains all alike."
+        },
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={"help": "Stop after so many evaluations without a better validation score."},
+    )
+    cpu_threads: int | None = field(
+        default=None,
+        metadata={
+            "help": "Threads of each process on a machine without accelerator; left out, the cores are "
+            "shared out evenly. (accelerate launch alone would give one process one thread.)"
+        },
+    )
+
+    cache_features: bool = field(
+        default=False,
+        metadata={
+            "help": "Run each frozen encoder once over all posts, keep its states on the disk, and "
+            "train and score from them; the results are the same. Of an encoder whose last layers are "
+            "trained the frozen front is cached; a wholly trained one is not."
+        },
+    )
+    cache_dtype: Literal["float32", "bfloat16"] = field(
+        default="float32",
+        metadata={"help": "Of the states on the disk; bfloat16 takes half the space, rounded."},
+    )
+    cache_folder: str | None = field(
+        default=None,
+        metadata={
+            "help": "Where the states go; left out, encoder_states in the folder HYBRIDSENT_CACHE, or "
+            "beside the cache of the Hub. It may be deleted between runs."
+        },
+    )
+
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={
+            "help": "Go on from this checkpoint, or true: from the newest whole one in output_dir, and "
+            "from the beginning if there is none. The rest of the command stays as it was."
+        },
+    )
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True,
+        metadata={"help": "Also go on with the count of early stopping when resuming."},
+    )
+
+    publish_at_end: bool = field(default=False, init=False)  # what push_to_hub asked for
+
+    def __post_init__(self) -> None:
+        if self.push_to_hub and not self.hub_model_id:
+            raise ValueError("--push_to_hub needs --hub_model_id USER/NAME.")
+        rates = (self.text_encoder_learning_rate, self.vision_encoder_learning_rate)
+        if self.cache_features and 0 not in rates and self.vision_encoder_trained_layers is None:
+            raise ValueError(
+                "--cache_features: no encoder is frozen, so there is nothing to cache; set "
+                "--vision_encoder_learning_rate 0 or --text_encoder_learning_rate 0 or "
+                "--vision_encoder_trained_layers, or leave it out."
+            )
+        if self.cpu_threads is not None and not 1 <= self.cpu_threads <= MOST_THREADS:
+            raise ValueError(f"--cpu_threads {self.cpu_threads}: give 1 to {MOST_THREADS}.")
+        if not 0 < self.encoder_layer_decay <= 1:
+            raise ValueError(
+                f"--encoder_layer_decay {self.encoder_layer_decay} must be above 0 and at most 1."
+            )
+        # The Trainer would push every checkpoint with a card of its own; we publish once, at the end.
+        self.publish_at_end, self.push_to_hub = self.push_to_hub, False
+        # Pictures and texts are raw columns until the collator processes them, and only the label
+        # of the post decides whether evaluation has labels.
+        self.remove_unused_columns = False
+        self.label_names = ["labels"]
+        # A recipe with bf16 must run on machines with and without an accelerator alike.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        super().__post_init__()
+        if self.use_cpu:
+            processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            torch.set_num_threads(self.cpu_threads or max(1, (os.cpu_count() or 1) // processes))
+
+
+def read_recipe(file: str) -> list[str]:
+    """Turn a YAML recipe into command-line arguments, so that one parser checks both.
+
+    Args:
+        file: YAML file with one setting a line; a nested mapping is passed on as JSON.
+
+    Returns:
+        Arguments such as ["--learning_rate", "0.001"].
+
+    Raises:
+        FileNotFoundError: No such recipe.
+        ValueError: The file is not a mapping of settings.
+    """
+    arguments: list[str] = []
+    for name, value in load_recipe(file).items():
+        if isinstance(value, dict):
+            value = json.dumps(value, default=str)  # of a date, for instance
+        values = value if isinstance(value, list) else [value]
+        if value is not None:
+            arguments += [f"--{name}", *map(str, values)]
+    return arguments
+
+
+def _without_bare_debug(words: Sequence[str]) -> list[str]:
+    """Leave out a --debug without a value, which is ours; that of the library has one."""
+    pairs = zip(words, [*words, "--"][1:], strict=False)
+    return [word for word, after in pairs if word != "--debug" or not after.startswith("--")]
+
+
+class _Parser(HfArgumentParser):
+    """Says which recipe may be to blame for an error."""
+
+    recipe: str = DEFAULT_RECIPE
+
+    def error(self, message: str) -> NoReturn:
+        super().error(f"{message}; correct {self.recipe} or the command line")
+
+
+def parse_arguments(
+    argv: Sequence[str] | None = None,
+) -> tuple[ModelArguments, DataArguments, HybridSentTrainingArguments]:
+    """Read settings from a recipe and the command line; the command line wins.
+
+    Of `model_config` it wins field by field: what it does not name stays as in the recipe.
+
+    Args:
+        argv: Arguments without the program's name; the first may be a recipe, by name or path.
+            Without any recipe, that of the quickstart. Default: those of this process.
+
+    Returns:
+        The settings of model, data and training.
+
+    Raises:
+        ValueError: Settings that do not go together; the message names them.
+    """
+    given = _without_bare_debug(sys.argv[1:] if argv is None else argv)
+    recipe = given.pop(0) if given and is_recipe(given[0]) else DEFAULT_RECIPE
+    written = [] if {"-h", "--help"} & set(given) else read_recipe(recipe)
+    try:
+        return _parse(recipe, written, given)
+    except ImportError:  # a package is missing, no setting is wrong
+        raise
+    except Exception as error:  # many are the library's, and name neither recipe nor remedy
+        raise ValueError(f"{error} Correct {recipe} or the command line.") from error
+
+
+def _parse(recipe: str, written: list[str], given: list[str]) -> Any:
+    """Parse the settings of a recipe, and those of the command line over them."""
+    groups = (ModelArguments, DataArguments, HybridSentTrainingArguments)
+    parser = _Parser(groups, allow_abbrev=False)
+    parser.recipe = recipe
+    parsed: Any = parser.parse_args_into_dataclasses(args=[*written, *given])
+    model, data, _ = parsed
+    data.reader_options()  # raises now rather than after the encoders are there
+    if "--model_config" in written:
+        fields = ModelArguments(model_config=written[written.index("--model_config") + 1])
+        model.model_config = fields.fields_of_config() | model.fields_of_config()
+    if data.use_contradictory_posts and not model.fields_of_config().get("own_label_loss_weight"):
+        raise ValueError(
+            "--use_contradictory_posts: those posts have only their text's and picture's own labels, "
+            "which own_label_loss_weight above 0 in model_config learns; set it, or leave them out."
+        )
+    return parsed

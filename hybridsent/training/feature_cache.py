@@ -1,0 +1,197 @@
+"""Run frozen encoders once over all posts and keep what they say, for every later epoch and run."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from datasets import Dataset, DatasetDict, Value
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from hybridsent.bundled.encoders import cache_folder
+from hybridsent.support.folders import build_beside
+from hybridsent.training.arguments import HybridSentTrainingArguments
+from hybridsent.training.data import PostCollator
+from hybridsent.training.encoder_layers import FrozenFront
+from hybridsent.training.encoder_states import (
+    FILE,
+    STATES_COLUMNS,
+    EncoderStates,
+    StoredPost,
+    write_states,
+)
+from hybridsent.training.fingerprints import (
+    describe_processor,
+    digest_of_posts,
+    digest_of_weights,
+)
+from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+from modeling_hybridsent.processing_hybridsent import has_text
+
+FORMAT_VERSION = 1  # raise it whenever the same encoder and posts give other files
+
+
+class FeatureCache:
+    """Stored states of the frozen encoders of one model.
+
+    Args:
+        model: Its frozen encoders, those without a parameter that asks for a gradient, are cached; of
+            a vision encoder whose last layers are trained, the frozen front.
+        processor: The joint processor.
+        arguments: Settings of the training: dtype, folder, precision, batch size of evaluation.
+    """
+
+    def __init__(
+        self,
+        model: HybridSentForSequenceClassification,
+        processor: HybridSentProcessor,
+        arguments: HybridSentTrainingArguments,
+    ) -> None:
+        self.model, self.processor, self.arguments = model, processor, arguments
+        base = model.hybridsent
+        self.encoders = {
+            modality: encoder
+            for modality, encoder in (("text", base.text_model), ("image", base.vision_model))
+            if not any(parameter.requires_grad for parameter in encoder.parameters())
+        }
+        self.front: FrozenFront | None = None
+        if arguments.vision_encoder_trained_layers is not None and "image" not in self.encoders:
+            self.front = FrozenFront(base.vision_model, processor)
+            self.encoders["image"] = base.vision_model
+        self.folder = Path(arguments.cache_folder or cache_folder() / "encoder_states")
+
+    def attach(self, posts: Mapping[str, Dataset]) -> tuple[DatasetDict, dict[str, EncoderStates]]:
+        """Give posts their stored states, running the encoders where there are none yet.
+
+        Args:
+            posts: Splits with undecoded pictures.
+
+        Returns:
+            The splits, with a column that says where each post's states stand; and the states by
+            modality, for `HybridSentTrainer`. A cached front is skipped in the model from now on.
+
+        Raises:
+            ValueError: A picture cannot be read; the message names the posts of its batch.
+        """
+        posts, states = dict(posts), {}
+        for modality in self.encoders:
+            shared = self._shared_key(modality)
+            folders = [self._stored(modality, name, rows, shared) for name, rows in posts.items()]
+            front = self._front_of(modality)
+            found = states[modality] = EncoderStates(folders, front and front.shape)
+            for part, (name, rows) in enumerate(posts.items()):
+                posts[name] = rows.add_column(
+                    STATES_COLUMNS[modality], found.numbers(part, len(rows)), feature=Value("int64")
+                )
+        if self.front is not None:
+            self.front.skip()
+        return DatasetDict(posts), states
+
+    def describe(self, states: Mapping[str, EncoderStates]) -> str:
+        """Say in one line which encoder is cached where, and which is not since it is trained."""
+        parts = []
+        for modality in STATES_COLUMNS:
+            if modality in states:
+                table = states[modality].rows
+                size = table.data.nbytes / 1e9
+                part = "front of the encoder" if states[modality].map_shape else "encoder"
+                parts.append(f"{modality} {part}: {len(table)} states, {size:.2f} GB")
+            else:
+                parts.append(f"{modality} encoder: trained, so not cached")
+        return f"{'; '.join(parts)} ({self.folder})"
+
+    def _stored(self, modality: str, name: str, posts: Dataset, shared: str) -> Path:
+        """Return the folder of the states of one split, which is built if it is not there."""
+        key = hashlib.sha256((shared + digest_of_posts(posts, modality)).encode()).hexdigest()[:16]
+        folder = self.folder / f"{modality}-{key}"
+        if not (folder / FILE).exists():
+            with build_beside(folder) as draft:
+                batches = self._encode(modality, name, posts)
+                write_states(batches, self._widths(modality), self.arguments.cache_dtype, draft)
+        return folder
+
+    def _front_of(self, modality: str) -> FrozenFront | None:
+        """Return the front whose states stand for a modality; None where a whole encoder's do."""
+        return self.front if modality == "image" else None
+
+    def _widths(self, modality: str) -> tuple[int, int | None]:
+        """Return the widths of the stored states: of a front, one row a channel."""
+        front = self._front_of(modality)
+        if front is not None:
+            _, rows, columns = front.shape
+            return rows * columns, None
+        return self.model.hybridsent.encoder_output_widths()[modality]
+
+    def _half_precision(self) -> torch.dtype | None:
+        """The dtype that training casts to; None: it does not."""
+        if self.arguments.fp16:
+            return torch.float16
+        return torch.bfloat16 if self.arguments.bf16 else None
+
+    @torch.no_grad()
+    def _encode(self, modality: str, name: str, posts: Dataset) -> Iterator[list[StoredPost]]:
+        """Run one encoder over the posts that have its modality, batch by batch."""
+        has = has_text if modality == "text" else lambda picture: picture is not None
+        keep = [i for i, value in enumerate(posts[modality]) if has(value)]
+        rows = posts.select(keep)
+        loader = DataLoader(
+            # Pictures need no text, but with it a picture whose file is gone leaves a whole post.
+            rows.remove_columns("image") if modality == "text" else rows,
+            batch_size=self.arguments.per_device_eval_batch_size,
+            collate_fn=PostCollator(self.processor),
+            num_workers=self.arguments.dataloader_num_workers,
+        )
+        self.model.eval()
+        self.encoders[modality].to(self.arguments.device)
+        progress = f"{modality} encoder, {name}"
+        position = iter(keep)
+        for batch in tqdm(loader, progress, disable=self.arguments.disable_tqdm):
+            stored = self._encode_batch(modality, batch)
+            numbered = [(next(position), states) for states in stored]
+            yield [(post, *states) for post, states in numbered if states]
+
+    def _encode_batch(
+        self, modality: str, batch: dict[str, torch.Tensor]
+    ) -> list[tuple[torch.Tensor, torch.Tensor | None] | None]:
+        """Return global and local states, each (tokens, width), of each post; None: no picture."""
+        base, device = self.model.hybridsent, self.arguments.device
+        present = batch[f"has_{modality}"]
+        half = self._half_precision()
+        with torch.autocast(device.type, half, enabled=half is not None):
+            if modality == "text":
+                mask = batch["attention_mask"]
+                outputs = base.get_text_encoder_outputs(
+                    batch["input_ids"].to(device), mask.to(device)
+                )
+                kept = [row.bool() for row in mask.cpu()]
+            else:
+                pictures, kept = batch["pixel_values"].to(device), [slice(None)] * len(present)
+                if self.front is None:
+                    outputs = base.get_image_encoder_outputs(pictures)
+                else:
+                    pictures = pictures.contiguous(memory_format=torch.channels_last)
+                    outputs = (self.front(pictures).flatten(2), None)
+        outputs = [None if x is None else x.float().cpu() for x in outputs]
+        return [
+            tuple(None if x is None else x[i][kept[i]] for x in outputs) if has else None
+            for i, has in enumerate(present.tolist())
+        ]
+
+    def _shared_key(self, modality: str) -> str:
+        """Describe all that the states depend on but the posts."""
+        encoder = self.encoders[modality]
+        settings = {
+            "format": FORMAT_VERSION,
+            "versions": [version(name) for name in ("torch", "transformers", "pillow")],
+            "encoder": [encoder.config.to_dict(), digest_of_weights(encoder)],
+            "trained_layers": self._front_of(modality)
+            and self.arguments.vision_encoder_trained_layers,
+            "layer": self.model.config.vision_local_layer if modality == "image" else 0,
+            "widths": self._widths(modality),
+            "processor": describe_processor(self.processor, modality),
+            "dtypes": [encoder.dtype, self._half_precision(), self.arguments.cache_dtype],
+        }
+        return json.dumps(settings, sort_keys=True, default=str)

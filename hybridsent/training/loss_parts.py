@@ -1,0 +1,84 @@
+"""One loss however the batch is cut: each part is a mean over all labelled posts of the step."""
+
+from collections.abc import Mapping
+
+import torch
+from accelerate import Accelerator
+
+from hybridsent.training.data import NO_LABEL
+from modeling_hybridsent import HybridSentForSequenceClassification
+
+PARTS = ("decision", "text", "image", "fusion", "own_text", "own_image")
+
+
+def labelled_posts(
+    model: HybridSentForSequenceClassification, batch: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """Count the posts that each part of the loss averages over.
+
+    Args:
+        model: The model; it says which branches may decide.
+        batch: What the collator made.
+
+    Returns:
+        (6,), in the order of `PARTS`.
+    """
+    labels = batch["labels"]
+    has = {name: batch[f"has_{name}"].bool().to(labels.device) for name in ("text", "image")}
+    present = model.decision_fusion.present_branches(has["text"], has["image"])
+    known = labels != NO_LABEL
+    counted = [known, *(known & branch for branch in present.unbind(dim=1))]
+    for name, of_modality in has.items():
+        own = batch.get(f"{name}_labels", torch.full_like(labels, NO_LABEL))
+        counted.append((own != NO_LABEL) & of_modality)
+    return torch.stack(counted).sum(dim=1)
+
+
+def share_parts(
+    losses: Mapping[str, torch.Tensor], shares: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Multiply each part of the loss by the share of its posts.
+
+    Args:
+        losses: Parts of the loss over this process's batch.
+        shares: What part of the step's posts this batch holds, (6,), in the order of `PARTS`.
+
+    Returns:
+        Part -> its share, each a scalar.
+    """
+    share = dict(zip(PARTS, shares, strict=True))
+    return {name: share[name] * part for name, part in losses.items()}
+
+
+class PartsLog:
+    """Sum the parts of the loss from one line of the log to the next."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, torch.Tensor] = {}
+        self._since = 0
+
+    def add(self, parts: Mapping[str, torch.Tensor]) -> None:
+        """Add the shared parts of one batch."""
+        for name, part in parts.items():
+            self._sums[name] = self._sums.get(name, 0) + part.detach()
+
+    def means(self, step: int, accelerator: Accelerator) -> dict[str, float]:
+        """Return each part as `loss_NAME`, a mean over steps and processes, and start anew.
+
+        Args:
+            step: The step that is being logged; the last line was logged at an earlier one.
+            accelerator: What reduces over processes, all of which must call this.
+
+        Returns:
+            Nothing where no step was added.
+        """
+        steps, self._since = step - self._since, step
+        sums, self._sums = self._sums, {}
+        if not sums or steps <= 0:
+            return {}
+        total = accelerator.reduce(torch.stack(list(sums.values())), "mean") / steps
+        return {f"loss_{name}": value for name, value in zip(sums, total.tolist(), strict=True)}
+
+    def start_at(self, step: int) -> None:
+        """Count steps from here on, as a resumed run must."""
+        self._sums, self._since = {}, step

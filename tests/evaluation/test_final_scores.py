@@ -1,0 +1,144 @@
+"""Calibration and final scores on posts of every kind: few, one-sided, incomplete, without labels."""
+
+import pytest
+from datasets import DatasetDict
+from tiny_models import LABELS, tiny_model, tiny_processor
+
+from hybridsent.bundled.synthetic import write_posts
+from hybridsent.evaluation.final_scores import (
+    TEMPERATURES,
+    calibrate,
+    score_posts,
+    split_to_score,
+)
+from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.evaluation.report import describe_calibration, learning_curves
+from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
+from hybridsent.training.data import load_posts
+from hybridsent.training.trainer import HybridSentTrainer
+
+SIZES = {"train": 4, "validation": 40, "test": 6}
+FUSION_ONLY = {"use_unimodal_branches": False, "decision_fusion": "fusion_only"}
+
+
+@pytest.fixture(scope="module")
+def posts(tmp_path_factory):
+    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
+    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+
+
+def trainer(folder, **settings):
+    arguments = HybridSentTrainingArguments(
+        output_dir=str(folder), disable_tqdm=True, per_device_eval_batch_size=20
+    )
+    return HybridSentTrainer(
+        scores=SentimentScores(list(LABELS.values())),
+        model=tiny_model(**settings),
+        args=arguments,
+        processing_class=tiny_processor(),
+    )
+
+
+def without(posts, column):
+    """The posts that have the other modality, with this column empty."""
+    other = {"text": "image", "image": "text"}[column]
+    kept = posts.filter(lambda row: row[other] is not None)
+    return kept.map(lambda row: {column: None}, features=posts.features)
+
+
+def test_calibration_is_stored_and_says_how_it_did(posts, tmp_path):
+    fitted = trainer(tmp_path, initializer_range=0.5)  # so that it is too sure of itself
+    found = calibrate(fitted, posts["validation"])
+    config = fitted.model.config
+    assert config.decision_weight_temperature == found["weight_temperature"] != 1
+    _, *lines, last = describe_calibration(found).splitlines()
+    assert last.endswith(f"decision weights: {config.decision_weight_temperature:.3f}")
+    for line, (given, row) in zip(lines, found["inputs"].items(), strict=True):
+        assert getattr(config, TEMPERATURES[given]) == row["temperature"] != 1
+        assert row["folds"] in (9, 10)
+        assert row["nll_after"] < row["nll_cross_fitted"]
+        assert row["nll_after"] < row["nll_before"]
+        assert f"{given}: temperature {row['temperature']:.3f}; " in line
+        assert f" {100 * row['ece_cross_fitted']:.1f} cross-fitted, " in line
+        assert f" {100 * row['ece_by_chance']:.1f} by chance" in line
+    assert len({row["temperature"] for row in found["inputs"].values()}) == 3
+
+
+def test_the_model_decides_as_was_calibrated(posts, tmp_path):
+    """Of complete posts and of each modality alone, scored by the model with its new configuration."""
+    fitted = trainer(tmp_path, initializer_range=0.5)
+    complete = posts["validation"].filter(lambda row: None not in (row["text"], row["image"]))
+    found = calibrate(fitted, complete)["inputs"]
+    scored = score_posts(fitted, "validation", complete)
+    rows = {row["input"]: row for row in scored.rows if row["decided_by"] == "decision"}
+    assert rows.keys() == found.keys()
+    for given, row in rows.items():
+        assert row["ece"] == pytest.approx(found[given]["ece_after"], abs=1e-5)
+        assert row["nll"] == pytest.approx(found[given]["nll_after"], abs=1e-5)
+    before = fitted.scores.of_logits(scored.uncalibrated, scored.labels)
+    assert before["nll"] == pytest.approx(found["both"]["nll_before"], abs=1e-5)
+
+
+def test_one_label_in_validation_still_calibrates(posts, tmp_path):
+    same = posts["validation"].filter(lambda row: row["label"] == 0)
+    found = calibrate(trainer(tmp_path), same)
+    assert found["inputs"]["text only"]["folds"] == 10
+    few = calibrate(trainer(tmp_path), same.select(range(3)))
+    for row in few["inputs"].values():
+        assert (row["folds"], row["ece_cross_fitted"], row["nll_cross_fitted"]) == (None,) * 3
+    assert " - cross-fitted, " in describe_calibration(few)
+
+
+def test_without_a_complete_post_only_the_modality_at_hand_is_calibrated(posts, tmp_path):
+    fitted = trainer(tmp_path, initializer_range=0.5)
+    found = calibrate(fitted, without(posts["validation"], "image"))
+    assert list(found["inputs"]) == ["text only"]
+    config = fitted.model.config
+    assert config.text_only_temperature == found["inputs"]["text only"]["temperature"] != 1
+    assert (config.temperature, config.image_only_temperature) == (1, 1)
+    assert config.decision_weight_temperature == found["weight_temperature"] == 1
+
+
+@pytest.mark.parametrize("column", ["text", "image"])
+def test_posts_that_all_lack_a_modality_are_scored_by_what_they_have(posts, tmp_path, column):
+    other = {"text": "image", "image": "text"}[column]
+    scored = score_posts(trainer(tmp_path), "test", without(posts["test"], column))
+    assert [(row["input"], row["decided_by"]) for row in scored.rows] == [
+        (f"{other} only", "decision"), ("both", f"{other} branch"), ("both", "decision"),
+    ]  # fmt: skip
+    assert not scored.complete.any()
+
+
+def test_branches_that_are_off_are_left_out(posts, tmp_path):
+    scored = score_posts(trainer(tmp_path, **FUSION_ONLY), "test", posts["test"])
+    assert list(scored.branches) == ["fusion"]
+    assert [row["decided_by"] for row in scored.rows] == [
+        "decision", "decision", "fusion branch", "decision",
+    ]  # fmt: skip
+
+
+def test_test_posts_are_scored_only_if_they_have_labels(posts):
+    unlabelled = posts["test"].map(lambda row: {"label": None}, features=posts["test"].features)
+    validation = {"validation": posts["validation"]}
+    assert split_to_score(posts) == "test"
+    assert split_to_score(DatasetDict(validation)) == "validation"
+    assert split_to_score(DatasetDict(validation, test=unlabelled)) == "validation"
+    assert split_to_score(DatasetDict(validation, test=posts["test"].select([]))) == "validation"
+
+
+def test_learning_curves_are_taken_from_the_log_of_the_trainer(tmp_path):
+    state = trainer(tmp_path).state
+    scores = {"eval_loss": 0.5, "eval_macro_f1": 0.6, "eval_runtime": 1.0, "eval_f1_step": 0.2}
+    state.log_history = [
+        {"epoch": 0.5, "loss": 2.0, "loss_text": 0.5, "grad_norm": 1.0, "step": 5},
+        {"epoch": 1.0, **scores, "eval_steps_per_second": 3.0, "step": 10},
+        {"epoch": 2.0, **scores, "step": 20},
+        {"epoch": 2.0, "train_loss": 1.0, "train_runtime": 9.0, "step": 20},
+    ]
+    state.best_global_step, state.epoch = 10, 2.0
+    found = learning_curves(state, kept_best=True)
+    assert found["training"] == [{"epoch": 0.5, "loss": 2.0, "loss_text": 0.5}]
+    named = {"loss": 0.5, "macro_f1": 0.6, "f1_step": 0.2}
+    assert found["validation"] == [{"epoch": 1.0, **named}, {"epoch": 2.0, **named}]
+    assert found["kept_epoch"] == 1.0
+    assert learning_curves(state, kept_best=False)["kept_epoch"] == 2.0

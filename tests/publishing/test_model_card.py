@@ -1,0 +1,165 @@
+"""The card is filled from the run, wholly and truly, and its example runs."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from documented_commands import ROOT, blocks, run
+from finished_runs import LABELS, finished_run, save_finished_run, scores
+from huggingface_hub import ModelCard
+from tiny_models import picture
+
+from datasets_scripts import READERS
+from hybridsent.publishing.model_card import DATA, TEMPLATE, fill_card
+
+RUN = finished_run()
+
+
+@pytest.fixture(scope="module")
+def card():
+    return fill_card([RUN], "someone/tiny")
+
+
+def test_no_place_is_left_empty(card):
+    assert not re.search(r"\$\w+", card)
+    assert "None" not in card
+
+
+def test_header_is_what_the_hub_reads(card):
+    header = yaml.safe_load(card.split("---")[1])
+    assert header["library_name"] == "transformers"
+    assert header["license"] == "apache-2.0"
+    assert header["pipeline_tag"] == "text-classification"
+    assert {"image-text-sentiment", "hybridsent"} <= set(header["tags"])
+
+
+def test_results_stand_in_the_header_as_the_hub_indexes_them(card):
+    data = ModelCard(card).data
+    assert data.model_name == "tiny"
+    found = {result.metric_name: result for result in data.eval_results}
+    assert set(found) == {"accuracy", "macro_f1", "weighted_f1", "ece", "nll"}
+    result = found["macro_f1"]
+    assert (result.metric_type, result.metric_value) == ("f1", 0.652)
+    assert (result.dataset_type, result.dataset_config, result.dataset_split) == (
+        "synthetic", "as given", "test",
+    )  # fmt: skip
+
+
+HEADINGS = [
+    "Use",
+    "Intended use and limits",
+    "Data",
+    "Scores",
+    "Calibration",
+    "What decides",
+    "Model and run",
+    "Cite",
+]
+
+
+def test_all_sections_are_there_in_order(card):
+    assert re.findall(r"^## (.*)$", card, flags=re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "Labels: negative, neutral, positive.",
+        "train 900, test 400 posts",
+        "Protocol: as given",
+        "`0123456789abcdef`",
+        "The set is synthetic",
+        "do not use it on real posts",
+        "One run with seed 7: how far another seed would fall is not known.",
+        "| text only | decision | 60.0 | 65.2 | 74.3 | 3.1 | 376 |",
+        "| image only | decision | 50.0 | 65.2 | 74.3 | 3.1 | 376 |",
+        "| both | decision | 75.1 | 65.2 | 74.3 | 3.1 | 400 |",
+        "| negative | 70.0 | 100 |",
+        "| neutral | 40.0 | 100 |",
+        "| positive | 80.0 | 200 |",
+        "weights by one of 2.346",
+        "| validation, both | 1.234 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
+        "| validation, text only | 1.889 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
+        "| validation, image only | 0.778 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
+        "| test, as they are | - | 9.0 | 3.0 | - | - | 0.710 | 0.650 | - |",
+        "| negative | 0.20 | 0.30 | 0.50 |",
+        "| all | 0.15 | 0.20 | 0.65 |",
+        "28.4 million parameters, 25.0 million of them trained",
+        "Seed 7, 1 process(es), 150 seconds in all; python 3.11, torch 2.99",
+        "doi = {10.1051/itmconf/20268301004}",
+    ],
+)
+def test_facts_of_the_run_stand_in_the_card(card, fact):
+    assert fact in " ".join(card.split())
+
+
+def test_a_label_without_complete_posts_has_no_row_of_weights(card):
+    assert not re.search(r"^\| neutral \| \d\.\d\d \|", card, flags=re.MULTILINE)
+
+
+def test_pictures_that_the_card_shows_are_drawn(tmp_path, card):
+    save_finished_run(tmp_path)
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", card)
+    assert len(shown) == 4
+    for name in shown:
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_seeds_give_their_spread():
+    other = finished_run(seed=8)
+    other["scores"] = [{**row, **scores(accuracy=row["accuracy"] + 0.1)} for row in RUN["scores"]]
+    text = " ".join(fill_card([RUN, other], "x/y").split())
+    assert "Mean and standard deviation of 2 runs, seeds 7, 8; this model is that of seed 7" in text
+    assert "| both | decision | 80.1 ± 7.1 | 65.2 ± 0.0 |" in text
+    with pytest.raises(ValueError, match="different seeds"):
+        fill_card([RUN, RUN], "x/y")
+
+
+def test_every_set_has_its_limits_and_real_ones_are_not_called_synthetic():
+    assert set(DATA) == {*READERS, "synthetic"}
+    for name in READERS:
+        text = fill_card([{**RUN, "dataset": {**RUN["dataset"], "name": name}}], "x/y")
+        assert "synthetic" not in text
+        assert DATA[name].limits in text
+    mvsa = " ".join(DATA["mvsa_single"].limits.split())
+    for said in ("English", "2014 and 2015", "89.6 %", "67.8 %", "contradicting"):
+        assert said in mvsa
+
+
+def test_scores_of_the_posts_of_the_choice_are_called_flattering(card):
+    assert "flatter" not in card
+    text = fill_card([{**RUN, "scored_split": "validation"}], "x/y")
+    assert "flatter" in text
+    assert "| validation, both |" in text
+    assert "as they are |" not in text
+
+
+def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):
+    template = tmp_path / "model_card.md"
+    template.write_text(TEMPLATE.read_text() + "\n$unknown_figure\n")
+    monkeypatch.setattr("hybridsent.publishing.model_card.TEMPLATE", template)
+    with pytest.raises(KeyError, match="unknown_figure"):
+        fill_card([RUN], "x/y")
+
+
+def test_the_example_runs_as_it_stands(tmp_path):
+    save_finished_run(tmp_path / "outputs" / "tiny")
+    picture().save(tmp_path / "photo.jpg")
+    (block,) = blocks((tmp_path / "outputs" / "tiny" / "README.md").read_text(), "python")
+    result = run([sys.executable, "-c", block], tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[0] in LABELS
+    assert "'fusion'" in lines[0]
+    assert "'label'" in lines[1]
+
+
+def test_command_line_writes_the_card_anew_with_the_other_seeds(tmp_path):
+    for seed in (0, 1):
+        save_finished_run(tmp_path / f"run_{seed}", seed=seed)
+    command = [sys.executable, "-m", "hybridsent.publishing.model_card", "run_0", "--runs", "run_1"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    assert "2 runs, seeds 0, 1" in (tmp_path / "run_0" / "README.md").read_text()

@@ -1,0 +1,357 @@
+"""Publishing: what goes and what never does, one commit, and a load from the Hub by a stranger."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from documented_commands import ROOT
+from finished_runs import PRIVATE, save_finished_run
+from huggingface_hub import HfApi, parse_eval_result_entries
+from isolated_python import run_isolated
+from loopback_hub import Fault, LoopbackHub, point_client_at
+from tiny_models import picture, probabilities_of
+
+from hybridsent.publishing.isolated_check import check_loads_isolated
+from hybridsent.publishing.publish import Target, main, publish
+from hybridsent.publishing.published_files import PublishError
+
+REPO = "tester/tiny"
+TEXTS = ["a happy day", "rain very bad", None]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "out"
+    return folder, *save_finished_run(folder)
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(trained[0], tmp_path / "out")
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    with LoopbackHub() as hub:
+        point_client_at(hub, monkeypatch)
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def published(trained):
+    """The folder, published once, on a hub that stays for the tests of this module."""
+    with LoopbackHub() as hub, pytest.MonkeyPatch.context() as patch:
+        point_client_at(hub, patch)
+        publish(trained[0], Target(REPO))
+        yield hub, hub.repos["model", REPO]
+
+
+def test_all_that_is_needed_goes_in_one_commit_and_nothing_else(published, trained):
+    files = published[1].head.files
+    code = {file.name for file in trained[0].glob("*_hybridsent.py")}
+    assert set(files) == code | {
+        ".gitattributes",
+        ".eval_results/hybridsent.yaml",
+        "README.md",
+        "config.json",
+        "metrics.json",
+        "model.safetensors",
+        "processor_config.json",
+        "report/confusion.png",
+        "report/decision_weights.png",
+        "report/learning.png",
+        "report/reliability.png",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert [commit.message for commit in published[1].commits] == [
+        "initial commit",
+        "Publish model, processor, code and card",
+    ]
+
+
+def test_the_report_with_its_posts_stays_at_home(hub, folder):
+    page = (folder / "report" / "index.html").read_text()
+    assert PRIVATE in page
+    for name in ("post.png", "post.jpg", "posts.json", "README.md", "notes_hybridsent.py"):
+        (folder / "report" / name).write_bytes(PRIVATE.encode())
+    assert main(["--model", str(folder), "--repo_id", REPO]) == 0
+    files = hub.repos["model", REPO].head.files
+    assert [name for name in files if name.startswith("report/")] == [
+        f"report/{name}.png"
+        for name in ("confusion", "decision_weights", "learning", "reliability")
+    ]
+    assert not [name for name, content in files.items() if PRIVATE.encode() in content]
+
+
+def test_the_card_is_the_real_one_and_calls_the_repository(published, trained):
+    card = published[1].head.files["README.md"].decode()
+    assert f'model="{REPO}"' in card
+    assert "outputs/tiny" not in card
+    assert yaml.safe_load(card.split("---")[1])["model-index"][0]["name"] == "tiny"
+    assert 'model="outputs/tiny"' in (trained[0] / "README.md").read_text()
+
+
+def test_results_are_written_as_the_hub_reads_them(published):
+    content = yaml.safe_load(published[1].head.files[".eval_results/hybridsent.yaml"])
+    entries = {entry.task_id: entry for entry in parse_eval_result_entries(content)}
+    assert entries["weighted_f1"].value == 0.743
+    assert entries["ece"].dataset_id == "synthetic"
+    assert entries["accuracy"].notes == "test split, protocol as given, seed 7"
+
+
+def test_config_names_all_classes_and_the_pipeline(published):
+    config = json.loads(published[1].head.files["config.json"])
+    assert set(config["auto_map"]) == {
+        "AutoConfig", "AutoModel", "AutoModelForSequenceClassification", "AutoProcessor",
+    }  # fmt: skip
+    assert "image-text-sentiment" in config["custom_pipelines"]
+
+
+LOAD = """
+import json, os
+from PIL import Image
+from transformers import (
+    AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
+)
+pictures = [Image.open("0.png"), None, Image.open("1.png")]
+posts = [{"text": t, "image": i} for t, i in zip(TEXTS, pictures)]
+answers = []
+for revision in ("main", SHA):
+    how = {"trust_remote_code": True, "revision": revision}
+    assert AutoConfig.from_pretrained(REPO, **how).model_type == "hybridsent"
+    processor = AutoProcessor.from_pretrained(REPO, **how)
+    inputs, found = processor(text=TEXTS, images=pictures), {}
+    for auto in (AutoModel, AutoModelForSequenceClassification):
+        found[auto.__name__] = auto.from_pretrained(REPO, **how)(**inputs).logits.tolist()
+    pipe = pipeline("image-text-sentiment", model=REPO, **how)
+    answers.append({**found, "pipeline": pipe(posts, top_k=None, batch_size=2)})
+print(json.dumps(answers))
+"""
+
+
+def test_a_stranger_loads_it_from_the_hub_and_again_offline(published, trained, tmp_path):
+    hub, repo = published
+    _, model, processor = trained
+    pictures = [picture(0), None, picture(1)]
+    for i in (0, 1):
+        picture(i).save(tmp_path / f"{i}.png")
+    with torch.no_grad():
+        expected = model(**processor(text=TEXTS, images=pictures)).logits
+    code = f"REPO, TEXTS, SHA = {REPO!r}, {TEXTS!r}, {repo.head.sha!r}\n{LOAD}"
+    online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
+    for offline in ("0", "1"):
+        before = len(hub.requests)
+        result = run_isolated(code, tmp_path, **online, HF_HUB_OFFLINE=offline)
+        assert result.returncode == 0, result.stderr
+        assert (len(hub.requests) == before) is (offline == "1")
+        for answers in json.loads(result.stdout.splitlines()[-1]):
+            for name in ("AutoModel", "AutoModelForSequenceClassification"):
+                torch.testing.assert_close(torch.tensor(answers[name]), expected, atol=1e-5, rtol=0)
+            got = probabilities_of(answers["pipeline"], model.config.id2label)
+            torch.testing.assert_close(got, expected.softmax(dim=-1), atol=1e-5, rtol=0)
+
+
+def test_it_refuses_to_load_from_the_hub_without_trust(published, tmp_path):
+    hub, _ = published
+    code = f"""
+    from transformers import AutoModel
+    AutoModel.from_pretrained({REPO!r}, trust_remote_code=False)
+    """
+    online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token, "HF_HUB_OFFLINE": "0"}
+    result = run_isolated(code, tmp_path, **online)
+    assert result.returncode != 0
+    assert "trust_remote_code=True" in result.stderr.splitlines()[-1]
+
+
+def test_the_installed_class_and_the_published_code_agree(published, trained, tmp_path):
+    """With the package imported the local class wins; the scores are the same."""
+    from transformers import AutoModel
+
+    hub, _ = published
+    _, model, processor = trained
+    files = hub.repos["model", REPO].head.files
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    local = AutoModel.from_pretrained(tmp_path, trust_remote_code=True)
+    assert type(local).__module__ == "modeling_hybridsent.modeling_hybridsent"
+    inputs = processor(text=TEXTS, images=[picture(0), None, picture(1)])
+    with torch.no_grad():
+        assert torch.equal(local.eval()(**inputs).logits, model(**inputs).logits)
+
+
+OWN_WAYS = """
+from modeling_hybridsent import HybridSentForSequenceClassification
+model = HybridSentForSequenceClassification.from_pretrained({folder!r})
+model.push_to_hub("tester/one")
+model.save_pretrained("two", push_to_hub=True, repo_id="tester/two")
+"""
+
+
+def test_the_librarys_own_ways_to_push_send_all_code_too(trained, tmp_path):
+    with LoopbackHub() as hub:
+        environment = hub.env(tmp_path / "hf", PYTHONPATH=str(ROOT), HF_HUB_OFFLINE="0")
+        command = [sys.executable, "-c", OWN_WAYS.format(folder=str(trained[0]))]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+        for name in ("tester/one", "tester/two"):
+            sent = hub.repos["model", name].head.files
+            assert {file.name for file in trained[0].glob("*_hybridsent.py")} <= set(sent)
+
+
+def test_private_and_branch(hub, folder):
+    publish(folder, Target("tester/hidden", private=True, revision="v2"))
+    repo = hub.repos["model", "tester/hidden"]
+    assert repo.private
+    assert "config.json" in repo.heads["v2"].files
+    assert "config.json" not in repo.head.files
+    with pytest.raises(Exception, match="Repository"):
+        HfApi(endpoint=hub.endpoint, token=False).model_info("tester/hidden")
+
+
+def test_publishing_again_replaces_ours_and_keeps_the_rest(hub, folder):
+    target = Target("tester/again")
+    publish(folder, target)
+    repo = hub.repos["model", "tester/again"]
+    extra = {
+        "notes.txt": b"mine",
+        "model-00001-of-00002.safetensors": b"old",
+        "old_hybridsent.py": b"",
+    }
+    repo.commit("by hand", {**repo.head.files, **extra}, ())
+    publish(folder, target)
+    names = set(repo.head.files)
+    assert "notes.txt" in names
+    assert not names & {"model-00001-of-00002.safetensors", "old_hybridsent.py"}
+
+
+def test_a_dry_run_lists_and_loads_and_sends_nothing(hub, folder, capsys):
+    assert main(["--model", str(folder), "--repo_id", REPO, "--dry_run"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"[\d,]+  model\.safetensors", out)
+    assert "optimizer" not in out
+    assert "training_args.bin" not in out
+    assert "Loads by itself" in out
+    assert "nothing was sent" in out
+    assert hub.requests == []
+
+
+def spoil_code(folder):
+    file = folder / "modeling_hybridsent.py"
+    file.write_text(file.read_text() + "\nfrom hybridsent.training.data import load_posts\n")
+
+
+def spoil_path(folder):
+    file = folder / "config.json"
+    file.write_text(file.read_text().replace('"hybridsent"', f'"hybridsent", "x": "{folder}"', 1))
+
+
+def spoil_home(folder):
+    (folder / "README.md").write_text("see /home/somebody/data")
+
+
+def spoil_auto_map(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["auto_map"]["AutoProcessor"], config["custom_pipelines"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def spoil_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+def spoil_json(folder):
+    (folder / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (spoil_code, "hybridsent"),
+        (spoil_path, "config.json holds a path of this machine"),
+        (spoil_home, "README.md holds a path of this machine: '/home/somebody/data'"),
+        (spoil_auto_map, "no auto_map entry AutoProcessor"),
+        (spoil_auto_map, "no custom_pipelines entry image-text-sentiment"),
+        (spoil_weights, "model.safetensors is missing"),
+        (spoil_json, "config.json is not JSON"),
+        (lambda folder: (folder / "metrics.json").unlink(), "metrics.json is missing"),
+        (lambda folder: (folder / "processor_config.json").unlink(), "processor_config.json is"),
+    ],
+)
+def test_a_folder_that_cannot_be_published_is_named_and_nothing_is_sent(hub, folder, spoil, said):
+    spoil(folder)
+    with pytest.raises(PublishError) as error:
+        publish(folder, Target(REPO))
+    assert said in str(error.value)
+    assert not [request for request in hub.requests if request[0] == "POST"]
+
+
+def test_a_folder_that_is_absent_is_named(tmp_path, capsys):
+    assert main(["--model", str(tmp_path / "no"), "--repo_id", REPO]) == 1
+    assert "no: there is no such folder" in capsys.readouterr().err
+
+
+FAULTS = {  # the weights first: once they are there they are not sent again
+    "connection dropped in the weights": ("lfs", Fault(status=403, share=0.5)),
+    "refused": ("commit", Fault(status=403)),
+    "conflict": ("commit", Fault(status=409)),
+    "connection dropped in the commit": ("commit", Fault(share=0.5)),
+}
+
+
+def test_a_fault_leaves_the_remote_as_it_was_and_says_what_to_do(hub, folder, capsys):
+    for name, (kind, fault) in FAULTS.items():
+        hub.faults[kind].append(fault)
+        assert main(["--model", str(folder), "--repo_id", REPO]) == 1, name
+        said = capsys.readouterr().err
+        assert f"error: {REPO}: the Hub could not be reached or refused" in said, name
+        assert "Nothing is there in part" in said
+        assert "publish again" in said
+        assert set(hub.repos["model", REPO].head.files) == {".gitattributes"}, name
+    assert main(["--model", str(folder), "--repo_id", REPO]) == 0  # and then it goes through
+
+
+def test_a_commit_of_somebody_else_in_between_is_not_overwritten(hub, folder, monkeypatch):
+    publish(folder, Target(REPO))
+    repo = hub.repos["model", REPO]
+    listed = HfApi.list_repo_files
+
+    def list_and_let_another_commit(self, *arguments, **options):
+        names = listed(self, *arguments, **options)
+        repo.commit("another's", {**repo.head.files, "theirs.txt": b""}, ())
+        return names
+
+    monkeypatch.setattr(HfApi, "list_repo_files", list_and_let_another_commit)
+    with pytest.raises(PublishError, match="A commit has happened since"):
+        publish(folder, Target(REPO))
+    assert repo.head.message == "another's"
+
+
+def test_a_wrong_token_is_named_before_anything_is_sent(hub, folder, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(PublishError, match="hf auth login"):
+        publish(folder, Target(REPO))
+    assert not hub.repos
+
+
+def test_a_full_disk_while_staging_leaves_the_remote_as_it_was(hub, folder, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    assert main(["--model", str(folder), "--repo_id", REPO]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert not hub.repos
+
+
+def test_the_isolated_check_does_not_see_an_installed_package(folder):
+    file = folder / "birau_hybridsent.py"
+    file.write_text("import modeling_hybridsent\n" + file.read_text())
+    with pytest.raises(PublishError, match="must not import modeling_hybridsent"):
+        check_loads_isolated(folder)

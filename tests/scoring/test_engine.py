@@ -1,0 +1,109 @@
+"""The engine answers every row once, in order, ahead of nothing it cannot hold."""
+
+import os
+
+import pytest
+from file_limit import limited_files
+from many_posts import direct, good_posts, save_pictures, with_bad, write_csv
+from tiny_models import save_tiny
+
+from hybridsent.scoring import Predictor
+from hybridsent.scoring.engine import AHEAD, score_rows
+from hybridsent.scoring.inputs import find_input
+from hybridsent.scoring.row import Row
+from hybridsent.scoring.share import Share
+from hybridsent.scoring.windows import BATCHES, MAX_BYTES, Window, windows
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    return str(folder), *save_tiny(folder)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engine") / "posts"
+    save_pictures(folder)
+    posts, errors = with_bad(good_posts(170))
+    return write_csv(folder / "posts.csv", posts), posts, errors
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(0, 2), (1, 2), (2, 4)])
+def test_every_row_has_its_own_answer_in_its_place(tiny, table, workers, batch_size):
+    """Two posts a batch make several windows; answers are told apart by text and picture."""
+    name, model, processor = tiny
+    file, posts, errors = table
+    rows = find_input(str(file)).rows(Share(1000))
+    parts = list(score_rows(rows, Predictor(name), batch_size, workers))
+    assert len(parts) > 1
+    answers = [answer for part in parts for answer in part.to_pylist()]
+    assert [answer["row"] for answer in answers] == list(range(len(posts)))
+    assert [answer["id"] for answer in answers] == [post["id"] for post in posts]
+    good = [i for i in range(len(posts)) if i not in errors]
+    expected = direct(model, processor, [posts[i] for i in good], file.parent)
+    for i, outputs in zip(good, expected, strict=True):
+        best = float(outputs.logits.softmax(dim=-1).max())
+        assert answers[i]["score"] == pytest.approx(best, abs=1e-5)
+    for i, error in errors.items():
+        assert error in answers[i]["error"]
+
+
+def test_a_batch_holds_texts_of_like_length_and_is_full(tiny):
+    rows = [
+        Row(i, None, "a" * (i * 37 % 100), problem="x" if i % 9 == 0 else None) for i in range(90)
+    ]
+    window = Window(rows, Predictor(tiny[0]).layout)
+    batches = list(window.cut(list(rows), 8))
+    assert [len(batch) for batch in batches] == [8] * 10
+    lengths = [len(row.text) for batch in batches for row in batch]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_windows_are_bounded_by_posts_by_bytes_and_by_bad_posts():
+    good = (Row(i, None, "a") for i in range(BATCHES * 4 + 1))
+    assert [len(window) for window in windows(good, 4)] == [BATCHES * 4, 1]
+    bad = (Row(i, None, problem="x") for i in range(10_000))
+    assert max(len(window) for window in windows(bad, 2)) == 4 * BATCHES * 2
+    picture = bytes(MAX_BYTES // 4)
+    large = (Row(i, None, image=picture) for i in range(10))
+    assert [len(window) for window in windows(large, 4)] == [5, 5]
+
+
+@pytest.mark.parametrize("text", ["", "a day"])
+def test_no_more_rows_are_read_than_are_ahead_of_the_model(tiny, text):
+    """Also where no row can be scored, which gives the model nothing to wait for."""
+    read = []
+
+    def rows():
+        for i in range(4000):
+            read.append(i)
+            yield Row(i, None, text, problem=None if text else "x")
+
+    at_once = 4 * BATCHES * 2  # rows of the largest window
+    for part, _ in zip(score_rows(rows(), Predictor(tiny[0]), 2, 1), range(3), strict=False):
+        answered = part["row"][-1].as_py() + 1
+        assert len(read) <= answered + (AHEAD + 2) * at_once
+    assert len(read) < 3500
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_file_handles_do_not_grow(tiny, tmp_path, workers):
+    save_pictures(tmp_path / "posts")
+    posts, _ = with_bad(good_posts(400))
+    file = write_csv(tmp_path / "posts" / "posts.csv", posts)
+    rows = find_input(str(file)).rows(Share(1000))
+    scored = score_rows(rows, Predictor(tiny[0]), 2, workers)
+    handles = [len(os.listdir("/proc/self/fd")) for _ in scored]
+    assert len(handles) > 4
+    in_flight = 5 * (AHEAD + 1) * workers  # a handle for each tensor of a batch
+    assert max(handles) <= handles[0] + in_flight
+
+
+def test_a_worker_that_cannot_hand_its_batch_over_is_not_waited_for_for_ever(tiny, table):
+    """What workers hand over lies in shared memory, which counts as files and is refused."""
+    rows = find_input(str(table[0])).rows(Share(1000))
+    predictor = Predictor(tiny[0])
+    predictor.load()
+    with limited_files(100), pytest.raises(RuntimeError, match="timed out after 3 seconds"):
+        list(score_rows(rows, predictor, 4, num_workers=1, patience=3))

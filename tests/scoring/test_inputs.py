@@ -1,0 +1,192 @@
+"""Rows of every kind of input, with ids carried and broken rows in their place."""
+
+import json
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from many_posts import (
+    FIELDS,
+    embedded,
+    good_posts,
+    save_pictures,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
+
+from datasets_scripts import PostsError, prepare
+from hybridsent.bundled.synthetic import write_posts
+from hybridsent.scoring.inputs import find_input
+from hybridsent.scoring.share import Share
+
+EVERYTHING = Share(rows_per_shard=10)
+WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "parquet": write_parquet}
+
+
+def rows_of(name, share=EVERYTHING, **options):
+    return list(find_input(str(name), **options).rows(share))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_file_gives_its_rows(kind, tmp_path):
+    posts = good_posts(25)
+    file = WRITERS[kind](tmp_path / f"posts.{kind}", posts)
+    rows = rows_of(file)
+    assert [row.number for row in rows] == list(range(25))
+    assert [row.id for row in rows] == [post["id"] for post in posts]
+    assert [row.text for row in rows] == [post["text"] for post in posts]
+    assert [row.image for row in rows] == [post["image"] or None for post in posts]
+    assert {row.folder for row in rows} == {str(tmp_path)}
+    assert find_input(str(file)).total() == 25
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_the_shares_of_processes_are_the_whole(kind, tmp_path):
+    file = WRITERS[kind](tmp_path / f"posts.{kind}", good_posts(43))
+    shares = [Share(4, done=(1, 5), process=i, processes=3) for i in range(3)]
+    found = [[row.number for row in rows_of(file, share)] for share in shares]
+    assert all(len(part) > 8 for part in found)
+    done = {*range(4, 8), *range(20, 24)}
+    assert sorted(row for part in found for row in part) == [i for i in range(43) if i not in done]
+    assert [len(part) for part in found] == [share.count(43) for share in shares]
+
+
+def test_embedded_pictures_come_as_bytes(tmp_path):
+    save_pictures(tmp_path / "posts")
+    posts = good_posts(6)
+    file = write_parquet(tmp_path / "posts.parquet", embedded(posts, tmp_path / "posts"))
+    rows = rows_of(file)
+    expected = [
+        (tmp_path / "posts" / post["image"]).read_bytes() if post["image"] else None
+        for post in posts
+    ]
+    assert [row.image for row in rows] == expected
+
+
+def test_a_folder_gives_its_files_in_order_and_a_split_alone(tmp_path):
+    write_csv(tmp_path / "test.csv", good_posts(3))
+    write_jsonl(tmp_path / "train.jsonl", good_posts(4))
+    (tmp_path / "notes.md").write_text("no posts")
+    rows = rows_of(tmp_path)
+    assert [row.number for row in rows] == list(range(7))
+    assert [row.id for row in rows] == [f"post-{i}" for i in (0, 1, 2, 0, 1, 2, 3)]
+    assert len(rows_of(tmp_path, split="train")) == 4
+    with pytest.raises(PostsError, match="no file of split 'validation'"):
+        find_input(str(tmp_path), split="validation")
+
+
+def test_an_image_folder_gives_the_posts_of_its_metadata(tmp_path):
+    for split in ("test", "train"):
+        (tmp_path / split).mkdir()
+        lines = [{"file_name": f"{i}.png", "text": split} for i in range(2)]
+        write_jsonl(tmp_path / split / "metadata.jsonl", lines)
+    rows = rows_of(tmp_path)
+    assert [(row.text, row.image) for row in rows] == [
+        (split, f"{i}.png") for split in ("test", "train") for i in range(2)
+    ]
+    assert {row.folder for row in rows_of(tmp_path, split="train")} == {str(tmp_path / "train")}
+
+
+def test_a_prepared_folder_gives_its_posts(tmp_path):
+    raw = write_posts(tmp_path / "raw", sizes={"train": 9, "validation": 5, "test": 6})
+    prepare("posts", raw, tmp_path / "prepared")
+    rows = rows_of(tmp_path / "prepared", split="test")
+    assert [row.id for row in rows] == [row.id for row in rows_of(raw / "test.csv")]
+    assert any(isinstance(row.image, bytes) for row in rows)
+    assert len(rows_of(tmp_path / "prepared")) == 20
+
+
+def test_broken_lines_of_json_keep_their_place(tmp_path):
+    lines = [
+        b'{"text": "one", "id": 7}',
+        b'{"text": "two"',
+        b"[1]",
+        b"",
+        b'{"text": 5, "id": "five"}',
+        b'{"text": "\xff"}',
+        b'{"text": "\\ud800"}',
+        b"[" * 100_000,
+        b'{"text": "last", "id": [1, "a"]}',
+    ]
+    (tmp_path / "posts.jsonl").write_bytes(b"\xef\xbb\xbf" + b"\n".join(lines))
+    rows = rows_of(tmp_path / "posts.jsonl")
+    assert [row.number for row in rows] == list(range(8))
+    assert [row.id for row in rows] == ["7", None, None, "five", None, None, None, '[1, "a"]']
+    assert (rows[0].text, rows[-1].text) == ("one", "last")
+    said = [row.problem or "" for row in rows]
+    wanted = ["", "well-formed JSON", "not a JSON object", "text: is a int", "utf-8", "not UTF-8"]
+    for words, problem in zip([*wanted, "well-formed JSON", ""], said, strict=True):
+        assert words in problem
+        assert bool(words) == bool(problem)
+
+
+def test_broken_rows_of_csv_keep_their_place(tmp_path):
+    content = b'id,text\n1,one\n\n2,two,too many\n3,\xff\n4,"four"x\n5,"a\nb"\n6,six\n'
+    (tmp_path / "posts.csv").write_bytes(content)
+    rows = rows_of(tmp_path / "posts.csv")
+    assert [row.number for row in rows] == list(range(6))
+    assert [row.text for row in rows] == ["one", None, None, None, "a\nb", "six"]
+    for row, words in zip(
+        rows[1:4], ("3 cells for 2", "not UTF-8", "well-formed CSV"), strict=True
+    ):
+        assert words in row.problem
+
+
+def test_a_damaged_row_group_costs_its_rows_only(tmp_path):
+    file = tmp_path / "posts.parquet"
+    table = pa.table({"text": [f"text number {i}" for i in range(30)]})
+    pq.write_table(table, file, row_group_size=10, compression="none", use_dictionary=False)
+    group = pq.ParquetFile(file).metadata.row_group(1).column(0)
+    content = bytearray(file.read_bytes())
+    start = group.data_page_offset
+    content[start : start + group.total_compressed_size] = b"\xff" * group.total_compressed_size
+    file.write_bytes(content)
+    rows = rows_of(file)
+    assert [row.number for row in rows] == list(range(30))
+    assert [bool(row.problem) for row in rows] == [10 <= i < 20 for i in range(30)]
+    assert "row group 1 of posts.parquet is damaged" in rows[10].problem
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("posts.csv", b"", "neither a column 'text' nor 'image'"),
+        ("posts.csv", b"tweet,label\na,b\n", "neither a column 'text' nor 'image'"),
+        ("posts.csv", b"text,text\na,b\n", "column 'text' stands twice"),
+        ("posts.csv", b"\xff\xfe\n", "header cannot be read"),
+        ("posts.jsonl", b'{"tweet": "a"}\n', "neither a column 'text' nor 'image'"),
+        ("posts.parquet", b"nothing", "not a Parquet file"),
+        ("posts.xlsx", b"", "no such file or folder of posts"),
+    ],
+)
+def test_a_file_that_cannot_be_read_at_all_is_one_error(name, content, words, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PostsError, match=words) as caught:
+        find_input(str(tmp_path / name))
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    for name in ("absent.csv", "/absent/folder", "a/b/c"):
+        with pytest.raises(PostsError, match=f"{name}: no such file or folder"):
+            find_input(name)
+    with pytest.raises(PostsError, match="no file that ends in"):
+        find_input(str(tmp_path))
+
+
+def test_identity_changes_with_the_file(tmp_path):
+    file = write_csv(tmp_path / "posts.csv", good_posts(3))
+    before = find_input(str(tmp_path)).identity()
+    assert json.loads(json.dumps(before)) == before == find_input(str(tmp_path)).identity()
+    os.utime(file, (1, 1))
+    assert find_input(str(tmp_path)).identity() != before
+
+
+def test_columns_besides_are_passed_over(tmp_path):
+    posts = [{**post, "extra": {"deep": [1, 2]}} for post in good_posts(3)]
+    for kind in ("jsonl", "parquet"):
+        rows = rows_of(WRITERS[kind](tmp_path / f"posts.{kind}", posts))
+        assert [row.problem for row in rows] == [None] * 3
+    assert set(FIELDS) >= {"id", "text", "image"}

@@ -1,0 +1,115 @@
+"""A command ends with one message: ours as it is, a library's with where it came from."""
+
+import errno
+import json
+import re
+import sys
+from importlib import import_module
+
+import pytest
+import torch
+from file_limit import limited_files
+from safetensors.torch import save_file
+
+from datasets_scripts import PostsError
+from hybridsent.publishing.publish import PublishError
+from hybridsent.support.command_line import run_command
+
+
+def said_by(run, capsys, **given):
+    status = run_command(run, **given)
+    said = capsys.readouterr()
+    assert not said.out
+    return status, said.err
+
+
+def test_a_command_that_ends_well_says_nothing(capsys):
+    assert said_by(lambda: None, capsys) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "error", [PublishError("m: has no card"), PostsError.about("posts.csv", "no posts in it")]
+)
+def test_our_own_error_is_its_message_and_nothing_more(error, capsys):
+    # As this file is none of ours, raise it where ours are raised.
+    code = compile("raise error", "run_train.py", "exec")
+
+    def run():
+        exec(code, {"__name__": "hybridsent.run", "error": error})
+
+    assert said_by(run, capsys) == (1, f"error: {error}\n")
+
+
+def test_the_error_of_a_library_says_which_and_how_to_see_more(capsys):
+    status, said = said_by(lambda: json.loads("{"), capsys)
+    assert status == 1
+    assert said.startswith("error: Expecting property name")
+    assert said.endswith("(JSONDecodeError from json; --debug shows how it came about.)\n")
+
+
+def test_a_package_of_an_extra_that_is_absent_is_named_with_what_to_type(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    monkeypatch.delitem(sys.modules, "datasets_scripts.similar", raising=False)
+    status, said = said_by(lambda: import_module("datasets_scripts.similar"), capsys)
+    assert status == 1
+    assert said.endswith("Type: pip install 'hybridsent[audit]'\n")
+
+
+def test_an_error_without_words_is_named(capsys):
+    def run():
+        next(iter(()))
+
+    assert said_by(run, capsys)[1].startswith("error: StopIteration\n")
+
+
+def test_a_file_that_the_system_refuses_is_named(tmp_path, capsys):
+    status, said = said_by(lambda: (tmp_path / "no" / "such").open(), capsys)
+    assert (status, said.count("\n")) == (1, 1)
+    assert f"No such file or directory: '{tmp_path}/no/such'" in said
+
+
+def test_debug_raises(capsys):
+    with pytest.raises(json.JSONDecodeError):
+        run_command(lambda: json.loads("{"), debug=True)
+    assert not capsys.readouterr().err
+
+
+def test_an_interrupt_is_no_error(capsys):
+    def run():
+        raise KeyboardInterrupt
+
+    assert said_by(run, capsys) == (130, "Interrupted.\n")
+
+
+def write_with(library, file):
+    if library == "python":
+        file.write_bytes(bytes(10_000))
+    elif library == "safetensors":
+        save_file({"a": torch.zeros(10_000)}, file)
+    else:
+        torch.save({"a": torch.zeros(10_000)}, file)
+
+
+@pytest.mark.parametrize("library", ["python", "safetensors", "torch"])
+def test_a_full_disk_is_told_as_one_whichever_library_met_it(library, tmp_path, capsys):
+    """A limit on the size of files stands for the disk: the system refuses the write all the same."""
+    with limited_files(5_000):
+        status, said = said_by(lambda: write_with(library, tmp_path / "weights"), capsys)
+    assert status == 1
+    assert "There is no room to write." in said
+
+
+def test_a_full_disk_is_seen_behind_another_error(capsys):
+    def run():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "answers")
+        except OSError as error:
+            raise RuntimeError("the writer failed") from error
+
+    assert "There is no room to write." in said_by(run, capsys)[1]
+
+
+def test_memory_that_is_used_up_is_told_with_advice(capsys):
+    status, said = said_by(lambda: torch.zeros(1).expand(10**14).contiguous(), capsys)
+    assert status == 1
+    assert re.search(r"can't allocate memory.*\nThe memory is used up: try a smaller batch.", said)

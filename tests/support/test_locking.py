@@ -1,0 +1,64 @@
+"""A folder is one run's at a time, until that run is over, however it ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+from datasets_scripts import PostsError
+from hybridsent.support.locking import LOCK, FolderLock, one_run_in
+
+HOLD = """
+import sys
+from hybridsent.support.locking import one_run_in
+with one_run_in(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.readline()
+print("left", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def require_refused(folder):
+    with pytest.raises(PostsError, match="another run writes here") as told, one_run_in(folder):
+        raise AssertionError("let in")
+    assert str(told.value).startswith(f"{folder}: ")
+
+
+def test_let_in_once_the_other_run_has_left(holder, tmp_path):
+    require_refused(tmp_path / "out")
+    holder.stdin.write(b"\n")
+    holder.stdin.flush()
+    assert holder.stdout.readline() == b"left\n"
+    with one_run_in(tmp_path / "out"):
+        assert [file.name for file in (tmp_path / "out").iterdir()] == [LOCK]
+
+
+def test_let_in_once_the_other_run_was_killed(holder, tmp_path):
+    require_refused(tmp_path / "out")
+    holder.kill()
+    holder.wait()
+    with one_run_in(tmp_path / "out"):
+        pass
+
+
+def test_the_processes_of_one_run_share_it(tmp_path):
+    FolderLock(tmp_path).claim()
+    FolderLock(tmp_path).join()
+
+
+def test_what_is_in_the_way_is_named(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(PostsError, match=r"out: cannot be written\n  - .*File exists"):
+        FolderLock(tmp_path / "out").claim()
+    with pytest.raises(PostsError, match="out/deeper: cannot be written"):
+        FolderLock(tmp_path / "out" / "deeper").claim()
