@@ -37,8 +37,9 @@ def lines(file):
 
 
 def files_of(folder):
-    """Names of all files, numbers and digests blotted out."""
-    names = (str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+    """Names of all files but those of code; numbers and digests are blotted out."""
+    found = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".py")
+    names = (str(file.relative_to(folder)) for file in found)
     return sorted({re.sub(r"[0-9a-f]{16}|\d{12}", "N", name) for name in names})
 
 
