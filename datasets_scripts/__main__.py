@@ -20,7 +20,7 @@ from datasets_scripts.published.label_words import MASK
 from datasets_scripts.published.protocols import PROTOCOLS
 from datasets_scripts.summary import as_text
 from hybridsent.support.command_line import add_debug, run_command
-from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 LABEL_FILES = {"labelResultAll.txt": "mvsa_single", "all_data_id_and_label.txt": "tumemo"}
 SET_OPTIONS = (

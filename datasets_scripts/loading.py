@@ -19,7 +19,7 @@ from datasets_scripts.published.tumemo import read_tumemo
 from datasets_scripts.summary import count
 from datasets_scripts.table import Table, build_split, features
 from hybridsent.support.errors import PostsError
-from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 READERS: dict[str, Callable[..., Reading]] = {
     "mvsa_single": read_mvsa_single,

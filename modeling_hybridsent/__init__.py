@@ -17,6 +17,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .birau_hybridsent import RAU, BiRAU
 from .configuration_hybridsent import HybridSentConfig
+from .inputs_hybridsent import load_image
 from .modeling_hybridsent import (
     HybridSentForSequenceClassification,
     HybridSentModel,
@@ -24,7 +25,7 @@ from .modeling_hybridsent import (
 )
 from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
 from .pipeline_hybridsent import HybridSentPipeline
-from .processing_hybridsent import HybridSentProcessor, load_picture
+from .processing_hybridsent import HybridSentProcessor
 
 AutoConfig.register(HybridSentConfig.model_type, HybridSentConfig)
 AutoModel.register(HybridSentConfig, HybridSentForSequenceClassification)
@@ -52,5 +53,5 @@ __all__ = [
     "HybridSentPipeline",
     "HybridSentPreTrainedModel",
     "HybridSentProcessor",
-    "load_picture",
+    "load_image",
 ]

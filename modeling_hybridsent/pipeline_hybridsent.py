@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
 from transformers.dynamic_module_utils import custom_object_save
 
-from .processing_hybridsent import has_text, load_picture
+from .inputs_hybridsent import has_text, load_image
 
 _BRANCHES = ("text", "image", "fusion")
 _COLUMNS = ("text", "image")
@@ -58,7 +58,7 @@ def _only_what_counts(posts: Any) -> Any:
     """Take the columns of a post out of a set of the `datasets` library, pictures undecoded.
 
     So neither a broken picture in another column nor the size of a picture matters before
-    `load_picture` has looked at it. Sets that a user's own function transforms stay as they are.
+    `load_image` has looked at it. Sets that a user's own function transforms stay as they are.
     """
     if not (hasattr(posts, "select_columns") and hasattr(posts, "with_format")):
         return posts
@@ -176,7 +176,7 @@ class HybridSentPipeline(Pipeline):
         """Prepare one post.
 
         Args:
-            post: "text": string or None; "image": what `load_picture` takes.
+            post: "text": string or None; "image": what `load_image` takes.
 
         Returns:
             Model inputs of a batch of one.
@@ -198,10 +198,12 @@ class HybridSentPipeline(Pipeline):
             )
             raise ValueError(f'A post is {{"text": ..., "image": ...}}, not {what}.')
         text = post.get("text")
-        picture = load_picture(post.get("image"), self.processor.max_image_pixels, "its picture")
-        if not has_text(text, "its text") and picture is None:
-            raise ValueError("The post has neither text nor picture; give it one of them.")
-        return self.processor(text=[text], images=[picture])
+        processor = self.processor
+        ratio = processor.max_image_ratio()
+        image = load_image(post.get("image"), processor.max_image_pixels, "its image", ratio)
+        if not has_text(text, "its text") and image is None:
+            raise ValueError("The post has neither text nor image; give it one of them.")
+        return processor(text=[text], images=[image])
 
     def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         outputs = self.model(**inputs)

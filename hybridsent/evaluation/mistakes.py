@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from hybridsent.evaluation.agreement import BRANCHES
 from hybridsent.evaluation.final_scores import Scored
-from modeling_hybridsent.processing_hybridsent import load_picture
+from modeling_hybridsent.inputs_hybridsent import load_image
 
 MOST = 10
 SIDE = 360  # pixels of a thumbnail at most, in width and height
@@ -117,7 +117,7 @@ def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
     if source is None:
         return None, "no picture"
     try:
-        picture = load_picture(source, max_pixels, "picture")
+        picture = load_image(source, max_pixels, "picture")
     except ValueError as error:
         return None, f"The picture cannot be shown: {error}"
     if picture is None:

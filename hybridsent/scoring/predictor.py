@@ -95,7 +95,7 @@ class Predictor:
         """Score one batch.
 
         Args:
-            batch: Columns of one length: `text`, `image` or both, as `load_picture` takes it or a path
+            batch: Columns of one length: `text`, `image` or both, as `load_image` takes it or a path
                 inside the folder; None, NaN, NA and empty mean that there is none. `id`, if there,
                 is carried through, others are passed over. A mapping, a pandas frame or, best for
                 whole numbers with gaps, which the others turn into fractions, an Arrow table.

@@ -16,8 +16,8 @@ from transformers import AutoProcessor
 
 from datasets_scripts.post_rows import picture_problem
 from hybridsent.scoring.row import EMPTY, Row
-from modeling_hybridsent import load_picture
-from modeling_hybridsent.processing_hybridsent import as_upright_rgb, has_text, open_picture
+from modeling_hybridsent import load_image
+from modeling_hybridsent.inputs_hybridsent import as_upright_rgb, has_text, open_image
 
 HUB = "hf://"  # how the folder of a row begins that is streamed from the Hub
 resolved = lru_cache(maxsize=64)(realpath)
@@ -102,7 +102,10 @@ class Preparer:
             return None, f"picture cannot be read: {why}"
         if isinstance(picture, str):
             return None, picture
-        return picture, None if picture is not None or has_text(row.text) else EMPTY
+        try:
+            return picture, None if picture is not None or has_text(row.text) else EMPTY
+        except ValueError as error:
+            return None, str(error)
 
     def _inputs(
         self, rows: Sequence[Row], pictures: dict[int, Image.Image | None]
@@ -134,13 +137,13 @@ def _load(row: Row, limit: int) -> Any:
     if not isinstance(row.image, str):
         if isinstance(row.image, bytes) and not row.image:
             return "picture cannot be read: it is empty"
-        return load_picture(row.image, limit)
+        return load_image(row.image, limit)
     if row.folder.startswith(HUB):
         return _load_from_hub(row, limit)
     folder = Path(resolved(row.folder))
     if problem := picture_problem(row.image, folder):
         return problem
-    with open_picture(folder / row.image, limit) as image:
+    with open_image(folder / row.image, limit) as image:
         return as_upright_rgb(image)
 
 
@@ -149,4 +152,4 @@ def _load_from_hub(row: Row, limit: int) -> Any:
     if not row.image.rpartition("::")[2].startswith(f"{row.folder}/"):
         return f"image is not in the data set, and nothing else is read: {row.image!r}"
     with xopen(row.image, "rb") as file:
-        return load_picture(file.read(), limit)
+        return load_image(file.read(), limit)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from modeling_hybridsent.processing_hybridsent import has_text
+from modeling_hybridsent.inputs_hybridsent import has_text
 
 COLUMNS = ("id", "text", "image", "file_name")  # all that is read; an ImageFolder has file_name
 EMPTY = "neither text nor image"
@@ -19,7 +19,7 @@ class Row(NamedTuple):
         number: Position in the input, from 0, over all its files.
         id: As the input has it, as a string; None without one.
         text: None if there is none.
-        image: Path inside `folder`, or what else `load_picture` takes; None if there is none.
+        image: Path inside `folder`, or what else `load_image` takes; None if there is none.
         folder: Where paths of pictures start, and which they may not leave; "hf://..." for what is
             streamed from the Hub.
         problem: Why the row cannot be scored, None if nothing is known.
@@ -48,8 +48,9 @@ def post_row(number: int, cells: Mapping[str, Any], folder: str) -> Row:
     image = picture_source(cells.get("image", cells.get("file_name")))
     try:
         post_id = _as_id(post_id)
+        if isinstance(text, str):
+            _require_whole_characters(text)
         has = has_text(text, "text")
-        _require_whole_characters(text or "")
     except UnicodeEncodeError as error:
         return Row(number, None, problem=f"not UTF-8 in id or text: {error.reason}")
     except ValueError as error:

@@ -29,9 +29,9 @@ from hybridsent.training.fingerprints import (
     digest_of_weights,
 )
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
-from modeling_hybridsent.processing_hybridsent import has_text
+from modeling_hybridsent.inputs_hybridsent import has_text
 
-FORMAT_VERSION = 1  # raise it whenever the same encoder and posts give other files
+FORMAT_VERSION = 2  # raise it whenever the same encoder and posts give other files
 
 
 class FeatureCache:

@@ -194,12 +194,13 @@ def test_every_kind_of_picture(pipe, tmp_path, kind):
 
 
 BAD = {
-    "empty": ({"text": " ", "image": None}, "neither text nor picture"),
-    "number": ({"text": 3}, "its text: is a int"),
+    "empty": ({"text": " ", "image": None}, "neither text nor image"),
+    "number": ({"text": 3}, "its text must be str or None, got int"),
     "string": ("sun", "A post is .* not 'sun'"),
     "other keys": ({"label": 1, "id": 2}, r"A post is .* not keys \['id', 'label'\]"),
-    "no picture": ({"image": b"no picture"}, "its picture: cannot identify"),
-    "web address": ({"image": "http://127.0.0.1:9/x.jpg"}, "is a web address"),
+    "no picture": ({"image": b"no picture"}, "its image: is not a JPEG"),
+    "url": ({"image": "http://127.0.0.1:9/x.jpg"}, "is a URL"),
+    "no file": ({"text": "sun", "image": "/gone.jpg"}, "its image '/gone.jpg': no such file"),
 }
 
 
@@ -224,7 +225,9 @@ def test_a_bad_picture_in_a_set_names_its_row(pipe, change):
         "stream": rows.to_iterable_dataset,
         "transform": lambda: rows.with_transform(dict),
     }[change]()
-    with pytest.raises(ValueError, match=r"^Post 1 of the input: .*cannot identify"):
+    with pytest.raises(
+        ValueError, match=r"^Post 1 of the input: .*(is not a JPEG|cannot identify)"
+    ):
         list(pipe(posts))
 
 

@@ -116,8 +116,8 @@ def test_broken_lines_of_json_keep_their_place(tmp_path):
     assert [row.id for row in rows] == ["7", None, None, "five", None, None, None, '[1, "a"]']
     assert (rows[0].text, rows[-1].text) == ("one", "last")
     said = [row.problem or "" for row in rows]
-    wanted = ["", "well-formed JSON", "not a JSON object", "text: is a int", "utf-8", "not UTF-8"]
-    for words, problem in zip([*wanted, "well-formed JSON", ""], said, strict=True):
+    kinds = ["", "well-formed JSON", "not a JSON object", "got int", "utf-8", "not UTF-8"]
+    for words, problem in zip([*kinds, "well-formed JSON", ""], said, strict=True):
         assert words in problem
         assert bool(words) == bool(problem)
 

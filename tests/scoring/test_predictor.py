@@ -68,7 +68,7 @@ def test_bad_posts_keep_their_place_and_say_why(tiny, posts):
     name, model, processor = tiny
     given, errors = with_bad(good_posts(35))
     given.append({"id": "number", "text": 3, "image": None})
-    errors[len(given) - 1] = "text: is a int"
+    errors[len(given) - 1] = "text must be str or None, got int"
     assert len(set(errors.values())) == len(BAD) + 1
     answers = Predictor(name, ALL, folder=str(posts))(as_batch(given))
     for i, post in enumerate(given):
