@@ -17,7 +17,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 INPUTS ?= 25000
 SEED ?= 0
 
-.PHONY: quickstart test lint fuzz train demo types sizes coverage mutation audit lock test-oldest dist clean
+.PHONY: quickstart test lint fuzz train demo types coverage mutation audit lock test-oldest dist clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -55,9 +55,6 @@ demo: $(READY)
 types: $(READY)
 	$(BIN)/python -m mypy
 
-sizes: $(READY)
-	$(BIN)/python -m quality.sizes
-
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/modeling_hybridsent \
 		--cov=modeling_hybridsent --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
@@ -66,22 +63,23 @@ $(GATES): $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,gates]"
 	touch $@
 
+# Lists the changes that no test noticed; pyproject.toml says what is changed.
 mutation: $(GATES)
-	OMP_NUM_THREADS=1 $(BIN)/python -m quality.mutation
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run 'datasets_scripts.published.labels.*' 'modeling_hybridsent.birau_hybridsent.*' \
+		'modeling_hybridsent.fusion_hybridsent.*DecisionFusion*'
+	$(BIN)/mutmut results
 
 audit: $(GATES)
 	$(BIN)/pip-audit --strict --requirement ci.lock --disable-pip
 
-lock: $(READY)
-	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json ".[dev]"
-	$(BIN)/python -m quality.lock $(VENV)/report.json > ci.lock
+lock: $(GATES)
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-platform x86_64-manylinux_2_28 \
+		--python-version 3.11 --extra dev --output-file ci.lock --custom-compile-command "make lock" pyproject.toml
 
 # An environment with exactly the floors of pyproject.toml, thrown away before each run.
-test-oldest:
-	rm -rf $(OLDEST)
-	$(PYTHON) -m venv $(OLDEST)
-	$(PYTHON) -m quality.oldest_versions > $(OLDEST)/oldest.txt
-	$(OLDEST)/bin/python -m pip install --quiet --editable ".[dev]" --constraint $(OLDEST)/oldest.txt
+test-oldest: $(GATES)
+	$(BIN)/uv venv --quiet --clear --seed --python $(PYTHON) $(OLDEST)
+	$(BIN)/uv pip install --quiet --python $(OLDEST) --resolution lowest-direct --editable ".[dev]"
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore-glob='*/test_export*.py'
 
 dist: $(GATES)

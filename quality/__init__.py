@@ -1,1 +1,1 @@
-"""What we hold ourselves to: promises, sizes, mutation scores, versions, the built package."""
+"""Check that the built wheel works where it is installed."""
