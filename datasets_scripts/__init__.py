@@ -1,6 +1,5 @@
 """Published files and one's own posts, read into one table of posts; see docs/datasets.md."""
 
-from datasets_scripts.builder import PostsBuilder
 from datasets_scripts.loading import READERS, load_table
 from datasets_scripts.prepare import prepare
 from datasets_scripts.published.labels import EMOTIONS, SENTIMENTS, joint_label, majority_label
@@ -11,7 +10,6 @@ __all__ = [
     "EMOTIONS",
     "READERS",
     "SENTIMENTS",
-    "PostsBuilder",
     "PostsError",
     "Table",
     "joint_label",
