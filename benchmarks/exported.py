@@ -1,11 +1,10 @@
-"""How fast exported graphs score ready inputs, beside the model that they were made of.
+"""How fast exported models score ready inputs, beside the model that they were made of.
 
     python -m benchmarks.exported --model outputs/quickstart --exports outputs/openvino outputs/onnx
 
 Each way has a process of its own, for threads that wait for work would slow the others; the processes
 take turns, so that whatever else the machine does falls on all of them alike: compare the ratios. A
-round before those that count lets each way meet all lengths of texts. The posts are made up: texts and
-pictures of the quickstart's kind.
+round before those that count lets each way meet all lengths of texts. Posts are texts and noise.
 """
 
 import argparse
@@ -39,8 +38,7 @@ def ways_to_score(model: str, exports: Sequence[str]) -> dict[str, dict[str, Any
         told = read_export(folder)
         if told is None:
             raise SystemExit(f"error: {folder} has no export.json. Give exported folders.")
-        name = told["format"] + (" int8" if told["quantization"] == "int8" else "")
-        ways[name] = {"model": folder, "backend": told["format"]}
+        ways[told["format"]] = {"model": folder, "backend": told["format"]}
     return ways
 
 

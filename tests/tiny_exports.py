@@ -33,7 +33,7 @@ def save_smallest(folder, seed=0):
 class TinyExports:
     """The model, a table of posts, and exports that are made when first asked for, in any process.
 
-    `exports["openvino"]` is compared on made-up posts, `exports["openvino-int8"]` on the table.
+    `exports["openvino"]` is compared on made-up posts, `exports["onnx"]` on the table.
     """
 
     def __init__(self, folder):
@@ -52,9 +52,8 @@ class TinyExports:
         target = self.folder / name
         with FileLock(self.folder / f".{name}.lock"):
             if not target.exists():
-                kind, _, quantization = name.partition("-")
-                given = ["--model", str(self.model), "--output", str(target), "--format", kind]
-                if quantization:
-                    given += ["--quantize", quantization, "--posts", str(self.table)]
+                given = ["--model", str(self.model), "--output", str(target), "--format", name]
+                if name == "onnx":
+                    given += ["--posts", str(self.table)]
                 assert main(given) == 0
         return target

@@ -13,8 +13,6 @@ from transformers import AutoModelForSequenceClassification
 from hybridsent.scoring.exported import (
     OnnxGraph,
     OpenVinoGraph,
-    TorchGraph,
-    read_export,
     require_backend,
 )
 from hybridsent.scoring.faster import make_faster
@@ -92,13 +90,8 @@ class TorchBackend:
         return torch.autocast(self.device.type, self.dtype)
 
 
-def _torch(model: str, *settings: Any) -> Backend:
-    kind = TorchBackend if read_export(model) is None else TorchGraph
-    return kind(model, *settings)
-
-
 BACKENDS: dict[str, Callable[..., Backend]] = {
-    "torch": _torch,
+    "torch": TorchBackend,
     "openvino": OpenVinoGraph,
     "onnx": OnnxGraph,
 }
