@@ -15,6 +15,6 @@ def test_it_prints_rates_and_memory(tmp_path):
     command = [sys.executable, "-m", "benchmarks.scoring", "--model", str(tmp_path), *given]
     result = run(command, ROOT)
     assert result.returncode == 0, result.stderr
-    rates = re.findall(r"^\| ([\w. ,]+) \| [\d.]+ \| \d+ % \|$", result.stdout, re.MULTILINE)
+    rates = re.findall(r"^\| ([\w. ,]+) \| [\d.]+ \| \d+\.\d\d \|$", result.stdout, re.MULTILINE)
     assert len(rates) == 5
     assert re.findall(r"^\| (\d+) \| \d{2,5} \|$", result.stdout, re.MULTILINE) == ["4", "40"]
