@@ -10,7 +10,7 @@ the vision encoder frozen, as the recipes do. The posts are the quickstart's syn
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -142,7 +142,7 @@ def as_rows(times: dict[str, float]) -> dict[str, tuple[float, float]]:
     return {name: (1000 * seconds, seconds / whole) for name, seconds in found.items()}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--bf16", action="store_true", help="run under autocast in bfloat16")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     model = AutoModelForSequenceClassification.from_pretrained(
         options.model, trust_remote_code=True

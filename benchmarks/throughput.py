@@ -9,6 +9,7 @@ bare loop is what one writes in an afternoon: both encoders, mean pooling, one l
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -135,18 +136,18 @@ class Contest:
         return rate(ends[: self.training.max_steps], size)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--recipe", default="posts")
     parser.add_argument("--data_dir", default="outputs/synthetic-posts")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
-    given, more = parser.parse_known_args()
+    given, more = parser.parse_known_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        argv = [given.recipe, "--data_dir", given.data_dir, "--output_dir", f"{folder}/out"]
-        argv += ["--vision_encoder_learning_rate", "0", "--cache_folder", f"{folder}/states"]
-        contest = Contest([*argv, *more], given.steps)
+        words = [given.recipe, "--data_dir", given.data_dir, "--output_dir", f"{folder}/out"]
+        words += ["--vision_encoder_learning_rate", "0", "--cache_folder", f"{folder}/states"]
+        contest = Contest([*words, *more], given.steps)
         ways = {
             "bare PyTorch loop, concatenation": contest.bare_loop,
             "run_train.py": lambda: contest.trainer(cached=False),
