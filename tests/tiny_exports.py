@@ -5,7 +5,7 @@ from filelock import FileLock
 from many_posts import good_posts, save_pictures, with_bad, write_csv
 from tiny_models import tiny_config, tiny_processor
 
-from hybridsent.exporting.export import main
+from hybridsent.exporting.export import export
 from modeling_hybridsent import HybridSentForSequenceClassification
 
 TOKENS = 40  # what the processor cuts texts to
@@ -53,8 +53,6 @@ class TinyExports:
         with FileLock(self.folder / f".{name}.lock"):
             if not target.exists():
                 kind, _, quantization = name.partition("-")
-                given = ["--model", str(self.model), "--output", str(target), "--format", kind]
-                if quantization:
-                    given += ["--quantize", quantization, "--posts", str(self.table)]
-                assert main(given) == 0
+                rounded = {"quantize": quantization, "posts": str(self.table)}
+                export(str(self.model), target, kind, **(rounded if quantization else {}))
         return target

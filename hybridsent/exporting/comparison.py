@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from hybridsent.bundled.drawings import draw_picture
 from hybridsent.bundled.templates import write_text
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.engine import score_rows
+from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.row import Row
 
 MADE_UP = 60

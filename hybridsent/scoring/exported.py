@@ -1,4 +1,4 @@
-"""Run exported graphs in place of the torch model: what `hybridsent.exporting.export` writes.
+"""Run exported graphs in place of the torch model: what `hybridsent export` writes.
 
 Loading a graph of OpenVINO or ONNX Runtime runs no code from it. That of torch is read by
 `torch.export.load`, which trusts the file as loading a model with remote code trusts its folder.
@@ -29,7 +29,7 @@ ENGINES = {
     "torch": "torch",
 }  # packages that run them
 INSTALL = "Type: pip install 'hybridsent[export]'"
-EXPORT = "python -m hybridsent.exporting.export --model MODEL --output FOLDER"
+EXPORT = "hybridsent export --model MODEL --output FOLDER"
 AGAIN = f"Export the model again: {EXPORT}"
 
 

@@ -13,10 +13,11 @@ from many_posts import write_csv
 from tiny_exports import save_smallest
 from transformers import AutoModelForSequenceClassification
 
+from hybridsent import Predictor
+from hybridsent.cli import main
 from hybridsent.exporting.comparison import MADE_UP, Compared, made_up_rows
-from hybridsent.exporting.export import TOLERANCES, check_agreement, export, main
+from hybridsent.exporting.export import TOLERANCES, check_agreement, export
 from hybridsent.exporting.graphs import quantize
-from hybridsent.scoring import Predictor
 from hybridsent.support.errors import PostsError
 from hybridsent.training.fingerprints import digest_of_weights
 
@@ -116,7 +117,6 @@ def test_what_cannot_be_is_one_error(exports, tmp_path, capsys):
     model = exports.model
     wrong = [
         ((model, "taken"), (), "taken: holds something already\nGive another --output."),
-        ((model, "output"), ("--format", "torch", "--quantize", "int8"), "not for --format torch"),
         ((model, "output"), ("--posts", "absent.csv"), "absent.csv: no such file or folder"),
         ((tmp_path, "output"), (), f"{tmp_path}: no model"),
         (
@@ -126,7 +126,7 @@ def test_what_cannot_be_is_one_error(exports, tmp_path, capsys):
         ),
     ]
     for (source, target), more, words in wrong:
-        given = ["--model", str(source), "--output", str(tmp_path / target), *more]
+        given = ["export", "--model", str(source), "--output", str(tmp_path / target), *more]
         assert main(given) == 1
         error = capsys.readouterr().err
         assert error.startswith("error: ")
@@ -152,7 +152,7 @@ def test_differences_are_counted_as_they_should():
 
 
 def test_killed_while_it_exports_no_half_of_an_export_is_there(exports, tmp_path):
-    command = [sys.executable, "-m", "hybridsent.exporting.export", "--model", str(exports.model)]
+    command = [sys.executable, "-m", "hybridsent", "export", "--model", str(exports.model)]
     command += ["--output", str(tmp_path / "out")]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     while not (drafts := list(tmp_path.glob(".out-*"))) or not list(drafts[0].iterdir()):
