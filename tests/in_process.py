@@ -15,7 +15,7 @@ def command_line(name, arguments, folder="."):
     """Take arguments and working folder of a command, on one thread unless told otherwise."""
     threads, here = torch.get_num_threads(), os.getcwd()
     argv = ["hybridsent", name, *map(str, arguments)]
-    if "--cpu_threads" not in argv:
+    if name in ("train", "predict") and "--cpu_threads" not in argv:
         argv += ["--cpu_threads", "1"]
     try:
         os.chdir(folder)
