@@ -108,3 +108,22 @@ def test_it_starts_in_every_way(command, tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("usage: hybridsent predict")
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ("sys.modules['gradio'] = None", "Type: pip install 'hybridsent[space]'"),
+        ("", "The page cannot be served: 'absent' is no folder here"),
+    ],
+)
+def test_a_page_that_cannot_be_served_is_one_message(before, message, tmp_path):
+    code = f"import sys; {before or 'pass'}; from hybridsent.cli import main; sys.exit(main())"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "demo", "--model", "absent"],
+        cwd=tmp_path, env={**environment(), "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
