@@ -1,7 +1,4 @@
-"""Fill the model card's template with what one or more runs found.
-
-python -m hybridsent.publishing.model_card outputs/mvsa_single_0 --runs outputs/mvsa_single_1
-"""
+"""Fill the model card's template with what one or more runs found."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
