@@ -1,12 +1,13 @@
 # Two commands are enough for a newcomer: `make quickstart` and `make test`.
-# Each target makes the virtual environment when it is absent. The targets from `types` on are for who changes
+# Each target makes the virtual environment when it is absent, and installs what it runs. The targets from `types` on are for who changes
 # the code; CONTRIBUTING.md says when.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # One process; --quiet: our message and no traceback of the launcher; the others keep it from warning.
 TRAIN := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
-READY := $(VENV)/.ready
+QUICKSTART := $(VENV)/.quickstart
+READY := $(VENV)/.dev
 GATES := $(VENV)/.gates
 OLDEST := .venv-oldest
 RECIPE ?= quickstart
@@ -19,13 +20,14 @@ SEED ?= 0
 
 .PHONY: quickstart test lint fuzz train demo types coverage mutation audit lock test-oldest dist clean
 
-$(READY): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+# The package with one extra of pyproject.toml; each target asks for those that it needs.
+$(VENV)/.%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	touch $@
 
-quickstart: $(READY)
+quickstart: $(QUICKSTART)
 	$(TRAIN)
 	@echo
 	@echo "Try it in a browser:     make demo"
@@ -46,11 +48,11 @@ lint: $(READY)
 fuzz: $(READY)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzzing $(TARGETS) --inputs $(INPUTS) --seed $(SEED)
 
-train: $(READY)
+train: $(QUICKSTART)
 	$(TRAIN) $(RECIPE) $(ARGS)
 
-demo: $(READY)
-	HYBRIDSENT_MODEL=$(MODEL) $(BIN)/python space/app.py
+demo: $(QUICKSTART) $(VENV)/.space
+	$(BIN)/hybridsent demo --model $(MODEL)
 
 types: $(READY)
 	$(BIN)/python -m mypy
@@ -85,7 +87,7 @@ test-oldest: $(GATES)
 dist: $(GATES)
 	rm -rf dist
 	$(BIN)/python -m build
-	$(BIN)/python -m quality.installed dist
+	$(BIN)/python tests/installed_wheel.py dist
 
 clean:
 	rm -rf $(VENV) $(OLDEST) dist mutants outputs

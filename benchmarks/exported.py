@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from benchmarks.turns import rates_table, take_turns
+from hybridsent import Predictor
 from hybridsent.exporting.comparison import made_up_rows
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.exported import read_export
 from hybridsent.scoring.processes import keep_freed_memory
 

@@ -26,9 +26,9 @@ import torch
 from transformers import pipeline
 
 from benchmarks.turns import rates_table, take_turns
+from hybridsent import Predictor
 from hybridsent.bundled.drawings import draw_picture
 from hybridsent.bundled.templates import write_text
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.processes import keep_freed_memory

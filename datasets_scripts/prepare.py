@@ -30,7 +30,7 @@ BATCH = 100  # posts in memory at once, and in a row group
 
 
 def prepare(name: str, data_dir: str | Path, output_dir: str | Path, **options: Any) -> Table:
-    """Read a set and write it as a folder that `load_dataset` and `run_train.py` take.
+    """Read a set and write it as a folder that `load_dataset` and `hybridsent train` take.
 
     Args:
         name: Name of the set.

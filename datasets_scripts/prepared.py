@@ -20,7 +20,7 @@ FORMAT_VERSION = 1  # raise it whenever the same posts give other files
 SUMMARY = "summary.json"
 REJECTED = "rejected.jsonl"
 IDS = "split_ids.json"
-AGAIN = "Prepare the folder anew: python -m datasets_scripts NAME --data_dir RAW --output_dir OUT."
+AGAIN = "Prepare the folder anew: hybridsent prepare NAME --data_dir RAW --output_dir OUT."
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_the_command_that_measures_runs(folder, monkeypatch, capsys):
 
 @with_ray
 def test_the_command_of_ray_runs(folder):
-    result = run([sys.executable, *ON_RAY[1:]], folder)
+    result = run([sys.executable, "-m", *ON_RAY], folder)
     assert result.returncode == 0, result.stderr
     assert "Scored 12 posts, 0 with an error" in result.stdout
     assert pq.read_table(folder / ON_RAY[-1]).num_rows == 12

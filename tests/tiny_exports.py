@@ -5,7 +5,7 @@ from filelock import FileLock
 from many_posts import good_posts, save_pictures, with_bad, write_csv
 from tiny_models import tiny_config, tiny_processor
 
-from hybridsent.exporting.export import main
+from hybridsent.exporting.export import export
 from modeling_hybridsent import HybridSentForSequenceClassification
 
 TOKENS = 40  # what the processor cuts texts to
@@ -52,8 +52,6 @@ class TinyExports:
         target = self.folder / name
         with FileLock(self.folder / f".{name}.lock"):
             if not target.exists():
-                given = ["--model", str(self.model), "--output", str(target), "--format", name]
-                if name == "onnx":
-                    given += ["--posts", str(self.table)]
-                assert main(given) == 0
+                posts = str(self.table) if name == "onnx" else None
+                export(str(self.model), target, name, posts)
         return target

@@ -1,12 +1,6 @@
-"""Print the scores of several runs as one table: mean and standard deviation over their seeds.
+"""The scores of several runs as one table: mean and standard deviation over their seeds."""
 
-python -m hybridsent.evaluation.over_seeds outputs/mvsa_single_0 outputs/mvsa_single_1
-"""
-
-import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -48,15 +42,3 @@ def table_over_seeds(runs: Sequence[dict[str, Any]]) -> str:
             cells.append(f"{mean(values):.1f} ± {stdev(values):.1f}")
         lines.append(f"| {rows[0]['input']} | {rows[0]['decided_by']} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table of the folders that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="+", help="output folders, each with a metrics.json")
-    folders = parser.parse_args(arguments).folders
-    print(table_over_seeds([json.loads((Path(f) / "metrics.json").read_text()) for f in folders]))
-
-
-if __name__ == "__main__":
-    main()

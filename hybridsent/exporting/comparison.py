@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.engine import score_rows
+from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.row import Row
 
 TOLERANCE = 1e-4  # greatest difference of a probability

@@ -1,17 +1,13 @@
 """Export a trained model to OpenVINO or ONNX, which score faster than the model itself.
 
-python -m hybridsent.exporting.export --model outputs/quickstart --output outputs/openvino
-
 The exported model is compared with the model on posts before the folder appears.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,10 +15,8 @@ from typing import Any
 
 from hybridsent.exporting.comparison import TOLERANCE, compare, made_up_rows
 from hybridsent.exporting.conversion import convert
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.exported import (
     ENGINES,
-    GRAPHS,
     MANIFEST,
     digest_of_file,
     read_export,
@@ -30,9 +24,9 @@ from hybridsent.scoring.exported import (
 )
 from hybridsent.scoring.fingerprint import identify_model
 from hybridsent.scoring.inputs import find_input
+from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.row import Row
 from hybridsent.scoring.share import Share
-from hybridsent.support.command_line import add_debug, run_command
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, write_whole
 from hybridsent.training.fingerprints import digest_of_weights
@@ -53,7 +47,7 @@ def export(
         model: Folder of a trained model, or Hub id.
         output: Folder to write, absent or empty.
         format: One of `GRAPHS`.
-        posts: File or folder to compare on, as run_predict.py reads it; None means made-up posts.
+        posts: File or folder to compare on, as `hybridsent predict` reads it; None means made-up posts.
 
     Returns:
         The content of `export.json`.
@@ -154,29 +148,3 @@ def check_agreement(exported: Predictor, eager: Predictor, rows: Rows) -> dict[s
         )
         raise PostsError.about(eager.model, problem, remedy="Give another --format.")
     return {**found._asdict(), "tolerance": TOLERANCE}
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Export what the command line names; a failure is one message and exit status 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--model", required=True, help="folder of a trained model, or Hub id")
-    parser.add_argument("--output", required=True, help="folder to write, absent or empty")
-    parser.add_argument("--format", default="openvino", choices=GRAPHS, help="%(default)s")
-    parser.add_argument("--posts", help="compare on these, as run_predict.py reads its --input")
-    add_debug(parser)
-    given = vars(parser.parse_args(argv))
-    debug = given.pop("debug")
-
-    def make() -> None:
-        checked, folder = export(**given)["checked"], given["output"]
-        print(
-            f"{folder}: agrees with the model on {checked['posts']} posts; probabilities differ by "
-            f"{checked['greatest_difference']:.1e} at most. Score posts with it:\n"
-            f"run_predict.py --model {folder} --backend {given['format']}"
-        )
-
-    return run_command(make, debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

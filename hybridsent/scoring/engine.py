@@ -88,7 +88,8 @@ def _as_it_is(prepared: Any) -> Any:
 
 def _hear_of_no_more_deaths() -> None:
     """Let torch's handler tell of a dead worker once, and not again while its loader is taken down."""
-    if threading.current_thread() is threading.main_thread():
+    on_posix = hasattr(signal, "SIGCHLD")
+    if on_posix and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
 

@@ -1,4 +1,4 @@
-"""Run what `hybridsent.exporting.export` wrote in place of the torch model; loading it runs no code."""
+"""Run what `hybridsent export` wrote in place of the torch model; loading it runs no code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANIFEST = "export.json"
 GRAPHS = {"openvino": "openvino_model.xml", "onnx": "model.onnx"}
 ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}  # packages that run them
 INSTALL = "Type: pip install 'hybridsent[export]'"
-EXPORT = "python -m hybridsent.exporting.export --model MODEL --output FOLDER"
+EXPORT = "hybridsent export --model MODEL --output FOLDER"
 AGAIN = f"Export the model again: {EXPORT}"
 
 

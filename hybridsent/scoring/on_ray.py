@@ -1,29 +1,21 @@
 """Score files of posts on a Ray cluster, where machines come and go.
 
-python -m hybridsent.scoring.on_ray --model outputs/quickstart --input FOLDER --output answers
-
-The rows are read as run_predict.py reads them: strings stay strings, a broken row is an answer with
-its reason. A worker that dies is replaced and its rows are scored again.
+The rows are read as without it: strings stay strings, a broken row is an answer with its reason. A
+worker that dies is replaced and its rows are scored again.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyarrow.dataset import Dataset, dataset, field
+from pyarrow.dataset import Dataset, dataset
 
-from hybridsent.scoring.answers import CHOICES
-from hybridsent.scoring.backends import BACKENDS
 from hybridsent.scoring.fingerprint import identify_model
 from hybridsent.scoring.inputs import FileInput, find_input
 from hybridsent.scoring.row_tables import RowPredictor, read_rows
-from hybridsent.support.command_line import add_debug, run_command
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside
 
@@ -42,7 +34,7 @@ def score_with_ray(
     """Score files of posts with the workers of the Ray cluster at hand, or of one started here.
 
     Args:
-        input: File or folder that every machine sees under this path, as run_predict.py takes it.
+        input: File or folder that every machine sees under this path, as `hybridsent predict` takes it.
         model: Folder, which every machine sees as well, or Hub id.
         output: Folder for the answers, absent or empty. It appears complete or not at all.
         concurrency: Workers, each with a model.
@@ -99,7 +91,7 @@ def _find(
         raise PostsError.about(output, "holds something already", remedy=remedy)
     posts = find_input(input)
     if not isinstance(posts, FileInput):
-        remedy = "Give files; run_predict.py streams data sets of the Hub."
+        remedy = "Give files; without --ray, data sets of the Hub are streamed."
         raise PostsError.about(input, "is on the Hub, which Ray does not read here", remedy=remedy)
     return posts, identify_model(model, revision, backend)[1]
 
@@ -107,32 +99,3 @@ def _find(
 def _absolute(model: str) -> str:
     """Return the path of a folder as workers, which run in another one, can use it."""
     return str(Path(model).absolute()) if Path(model).is_dir() else model
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Score what the command line asks for; a failure is one message and exit status 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    for name in ("model", "input", "output"):
-        parser.add_argument(f"--{name}", required=True, help="as of run_predict.py")
-    parser.add_argument("--concurrency", type=int, default=2, help="workers (%(default)s)")
-    parser.add_argument("--batch_size", type=int, default=32, help="posts (%(default)s)")
-    parser.add_argument("--rows_per_block", type=int, default=1000, help="in a file (%(default)s)")
-    parser.add_argument("--columns", nargs="+", default=[], choices=CHOICES, help="to add")
-    parser.add_argument("--device", default="cpu", help="cuda: one GPU for each worker")
-    parser.add_argument(
-        "--backend", default="torch", choices=list(BACKENDS), help="as of run_predict.py"
-    )
-    add_debug(parser)
-    given = vars(parser.parse_args(argv))
-    debug = given.pop("debug")
-
-    def score() -> None:
-        answers = score_with_ray(**given)
-        failed = answers.count_rows(filter=field("error").is_valid())
-        print(f"Scored {answers.count_rows()} posts, {failed} with an error instead of a label.")
-
-    return run_command(score, debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

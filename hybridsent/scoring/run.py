@@ -167,4 +167,6 @@ def run(arguments: ScoringArguments, state: PartialState) -> Count:
             writer.write(answers)
             count = count.plus(answers)
             progress.update(answers.num_rows)
-    return Count(*map(sum, zip(*gather_object([count]), strict=True)))
+    everything = Count(*map(sum, zip(*gather_object([count]), strict=True)))
+    folder.leave()
+    return everything

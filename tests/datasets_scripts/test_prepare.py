@@ -228,10 +228,10 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, limit):
     for post_id in CHOSEN:
         (raw / "data" / f"{post_id}.jpg").write_bytes(jpeg(int(post_id), quality=100))
     code = (
-        "import resource, sys; from datasets_scripts.__main__ import main;"
+        "import resource, sys; from hybridsent.cli import main;"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); sys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "mvsa_single", "--data_dir", str(raw)]
+    command = [sys.executable, "-c", code, "prepare", "mvsa_single", "--data_dir", str(raw)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     run = subprocess.run(
         [*command, "--output_dir", str(tmp_path / "out")],

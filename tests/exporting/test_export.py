@@ -12,9 +12,10 @@ from many_posts import write_csv
 from tiny_exports import save_smallest
 from transformers import AutoModelForSequenceClassification
 
+from hybridsent import Predictor
+from hybridsent.cli import main
 from hybridsent.exporting.comparison import MADE_UP, TOLERANCE, Compared, made_up_rows
-from hybridsent.exporting.export import check_agreement, export, main
-from hybridsent.scoring import Predictor
+from hybridsent.exporting.export import check_agreement, export
 from hybridsent.support.errors import PostsError
 from hybridsent.training.fingerprints import digest_of_weights
 
@@ -75,7 +76,7 @@ def test_what_cannot_be_is_one_error(exports, tmp_path, capsys):
         ),
     ]
     for (source, target), more, words in wrong:
-        given = ["--model", str(source), "--output", str(tmp_path / target), *more]
+        given = ["export", "--model", str(source), "--output", str(tmp_path / target), *more]
         assert main(given) == 1
         error = capsys.readouterr().err
         assert error.startswith("error: ")
@@ -100,7 +101,7 @@ def test_differences_are_counted_as_they_should():
 
 
 def test_killed_while_it_exports_no_half_of_an_export_is_there(exports, tmp_path):
-    command = [sys.executable, "-m", "hybridsent.exporting.export", "--model", str(exports.model)]
+    command = [sys.executable, "-m", "hybridsent", "export", "--model", str(exports.model)]
     command += ["--output", str(tmp_path / "out")]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     while not (drafts := list(tmp_path.glob(".out-*"))) or not list(drafts[0].iterdir()):

@@ -10,7 +10,7 @@ import torch
 from in_process import score_here
 from many_posts import read_answers
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
 from hybridsent.scoring.exported import OpenVinoGraph, pad_texts, require_backend
 
 ALL = ("probabilities", "branches", "weights", "embeddings")

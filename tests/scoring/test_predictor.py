@@ -10,7 +10,7 @@ import torch
 from many_posts import BAD, direct, good_posts, png, save_pictures, with_bad
 from tiny_models import LABELS, save_tiny
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
 from hybridsent.scoring.preparing import Preparer
 from hybridsent.scoring.row import Row
 from hybridsent.scoring.windows import Window

@@ -1,1 +1,0 @@
-"""Check that the built wheel works where it is installed."""
