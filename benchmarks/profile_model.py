@@ -20,7 +20,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoProcessor
 
 from datasets_scripts import load_table
-from hybridsent.training.data import PostCollator
+from hybridsent.training.collator import PostCollator
 
 ENCODERS = ("text encoder", "vision encoder")
 Call = Callable[[], Any]

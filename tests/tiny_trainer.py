@@ -5,8 +5,8 @@ from tiny_models import LABELS, tiny_model, tiny_processor
 from hybridsent.bundled.synthetic import write_posts
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
-from hybridsent.training.data import load_posts
 from hybridsent.training.encoder_layers import prepare_encoders
+from hybridsent.training.run_posts import load_posts
 from hybridsent.training.trainer import HybridSentTrainer
 
 SIZES = {"train": 8, "validation": 6, "test": 6}
@@ -35,7 +35,7 @@ def tiny_trainer(posts, folder, **changed):
     model = tiny_model()
     prepare_encoders(model, arguments)
     return HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())),
+        scores=SentimentScores(list(LABELS.values())).of_logits,
         model=model,
         args=arguments,
         train_dataset=posts["train"],

@@ -1,20 +1,20 @@
-"""Do text, picture and fusion say the same, and how much does each weigh when they do not?"""
+"""Groups of posts by label and by which branches agree, and their mean decision weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hybridsent.evaluation.final_scores import Scored
+from hybridsent.evaluation.final_scores import FinalScores
 
 BRANCHES = ("text", "image", "fusion")
 
 
-def label_groups(scored: Scored, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Sort the posts that have both text and picture by their label; the others leave no choice.
+def label_groups(scored: FinalScores, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Group the posts that have both text and image by their label.
 
     Args:
-        scored: The final model's answers.
+        scored: The scored posts.
         names: Names of the labels.
 
     Returns:
@@ -23,15 +23,15 @@ def label_groups(scored: Scored, names: Sequence[str]) -> dict[str, np.ndarray]:
     return {name: scored.complete & (scored.labels == i) for i, name in enumerate(names)}
 
 
-def agreement_groups(scored: Scored) -> dict[str, np.ndarray]:
-    """Sort the posts that have both text and picture by which branch says something else.
+def agreement_groups(scored: FinalScores) -> dict[str, np.ndarray]:
+    """Group the posts that have both text and image by which branch disagrees.
 
     Args:
-        scored: The final model's answers.
+        scored: The scored posts.
 
     Returns:
-        Agreement -> bool (posts,); each such post is in one of the five. Empty for a model without
-        branches of text and picture.
+        Agreement -> bool (posts,); each such post is in one of five groups. Empty for a model without
+        unimodal branches.
     """
     if not set(BRANCHES) <= set(scored.branches):
         return {}
@@ -46,11 +46,13 @@ def agreement_groups(scored: Scored) -> dict[str, np.ndarray]:
     return {name: scored.complete & group for name, group in groups.items()}
 
 
-def describe_groups(scored: Scored, groups: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Average what the posts of each group have in common.
+def describe_groups(
+    scored: FinalScores, groups: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, Any]]:
+    """Return number, accuracy and mean decision weights of the posts of each group.
 
     Args:
-        scored: The final model's answers.
+        scored: The scored posts.
         groups: Name -> bool (posts,).
 
     Returns:
@@ -60,7 +62,7 @@ def describe_groups(scored: Scored, groups: Mapping[str, np.ndarray]) -> dict[st
     return {name: _describe(scored, group) for name, group in groups.items()}
 
 
-def _describe(scored: Scored, group: np.ndarray) -> dict[str, Any]:
+def _describe(scored: FinalScores, group: np.ndarray) -> dict[str, Any]:
     judged = group & scored.known
     right = (scored.decided == scored.labels)[judged]
     return {

@@ -33,9 +33,9 @@ from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.row import Row
 from hybridsent.scoring.share import Share
 from hybridsent.support.command_line import add_debug, run_command
+from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, write_whole
-from hybridsent.training.fingerprints import digest_of_weights
 
 TOLERANCES = {"none": 1e-4, "int8": 1e-2}  # greatest difference of a probability
 NEEDED = {"torch": (), "onnx": ("onnx", "onnxscript"), "openvino": ("onnx", "onnxscript")}

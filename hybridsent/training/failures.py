@@ -1,4 +1,4 @@
-"""What stops a training: numbers that are none, and memory that is used up."""
+"""Errors that stop a training: NaN and Inf values, and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = 32
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot go on; the message says where it stands, why, and what to do."""
+    """A training that cannot continue; the message says at which step, why, and what to do."""
 
 
 def not_finite(
@@ -27,43 +27,37 @@ def not_finite(
     state: TrainerState,
     rate: float,
 ) -> TrainingError:
-    """Word that a number of a step is infinite or none at all.
+    """Build the error for a value that is NaN or infinite.
 
     Args:
-        what: Such as "loss".
-        value: Its value.
-        model: As it was before the step, with the gradients there are.
-        post_ids: Of the batch that it happened with.
-        state: How far the training is.
+        what: What it is the value of, such as "loss".
+        value: The value.
+        model: The model before the step.
+        post_ids: Ids of the posts of the batch.
+        state: Progress of the training.
         rate: Highest learning rate.
-
-    Returns:
-        The error, to be raised by the caller.
     """
     shown = ", ".join(post_ids[:SHOWN]) + (", ..." if len(post_ids) > SHOWN else "")
     norms = ", ".join(f"{name} {norm:.4g}" for name, norm in weight_norms(model).items())
     step = f"step {state.global_step + 1} of {state.max_steps}"
     return TrainingError(
-        f"The {what} is {value} in {step}, with posts {shown}.\n"
+        f"The {what} is {value} at {step}, in a batch of posts {shown}.\n"
         f"Highest learning rate {rate:.3g}; norms of the weights: {norms}.\n"
-        "No step was taken with it, and checkpoints written before are as they were. Try a lower "
-        "--learning_rate, a longer --warmup_steps, or without --bf16; and look at those posts."
+        "The weights were not updated with it, and earlier checkpoints are intact. Check these posts; "
+        "try a lower --learning_rate, more --warmup_steps, or --bf16 false."
     )
 
 
 def weight_norms(model: torch.nn.Module) -> dict[str, float]:
-    """Return the norm of the weights of each part of a model.
+    """Return the Euclidean norm of the parameters of each part of a model; NaN if one of them is.
 
     Args:
-        model: Any; its base model's children are told apart.
-
-    Returns:
-        Part -> Euclidean norm of all its parameters, NaN where one is.
+        model: The model; the parts are the children of its base model, and the heads.
     """
     squares: dict[str, float] = {}
     for name, parameter in model.named_parameters():
-        words = name.removeprefix("module.").split(".")
-        part = words[1] if words[0] == getattr(model, "base_model_prefix", "") else words[0]
+        names = name.removeprefix("module.").split(".")
+        part = names[1] if names[0] == getattr(model, "base_model_prefix", "") else names[0]
         square = float(parameter.detach().float().square().sum())
         squares[part] = squares.get(part, 0.0) + square
     return {part: math.sqrt(square) for part, square in squares.items()}
@@ -71,11 +65,11 @@ def weight_norms(model: torch.nn.Module) -> dict[str, float]:
 
 @contextmanager
 def memory_for_a_batch(arguments: HybridSentTrainingArguments, training: bool) -> Iterator[None]:
-    """Say which setting to lower where a batch does not fit into memory.
+    """Raise an error that names the setting to lower if the block runs out of memory.
 
     Args:
         arguments: Settings of the training.
-        training: Whether it is a batch to learn from, not one to score.
+        training: Whether the batch is one to learn from, not one to score.
 
     Raises:
         TrainingError: The block ran out of memory.
@@ -84,11 +78,11 @@ def memory_for_a_batch(arguments: HybridSentTrainingArguments, training: bool) -
         yield
     except Exception as error:
         if is_out_of_memory(error):
-            raise _used_up_memory(error, arguments, training) from error
+            raise _out_of_memory(error, arguments, training) from error
         raise
 
 
-def _used_up_memory(
+def _out_of_memory(
     error: BaseException, arguments: HybridSentTrainingArguments, training: bool
 ) -> TrainingError:
     name = f"per_device_{'train' if training else 'eval'}_batch_size"
@@ -97,7 +91,7 @@ def _used_up_memory(
     if training:
         advice = (
             f"{advice[:-1]} with --gradient_accumulation_steps "
-            f"{2 * arguments.gradient_accumulation_steps}, which gives the same result; "
-            "--gradient_checkpointing true; --bf16 true; a lower --max_text_length."
+            f"{2 * arguments.gradient_accumulation_steps}, which gives the same result; or "
+            "--gradient_checkpointing true, --bf16 true, or a lower --max_text_length."
         )
-    return TrainingError(f"A batch of {size} posts does not fit into memory: {error}\n{advice}")
+    return TrainingError(f"Out of memory with a batch of {size} posts: {error}\n{advice}")

@@ -1,4 +1,4 @@
-"""Batches of texts of like length, so that less padding is computed; the order depends on the epoch."""
+"""Batches of texts of similar length, so that less padding is computed."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,18 +8,15 @@ from torch.utils.data import Sampler
 
 from modeling_hybridsent import HybridSentProcessor
 
-BATCHES_SORTED_TOGETHER = 16  # few enough that a batch's posts are still a mixed lot
+BATCHES_SORTED_TOGETHER = 16  # few enough that the posts of a batch are still mixed
 
 
 def text_lengths(posts: Dataset, processor: HybridSentProcessor) -> list[int]:
-    """Count the tokens of each post's text.
+    """Return the number of tokens of each text, (posts,), at most the limit; 0 for a missing text.
 
     Args:
-        posts: Rows with a text, which may be None or, for all, absent.
-        processor: The joint processor.
-
-    Returns:
-        (posts,), at most the processor's limit; 0 for a missing text.
+        posts: Rows; the column of texts may be absent.
+        processor: The joint processor, which has the limit.
     """
     texts = posts["text"] if "text" in posts.column_names else [None] * len(posts)
     tokens = processor.tokenizer([text or "" for text in texts], add_special_tokens=False)
@@ -27,15 +24,15 @@ def text_lengths(posts: Dataset, processor: HybridSentProcessor) -> list[int]:
 
 
 class LengthGroupedOrder(Sampler[int]):
-    """Shuffle posts so that those of a batch have texts of like length.
+    """Shuffle posts so that those of a batch have texts of similar length.
 
-    The whole order is made from seed and epoch, so that a resumed run finds the batches it has seen.
+    The order depends on seed and epoch alone, so that a resumed run skips the batches it has seen.
 
     Args:
-        lengths: Tokens of each post, (posts,).
-        batch_size: Posts of a step, over all processes and accumulated batches, so that a step is the
-            same however it is cut.
-        seed: Of the shuffle.
+        lengths: Number of tokens of each post, (posts,).
+        batch_size: Posts of a step over all processes and accumulated batches, so that a step is the
+            same however it is split.
+        seed: Seed of the shuffle.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -46,7 +43,7 @@ class LengthGroupedOrder(Sampler[int]):
         return len(self.lengths)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of this epoch; what loads the data calls it."""
+        """Set the epoch; the data loader calls this."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -57,7 +54,7 @@ class LengthGroupedOrder(Sampler[int]):
             for part in order.split(self.batch_size * BATCHES_SORTED_TOGETHER)
         ]
         batches = list(torch.cat(sorted_parts).split(self.batch_size)) if len(order) else []
-        # An uneven last batch stays the last, else all that follow it would be cut elsewhere.
+        # A short last batch stays last; anywhere else it would shift the limits of those after it.
         full = [batch for batch in batches if len(batch) == self.batch_size]
         rest = batches[len(full) :]
         shuffled = [full[i] for i in torch.randperm(len(full), generator=generator)]

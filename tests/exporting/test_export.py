@@ -17,8 +17,8 @@ from hybridsent.exporting.comparison import MADE_UP, Compared, made_up_rows
 from hybridsent.exporting.export import TOLERANCES, check_agreement, export, main
 from hybridsent.exporting.graphs import quantize
 from hybridsent.scoring import Predictor
+from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.errors import PostsError
-from hybridsent.training.fingerprints import digest_of_weights
 
 FORMATS = ("openvino", "onnx", "torch", "openvino-int8")
 

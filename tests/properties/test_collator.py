@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import WORDS, picture, tiny_processor
 
-from hybridsent.training.data import LABEL_COLUMNS, PostCollator
+from hybridsent.training.collator import LABEL_COLUMNS, PostCollator
 
 PROCESSOR = tiny_processor()
 COLLATOR = PostCollator(PROCESSOR)

@@ -237,14 +237,14 @@ def test_a_dry_run_lists_and_loads_and_sends_nothing(hub, folder, capsys):
     assert re.search(r"[\d,]+  model\.safetensors", out)
     assert "optimizer" not in out
     assert "training_args.bin" not in out
-    assert "Loads by itself" in out
+    assert "Loads without hybridsent" in out
     assert "nothing was sent" in out
     assert hub.requests == []
 
 
 def spoil_code(folder):
     file = folder / "modeling_hybridsent.py"
-    file.write_text(file.read_text() + "\nfrom hybridsent.training.data import load_posts\n")
+    file.write_text(file.read_text() + "\nfrom hybridsent.training.run_posts import load_posts\n")
 
 
 def spoil_path(folder):
@@ -310,8 +310,8 @@ def test_a_fault_leaves_the_remote_as_it_was_and_says_what_to_do(hub, folder, ca
         hub.faults[kind].append(fault)
         assert main(["--model", str(folder), "--repo_id", REPO]) == 1, name
         said = capsys.readouterr().err
-        assert f"error: {REPO}: the Hub could not be reached or refused" in said, name
-        assert "Nothing is there in part" in said
+        assert f"error: {REPO}: the Hub could not be reached, or refused" in said, name
+        assert "Nothing was published in part" in said
         assert "publish again" in said
         assert set(hub.repos["model", REPO].head.files) == {".gitattributes"}, name
     assert main(["--model", str(folder), "--repo_id", REPO]) == 0  # and then it goes through

@@ -35,7 +35,7 @@ def test_a_loss_that_is_no_number_names_step_posts_and_norms(posts, tmp_path):
 
     trainer.add_callback(Spoil())
     message = told(trainer)
-    assert message.startswith("The loss is nan in step 2 of 2, with posts ")
+    assert message.startswith("The loss is nan at step 2 of 2, in a batch of posts ")
     named = re.search(r"with posts (.*)\.\n", message)[1].split(", ")
     assert len(named) == 4
     assert set(named) <= set(posts["train"]["id"])
@@ -71,7 +71,7 @@ def test_a_batch_to_learn_from_that_is_too_large_says_what_to_try(posts, tmp_pat
     with pytest.raises(TrainingError) as error:
         trainer.training_step(trainer.model, huge_batch(10**7))
     message = str(error.value)
-    assert message.startswith("A batch of 4 posts does not fit into memory: ")
+    assert message.startswith("Out of memory with a batch of 4 posts: ")
     assert "can't allocate memory" in message
     assert "Try --per_device_train_batch_size 2 with --gradient_accumulation_steps 6" in message
 
@@ -80,7 +80,7 @@ def test_a_batch_to_score_that_is_too_large_says_what_to_try(posts, tmp_path):
     trainer = tiny_trainer(posts, tmp_path, per_device_eval_batch_size=64)
     with pytest.raises(TrainingError) as error:
         trainer.prediction_step(trainer.model, huge_batch(10**7), prediction_loss_only=False)
-    assert str(error.value).startswith("A batch of 64 posts does not fit into memory: ")
+    assert str(error.value).startswith("Out of memory with a batch of 64 posts: ")
     assert str(error.value).endswith("\nTry --per_device_eval_batch_size 32.")
 
 

@@ -7,12 +7,12 @@ import torch
 from tiny_models import LABELS, tiny_model, tiny_processor
 
 from hybridsent.bundled.synthetic import write_posts
-from hybridsent.evaluation.final_scores import calibrate, score_posts
+from hybridsent.evaluation.final_scores import fit_temperatures, score_posts, store_temperatures
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
-from hybridsent.training.data import load_posts
 from hybridsent.training.encoder_layers import prepare_encoders
 from hybridsent.training.feature_cache import FeatureCache
+from hybridsent.training.run_posts import ScoredSet, load_posts
 from hybridsent.training.trainer import HybridSentTrainer
 
 SIZES = {"train": 30, "validation": 10, "test": 12}
@@ -62,7 +62,7 @@ def run(posts, settings, **kwargs):
         encoder = getattr(model.hybridsent, f"{name}_model")
         encoder.register_forward_hook(lambda *_, name=name: calls.add(name))
     trainer = HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())),
+        scores=SentimentScores(list(LABELS.values())).of_logits,
         states=states,
         model=model,
         args=settings,
@@ -71,8 +71,10 @@ def run(posts, settings, **kwargs):
         processing_class=processor,
     )
     trainer.train()
-    calibration = calibrate(trainer, posts["validation"])
-    return losses, calibration, score_posts(trainer, "test", posts["test"]), calls, model
+    calibration = fit_temperatures(trainer, posts["validation"])
+    store_temperatures(model.config, calibration)
+    scored = score_posts(trainer, ScoredSet("test", "", posts["test"]))
+    return losses, calibration, scored, calls, model
 
 
 def assert_close(got, expected, tolerance=1e-4):
@@ -299,7 +301,9 @@ def test_a_picture_whose_file_is_gone_is_a_missing_picture(posts, tmp_path):
 
 
 def test_nothing_frozen_is_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match=r"no encoder is frozen.*--vision_encoder_learning_rate 0"):
+    with pytest.raises(
+        ValueError, match=r"all encoders are trained.*--vision_encoder_learning_rate 0"
+    ):
         arguments(tmp_path, vision_encoder_learning_rate=None)
 
 
