@@ -180,8 +180,8 @@ GROUPS = {
             "stored with the model and applied in it.",
             "tests/evaluation/test_final_scores.py::test_the_model_decides_as_was_calibrated",
             "hybridsent/evaluation/final_scores.py",
-            "        setattr(config, TEMPERATURES[given], fitted.temperature)\n",
-            "        config.temperature = fitted.temperature\n",
+            '        setattr(config, TEMPERATURES[given], row["temperature"])\n',
+            '        config.temperature = row["temperature"]\n',
         ),
     ),
     "Strangers' files and code": (
@@ -212,8 +212,8 @@ GROUPS = {
             "tests/publishing/test_publish.py"
             "::test_a_folder_that_cannot_be_published_is_named_and_nothing_is_sent",
             "hybridsent/publishing/published_files.py",
-            "            if place := _local_path(text, source):",
-            "            if place := None:",
+            "            if path := _local_path(text, source):",
+            "            if path := None:",
         ),
         Promise(
             "All code that a published model needs lies beside its weights.",

@@ -8,9 +8,8 @@ from hostile_pictures import encoded
 from scipy.special import softmax
 from tiny_models import picture, save_tiny
 
-from hybridsent.evaluation.agreement import agreement_groups, describe_groups
 from hybridsent.evaluation.figures import write_figures
-from hybridsent.evaluation.final_scores import FinalScores
+from hybridsent.evaluation.final_scores import FinalScores, agreement_groups, describe_groups
 from hybridsent.evaluation.report_page import write_page
 from hybridsent.publishing.model_card import write_card
 from hybridsent.support.folders import write_whole

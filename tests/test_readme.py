@@ -9,9 +9,9 @@ from documented_commands import BIN, ROOT, blocks, commands, run, train
 from fabricated_sets import clmlf_ids, write_mvsa_single, write_tumemo
 from finished_runs import save_finished_run
 from loopback_hub import LoopbackHub, point_client_at
-from running_space import running_space
 from tiny_models import save_tiny_encoders
 
+from benchmarks.running_space import running_space
 from datasets_scripts import EMOTIONS
 from datasets_scripts.__main__ import main as prepare_or_audit
 from hybridsent.bundled.synthetic import write_posts

@@ -11,8 +11,14 @@ from typing import Any
 from sklearn.metrics import confusion_matrix
 from transformers import TrainerState
 
-from hybridsent.evaluation.agreement import agreement_groups, describe_groups, label_groups
-from hybridsent.evaluation.final_scores import FinalScores, Row, Scores
+from hybridsent.evaluation.final_scores import (
+    FinalScores,
+    Row,
+    Scores,
+    agreement_groups,
+    describe_groups,
+    label_groups,
+)
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments
 from hybridsent.training.trainer import HybridSentTrainer

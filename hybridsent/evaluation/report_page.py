@@ -13,9 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 from scipy.special import softmax
 
-from hybridsent.evaluation.agreement import BRANCHES
 from hybridsent.evaluation.figures import FOLDER
-from hybridsent.evaluation.final_scores import FinalScores
+from hybridsent.evaluation.final_scores import BRANCHES, FinalScores
 from hybridsent.evaluation.report import ABSENT, COLUMNS, percent
 from hybridsent.support.folders import write_whole
 from hybridsent.training.run_posts import describe_counts

@@ -14,13 +14,11 @@ from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hybridsent.training.checkpoints import STATE
-from hybridsent.training.collator import POST_IDS, PostCollator
+from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostCollator, text_lengths
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
-from hybridsent.training.failures import memory_for_a_batch, not_finite
-from hybridsent.training.length_grouping import LengthGroupedOrder, text_lengths
 from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts
-from hybridsent.training.stopping import StopOnSigterm
+from hybridsent.training.stopping import StopOnSigterm, memory_for_a_batch, not_finite
 
 DRAFT = ".model-draft"  # folder in the output folder
 

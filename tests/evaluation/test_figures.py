@@ -7,12 +7,6 @@ from PIL import Image
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 
-from hybridsent.evaluation.agreement import (
-    BRANCHES,
-    agreement_groups,
-    describe_groups,
-    label_groups,
-)
 from hybridsent.evaluation.figures import (
     MOST_DOTS,
     draw_confusion,
@@ -20,6 +14,12 @@ from hybridsent.evaluation.figures import (
     draw_reliability,
     draw_weights,
     write_figures,
+)
+from hybridsent.evaluation.final_scores import (
+    BRANCHES,
+    agreement_groups,
+    describe_groups,
+    label_groups,
 )
 from hybridsent.evaluation.metrics import calibration_bins, expected_calibration_error
 

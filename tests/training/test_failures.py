@@ -9,7 +9,7 @@ from tiny_models import IMAGE_SIZE
 from tiny_trainer import tiny_posts, tiny_trainer
 from transformers import TrainerCallback
 
-from hybridsent.training.failures import TrainingError, weight_norms
+from hybridsent.training.stopping import TrainingError, weight_norms
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def posts(tmp_path_factory):
     return tiny_posts(tmp_path_factory.mktemp("posts") / "posts")
 
 
-def told(trainer):
+def message_of(trainer):
     with pytest.raises(TrainingError) as error:
         trainer.train()
     return str(error.value)
@@ -34,9 +34,9 @@ def test_a_loss_that_is_no_number_names_step_posts_and_norms(posts, tmp_path):
             weight.data.fill_(float("nan"))
 
     trainer.add_callback(Spoil())
-    message = told(trainer)
+    message = message_of(trainer)
     assert message.startswith("The loss is nan at step 2 of 2, in a batch of posts ")
-    named = re.search(r"with posts (.*)\.\n", message)[1].split(", ")
+    named = re.search(r"batch of posts (.*)\.\n", message)[1].split(", ")
     assert len(named) == 4
     assert set(named) <= set(posts["train"]["id"])
     assert "text_model nan, vision_model " in message
@@ -50,13 +50,15 @@ def test_gradients_that_are_no_numbers_are_not_learnt_from(posts, tmp_path):
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     weight = next(p for p in trainer.model.parameters() if p.requires_grad)
     weight.register_hook(lambda gradient: gradient / 0)
-    assert told(trainer).startswith("The norm of the gradients is nan in step 1 of 2, with posts ")
+    assert message_of(trainer).startswith(
+        "The norm of the gradients is nan at step 1 of 2, in a batch of "
+    )
     for name, tensor in trainer.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
 def huge_batch(posts):
-    """Pictures without end that take no memory until something is computed of them."""
+    """Images without end that take no memory until something is computed of them."""
     return {
         "pixel_values": torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE).expand(posts, -1, -1, -1),
         "has_image": torch.ones(1, dtype=torch.bool).expand(posts),

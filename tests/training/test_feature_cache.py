@@ -312,8 +312,8 @@ def test_the_log_tells_what_is_cached_and_what_is_not(posts, tmp_path):
     cache = FeatureCache(build(settings), tiny_processor(), settings)
     text = cache.describe(cache.attach(posts)[1])
     count = sum(image is not None for split in posts.values() for image in split["image"])
-    assert "text encoder: trained, so not cached" in text
-    assert f"image encoder: {count} states" in text
+    assert "text encoder: not cached, because it is trained" in text
+    assert f"image encoder: {count} posts" in text
     assert str(tmp_path / "cache") in text
 
 
