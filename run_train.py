@@ -40,50 +40,35 @@ def run(
     # Heavy imports wait until the arguments are known to be right.
     from transformers import set_seed
 
-    from hybridsent.evaluation.final_scores import (
-        fit_temperatures,
-        score_posts,
-        store_temperatures,
-    )
+    from hybridsent.evaluation import final_scores
     from hybridsent.evaluation.metrics import SentimentScores
     from hybridsent.evaluation.report import describe_run
     from hybridsent.evaluation.report_page import chosen_settings
-    from hybridsent.publishing.results import describe_results, write_results
+    from hybridsent.publishing.results import checked_target, describe_results, write_results
+    from hybridsent.training import run_posts
     from hybridsent.training.checkpoints import checkpoint_to_resume
     from hybridsent.training.encoder_layers import prepare_encoders
     from hybridsent.training.model import build_model, build_processor
-    from hybridsent.training.run_posts import (
-        choose_posts,
-        describe_counts,
-        load_posts,
-        write_rejected,
-        write_synthetic_posts,
-    )
     from hybridsent.training.trainer import HybridSentTrainer
 
     folder, is_first = training_arguments.output_dir, training_arguments.process_index == 0
-    target = None
-    if training_arguments.publish_at_end and is_first:
-        from hybridsent.publishing.publish import Target, prepare_target, publish
-
-        target = Target.of_arguments(training_arguments)
-        prepare_target(target)  # a wrong token or name should not wait for the end of the training
-
+    target = checked_target(training_arguments) if is_first else None
     checkpoint, message = checkpoint_to_resume(training_arguments.resume_from_checkpoint, folder)
     if message and is_first:
         print(message, flush=True)
 
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
-        write_synthetic_posts(data_arguments)
-        table = load_posts(data_arguments)
+        run_posts.write_synthetic_posts(data_arguments)
+        table = run_posts.load_posts(data_arguments)
         processor = build_processor(model_arguments)
-        posts = choose_posts(table, data_arguments, processor.tokenizer.mask_token)
+        mask = processor.tokenizer.mask_token
+        posts = run_posts.choose_posts(table, data_arguments, mask)
         model = build_model(model_arguments, posts.label_names)
     prepare_encoders(model, training_arguments)
     if is_first:
-        print(f"Loaded {data_arguments.dataset}: {describe_counts(posts.counts)}")
-        write_rejected(table.rejected, folder)
+        print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
+        run_posts.write_rejected(table.rejected, folder)
 
     states = {}
     if training_arguments.cache_features:
@@ -108,10 +93,10 @@ def run(
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
-    calibration = fit_temperatures(trainer, posts.validation)
-    store_temperatures(model.config, calibration)
+    calibration = final_scores.fit_temperatures(trainer, posts.validation)
+    final_scores.store_temperatures(trainer.model.config, calibration)
     trainer.save_model()
-    scored = score_posts(trainer, *posts.scored)
+    scored = final_scores.score_posts(trainer, *posts.scored)
 
     if trainer.is_world_process_zero():
         seconds = time.perf_counter() - start
@@ -121,6 +106,8 @@ def run(
         page = write_results(run, scored, posts.scored[0].posts, pixels, settings, folder, name)
         print(describe_results(run, folder, page))
         if target:
+            from hybridsent.publishing.publish import publish
+
             print(f"Published: {publish(folder, target)}")
     # Left to the interpreter's end, threads of the process group abort it now and then.
     trainer.accelerator.end_training()

@@ -24,7 +24,9 @@ MAY_IMPORT = {
 }
 MOST_FILES = 15
 MOST_LOADED = 65
-LIST_MODULES = "import sys; import run_train; run_train.main(); print(*sys.modules)"
+LIST_MODULES = """import atexit, runpy, sys
+atexit.register(lambda: print(*sys.modules))
+runpy.run_path("run_train.py", run_name="__main__")"""
 
 
 def module_of(file):
@@ -109,4 +111,4 @@ def test_a_training_of_own_posts_loads_few_files_and_not_the_library_evaluate(tm
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "hybridsent.training.trainer" in loaded
     assert "evaluate" not in loaded
-    assert len(loaded & {*FILES, "run_train"}) <= MOST_LOADED, sorted(loaded & {*FILES})
+    assert len(loaded & {*FILES}) < MOST_LOADED, sorted(loaded & {*FILES})

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import LocalTokenNotFoundError
@@ -41,18 +41,6 @@ class Target(NamedTuple):
     private: bool | None = None
     revision: str | None = None
     token: str | None = None
-
-    @classmethod
-    def of_arguments(cls, arguments: Any) -> "Target | None":
-        """Return the target in the settings of a training run, None if it is not to be published."""
-        if not arguments.publish_at_end:
-            return None
-        return cls(
-            arguments.hub_model_id,
-            arguments.hub_private_repo,
-            arguments.hub_revision,
-            arguments.hub_token,
-        )
 
 
 def _refused(target: Target, error: Exception) -> PublishError:

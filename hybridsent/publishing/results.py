@@ -1,7 +1,9 @@
-"""The results of a finished training: files beside the model, and the text to print."""
+"""The results of a finished training: files beside the model, the text to print, the target."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
@@ -10,6 +12,30 @@ from hybridsent.evaluation.final_scores import FinalScores
 from hybridsent.evaluation.report import as_markdown, describe_calibration, write_metrics
 from hybridsent.evaluation.report_page import write_page
 from hybridsent.publishing.model_card import write_card
+from hybridsent.training.arguments import HybridSentTrainingArguments
+
+if TYPE_CHECKING:
+    from hybridsent.publishing.publish import Target
+
+
+def checked_target(arguments: HybridSentTrainingArguments) -> Target | None:
+    """Return where the settings publish the model, None if nowhere.
+
+    Raises:
+        PublishError: The Hub refuses; a wrong token should not wait for the end of the training.
+    """
+    if not arguments.publish_at_end:
+        return None
+    from hybridsent.publishing.publish import Target, prepare_target  # most runs do not publish
+
+    target = Target(
+        arguments.hub_model_id,
+        arguments.hub_private_repo,
+        arguments.hub_revision,
+        arguments.hub_token,
+    )
+    prepare_target(target)
+    return target
 
 
 def write_results(

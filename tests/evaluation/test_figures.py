@@ -143,9 +143,9 @@ def test_any_labels_can_be_drawn_wide_enough_to_be_read(tmp_path, labels):
     files = list((tmp_path / "report").iterdir())
     assert {file.name for file in files} == ALL
     for file in files:
-        with Image.open(file) as picture:
-            assert picture.width == 1024
-            assert picture.height < 1200
+        with Image.open(file) as image:
+            assert image.width == 1024
+            assert image.height < 1200
 
 
 def test_a_model_without_branches_of_text_and_image_has_no_agreement(tmp_path, answers):

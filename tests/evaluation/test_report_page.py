@@ -88,10 +88,10 @@ def test_nothing_can_be_loaded_and_no_text_becomes_code(page):
     assert "url(" not in page.text
 
 
-def test_pictures_say_what_they_show_and_tables_what_their_cells_are(page):
-    pictures = page.all("img")
-    assert len(pictures) >= 5 + 1
-    for found in pictures:
+def test_images_say_what_they_show_and_tables_what_their_cells_are(page):
+    images = page.all("img")
+    assert len(images) >= 5 + 1
+    for found in images:
         assert found["alt"].strip()
     assert {x.get("scope") for x in page.all("th")} == {"col", "row"}
     targets = {x["href"][1:] for x in page.all("a")}
@@ -187,14 +187,14 @@ def test_thumbnails_are_small_and_upright():
 
 
 @pytest.mark.parametrize("name", sorted(set(unreadable()) - {"empty"}))
-def test_a_picture_that_cannot_be_shown_says_so(tmp_path, name):
+def test_an_image_that_cannot_be_shown_says_so(tmp_path, name):
     content, said = unreadable()[name]
     page = write(tmp_path, image={"bytes": content, "path": None})
     assert "The image cannot be shown" in page.text
     assert said.lower() in page.text.lower()
 
 
-def test_a_missing_picture_and_a_missing_text_say_so(tmp_path):
+def test_a_missing_image_and_a_missing_text_say_so(tmp_path):
     gone = {"bytes": None, "path": str(tmp_path / "gone.jpg")}
     for i, (first, said) in enumerate(
         [

@@ -15,7 +15,7 @@ COLLATOR = PostCollator(PROCESSOR)
 
 
 def undecoded(seed):
-    """A picture as a table has it."""
+    """An image as a table has it."""
     buffer = io.BytesIO()
     picture(seed).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}

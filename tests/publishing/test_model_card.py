@@ -99,7 +99,7 @@ def test_a_label_without_complete_posts_has_no_row_of_weights(card):
     assert not re.search(r"^\| neutral \| \d\.\d\d \|", card, flags=re.MULTILINE)
 
 
-def test_pictures_that_the_card_shows_are_drawn(tmp_path, card):
+def test_images_that_the_card_shows_are_drawn(tmp_path, card):
     save_finished_run(tmp_path)
     shown = re.findall(r"!\[.*?\]\((.*?)\)", card)
     assert len(shown) == 4

@@ -120,14 +120,14 @@ from PIL import Image
 from transformers import (
     AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
 )
-pictures = [Image.open("0.png"), None, Image.open("1.png")]
-posts = [{"text": t, "image": i} for t, i in zip(TEXTS, pictures)]
+images = [Image.open("0.png"), None, Image.open("1.png")]
+posts = [{"text": t, "image": i} for t, i in zip(TEXTS, images)]
 answers = []
 for revision in ("main", SHA):
     how = {"trust_remote_code": True, "revision": revision}
     assert AutoConfig.from_pretrained(REPO, **how).model_type == "hybridsent"
     processor = AutoProcessor.from_pretrained(REPO, **how)
-    inputs, found = processor(text=TEXTS, images=pictures), {}
+    inputs, found = processor(text=TEXTS, images=images), {}
     for auto in (AutoModel, AutoModelForSequenceClassification):
         found[auto.__name__] = auto.from_pretrained(REPO, **how)(**inputs).logits.tolist()
     pipe = pipeline("image-text-sentiment", model=REPO, **how)
@@ -139,11 +139,11 @@ print(json.dumps(answers))
 def test_a_stranger_loads_it_from_the_hub_and_again_offline(published, trained, tmp_path):
     hub, repo = published
     _, model, processor = trained
-    pictures = [picture(0), None, picture(1)]
+    images = [picture(0), None, picture(1)]
     for i in (0, 1):
         picture(i).save(tmp_path / f"{i}.png")
     with torch.no_grad():
-        expected = model(**processor(text=TEXTS, images=pictures)).logits
+        expected = model(**processor(text=TEXTS, images=images)).logits
     code = f"REPO, TEXTS, SHA = {REPO!r}, {TEXTS!r}, {repo.head.sha!r}\n{LOAD}"
     online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
     for offline in ("0", "1"):

@@ -148,7 +148,7 @@ def test_half_precision_training_is_encoded_in_half_precision(posts, tmp_path):
         assert (got - other).abs().max() > 1e-4
 
 
-def test_the_saved_model_takes_pictures_and_texts(posts, tmp_path):
+def test_the_saved_model_takes_images_and_texts(posts, tmp_path):
     model = run(posts, arguments(tmp_path, num_train_epochs=1, **FROZEN["both"]))[4].eval()
     model.save_pretrained(tmp_path / "saved")
     again = type(model).from_pretrained(tmp_path / "saved")
@@ -161,7 +161,7 @@ def test_the_saved_model_takes_pictures_and_texts(posts, tmp_path):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
-def test_an_empty_split_and_one_without_pictures(posts, both):
+def test_an_empty_split_and_one_without_images(posts, both):
     other = copy.copy(posts)
     gaps = [i for i, image in enumerate(posts["train"]["image"]) if image is None]
     other["validation"] = posts["train"].select(gaps)
@@ -261,9 +261,9 @@ def test_states_of_other_posts_are_not_used(posts, both):
         x["image"] for x in posts["train"] if x["image"] not in (None, rows[row]["image"])
     )
     other["test"] = type(posts["test"]).from_list(rows, features=posts["test"].features)
-    pictures = folders(other, both)
-    assert pictures["text"] == texts["text"]
-    assert [a == b for a, b in zip(pictures["image"], before["image"], strict=True)] == [1, 1, 0]
+    images = folders(other, both)
+    assert images["text"] == texts["text"]
+    assert [a == b for a, b in zip(images["image"], before["image"], strict=True)] == [1, 1, 0]
 
 
 def test_labels_do_not_count(posts, both):
@@ -276,25 +276,25 @@ def test_labels_do_not_count(posts, both):
 # Errors
 
 
-def with_picture(posts, picture):
-    """The posts, of which a late one of train has this picture."""
+def with_image(posts, image):
+    """The posts, of which a late one of train has this image."""
     rows = posts["train"].to_list()
-    rows[-1]["image"], rows[-1]["text"] = picture, "a happy day"
+    rows[-1]["image"], rows[-1]["text"] = image, "a happy day"
     other = copy.copy(posts)
     other["train"] = type(posts["train"]).from_list(rows, features=posts["train"].features)
     return other
 
 
-def test_a_broken_picture_is_named_and_nothing_half_written_stays(posts, both, tmp_path):
-    broken = with_picture(posts, {"bytes": b"no picture", "path": None})
+def test_a_broken_image_is_named_and_nothing_half_written_stays(posts, both, tmp_path):
+    broken = with_image(posts, {"bytes": b"no image", "path": None})
     with pytest.raises(ValueError, match="train-00029"):
         folders(broken, both)
     left = {path.name.split("-")[0] for path in (tmp_path / "cache").iterdir()}
     assert left == {"text"}  # which was complete before
 
 
-def test_a_picture_whose_file_is_gone_is_a_missing_picture(posts, tmp_path):
-    gone = with_picture(posts, {"bytes": None, "path": str(tmp_path / "gone.png")})
+def test_an_image_whose_file_is_gone_is_a_missing_image(posts, tmp_path):
+    gone = with_image(posts, {"bytes": None, "path": str(tmp_path / "gone.png")})
     settings = {**FROZEN["both"], "num_train_epochs": 1}
     plain = run(gone, arguments(tmp_path, cache_features=False, **settings))
     assert_close(run(gone, arguments(tmp_path, **settings))[0], plain[0])
