@@ -11,12 +11,7 @@ from hybridsent.evaluation.metrics import SentimentScores
 
 
 class SentimentMetric(evaluate.Metric):
-    """Score class probabilities; works offline, since it is instantiated rather than loaded.
-
-    Args:
-        label_names: Names of the labels by index; they name the per-class scores.
-        **kwargs: As in `evaluate.Metric`.
-    """
+    """Score class probabilities; works offline, because it is instantiated, not loaded by name."""
 
     def __init__(self, label_names: Sequence[str], **kwargs: Any) -> None:
         self.scores = SentimentScores(label_names)
@@ -24,15 +19,11 @@ class SentimentMetric(evaluate.Metric):
         super().__init__(keep_in_memory=True, **kwargs)
 
     def _info(self) -> evaluate.MetricInfo:
+        probabilities, label = datasets.Sequence(datasets.Value("float64")), datasets.Value("int64")
         return evaluate.MetricInfo(
             description="Accuracy, F1, likelihood and calibration of class probabilities.",
             citation="",
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float64")),
-                    "references": datasets.Value("int64"),
-                }
-            ),
+            features=datasets.Features({"predictions": probabilities, "references": label}),
         )
 
     def _compute(

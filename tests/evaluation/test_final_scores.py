@@ -1,20 +1,18 @@
 """Calibration and final scores on posts of every kind: few, one-sided, incomplete, without labels."""
 
 import pytest
-from tiny_models import LABELS, tiny_model, tiny_processor
+from tiny_models import tiny_model
+from tiny_trainer import tiny_posts, trainer_of
 
-from hybridsent.bundled.synthetic import write_posts
 from hybridsent.evaluation.final_scores import (
     TEMPERATURES,
     fit_temperatures,
     score_posts,
     store_temperatures,
 )
-from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.evaluation.report import describe_calibration, learning_curves
-from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
-from hybridsent.training.run_posts import ScoredSet, load_posts
-from hybridsent.training.trainer import HybridSentTrainer
+from hybridsent.training.arguments import HybridSentTrainingArguments
+from hybridsent.training.run_posts import ScoredSet
 
 SIZES = {"train": 4, "validation": 40, "test": 6}
 FUSION_ONLY = {"use_unimodal_branches": False, "decision_fusion": "fusion_only"}
@@ -22,20 +20,14 @@ FUSION_ONLY = {"use_unimodal_branches": False, "decision_fusion": "fusion_only"}
 
 @pytest.fixture(scope="module")
 def posts(tmp_path_factory):
-    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
-    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+    return tiny_posts(tmp_path_factory.mktemp("posts") / "posts", SIZES)
 
 
 def trainer(folder, **settings):
     arguments = HybridSentTrainingArguments(
         output_dir=str(folder), disable_tqdm=True, per_device_eval_batch_size=20
     )
-    return HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())).of_logits,
-        model=tiny_model(**settings),
-        args=arguments,
-        processing_class=tiny_processor(),
-    )
+    return trainer_of(tiny_model(**settings), arguments)
 
 
 def calibrate(trainer, posts):

@@ -4,16 +4,14 @@ import copy
 
 import pytest
 import torch
-from tiny_models import LABELS, tiny_model, tiny_processor
+from tiny_models import tiny_model, tiny_processor
+from tiny_trainer import tiny_posts, trainer_of
 
-from hybridsent.bundled.synthetic import write_posts
 from hybridsent.evaluation.final_scores import fit_temperatures, score_posts, store_temperatures
-from hybridsent.evaluation.metrics import SentimentScores
-from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
+from hybridsent.training.arguments import HybridSentTrainingArguments
 from hybridsent.training.encoder_layers import prepare_encoders
 from hybridsent.training.feature_cache import FeatureCache
-from hybridsent.training.run_posts import ScoredSet, load_posts
-from hybridsent.training.trainer import HybridSentTrainer
+from hybridsent.training.run_posts import ScoredSet
 
 SIZES = {"train": 30, "validation": 10, "test": 12}
 FROZEN = {"image": {"text_encoder_learning_rate": 0.001}, "both": {"text_encoder_learning_rate": 0}}
@@ -21,8 +19,7 @@ FROZEN = {"image": {"text_encoder_learning_rate": 0.001}, "both": {"text_encoder
 
 @pytest.fixture(scope="module")
 def posts(tmp_path_factory):
-    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
-    posts = load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+    posts = tiny_posts(tmp_path_factory.mktemp("posts") / "posts", SIZES)
     assert None in posts["train"]["text"]
     assert None in posts["train"]["image"]
     return posts
@@ -61,15 +58,7 @@ def run(posts, settings, **kwargs):
     for name in ("text", "vision"):
         encoder = getattr(model.hybridsent, f"{name}_model")
         encoder.register_forward_hook(lambda *_, name=name: calls.add(name))
-    trainer = HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())).of_logits,
-        states=states,
-        model=model,
-        args=settings,
-        train_dataset=posts["train"],
-        eval_dataset=posts["validation"],
-        processing_class=processor,
-    )
+    trainer = trainer_of(model, settings, posts, states=states, processing_class=processor)
     trainer.train()
     calibration = fit_temperatures(trainer, posts["validation"])
     store_temperatures(model.config, calibration)
