@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification, AutoProcessor
 
 from benchmarks.turns import take_turns
 from datasets_scripts import load_table
-from hybridsent.training.data import PostCollator
+from hybridsent.training.collator import PostCollator
 
 ENCODERS = ("text encoder", "vision encoder")
 Call = Callable[[], Any]

@@ -19,10 +19,11 @@ from transformers import TrainerCallback
 from benchmarks.turns import rates_table, take_turns
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.arguments import parse_arguments
-from hybridsent.training.data import PostCollator, load_posts
+from hybridsent.training.collator import PostCollator
 from hybridsent.training.encoder_layers import prepare_encoders
 from hybridsent.training.feature_cache import FeatureCache
 from hybridsent.training.model import build_model, build_processor
+from hybridsent.training.run_posts import load_posts, write_synthetic_posts
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification
 
@@ -84,7 +85,8 @@ class Contest:
         self.training.early_stopping_patience = None
         self.training.disable_tqdm = True
         self.training.logging_steps = steps + 1
-        self.posts = load_posts(self.data)[0]
+        write_synthetic_posts(self.data)
+        self.posts = load_posts(self.data).posts
         self.processor = build_processor(self.models)
         self.names = self.posts["train"].features["label"].names
         self.posts = {name: rows for name, rows in self.posts.items() if len(rows)}
@@ -100,7 +102,7 @@ class Contest:
         if cached:
             posts, states = FeatureCache(model, self.processor, self.training).attach(posts)
         trainer = HybridSentTrainer(
-            scores=SentimentScores(self.names),
+            scores=SentimentScores(self.names).of_logits,
             states=states,
             model=model,
             args=self.training,

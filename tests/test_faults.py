@@ -56,10 +56,10 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_writes_a_model(recipe,
 def test_with_debug_the_traceback_is_shown(tmp_path):
     (tmp_path / "recipe.yaml").write_text("- no\n- mapping\n")
     result = train_here(tmp_path / "recipe.yaml")
-    require_one_message(result, f"{tmp_path}/recipe.yaml is no recipe")
+    require_one_message(result, f"{tmp_path}/recipe.yaml is not a recipe")
     result = launch(tmp_path / "recipe.yaml", "--debug")
     assert "Traceback" in result.stderr
-    assert "is no recipe" in result.stderr
+    assert "is not a recipe" in result.stderr
 
 
 def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, tmp_path):
@@ -126,7 +126,7 @@ def test_the_newest_checkpoint_is_that_of_the_highest_step_whatever_the_clock_sa
             os.utime(path, (2_000_000_000 - step * 86_400,) * 2)
     capsys.readouterr()
     run_here(recipe, "--output_dir", folder, "--save_total_limit", 3, *AGAIN)
-    assert f"Going on from {folder}/checkpoint-12." in capsys.readouterr().out
+    assert f"Resuming from {folder}/checkpoint-12." in capsys.readouterr().out
     assert_same_weights(folder, whole)
 
 

@@ -9,9 +9,9 @@ from documented_commands import ROOT, blocks, commands, here, run, train
 from fabricated_sets import clmlf_ids, write_mvsa_single, write_tumemo
 from finished_runs import save_finished_run
 from loopback_hub import LoopbackHub, point_client_at
-from running_space import running_space
 from tiny_models import save_tiny_encoders
 
+from benchmarks.running_space import running_space
 from datasets_scripts import EMOTIONS
 from hybridsent.bundled.synthetic import write_posts
 from hybridsent.cli import COMMANDS as COMMAND_NAMES

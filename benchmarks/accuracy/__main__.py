@@ -84,21 +84,21 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     from benchmarks.accuracy.runs import Experiment
     from benchmarks.accuracy.schedule import chosen_rate, pending, trial_rates
     from benchmarks.accuracy.training import Setup
-    from hybridsent.training.data import load_posts
-    from hybridsent.training.label_words import with_both_forms
     from hybridsent.training.model import build_processor
+    from hybridsent.training.run_posts import forms_of_texts, load_posts, write_synthetic_posts
 
     methods, results = methods_named(given.methods), Results(given.results)
     models, data, training = parse_arguments(argv)
     rates = trial_rates(training.learning_rate, given.trials)
     folds = DEFAULT_FOLDS if given.folds is None and not given.seeds else given.folds
-    posts, counts, _ = load_posts(data)
-    label_names = posts["train"].features["label"].names
+    write_synthetic_posts(data)
+    table = load_posts(data)
+    label_names = table.posts["train"].features["label"].names
     settings: dict[str, Any] = given_settings(argv)
-    settings |= {"folds": folds, "trials": given.trials, "posts": counts["fingerprint"]}
+    settings |= {"folds": folds, "trials": given.trials, "posts": table.counts["fingerprint"]}
     settings["model_config"] = models.fields_of_config()
     mask = build_processor(models).tokenizer.mask_token
-    posts, _ = with_both_forms(posts, counts, data, mask)
+    posts = forms_of_texts(table, data, mask)[0][1].posts
     pooled, parts = posts_and_parts(posts, data, folds, given.seeds, training.seed, given.repeats)
     results.claim(settings, label_names)
     experiment = Experiment(Setup(models, training, pooled, label_names))

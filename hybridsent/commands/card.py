@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> None:
     if (given.figure is None) != (given.data_dir is None):
         parser.error("--figure and --data_dir go together: give both or leave out both.")
 
-    from hybridsent.evaluation.over_seeds import table_over_seeds
+    from hybridsent.evaluation.report import table_over_seeds
     from hybridsent.publishing.model_card import write_card
 
     files = [Path(folder) / "metrics.json" for folder in (given.model, *given.runs)]

@@ -59,70 +59,74 @@ def train(
     # Heavy imports wait until the arguments are known to be right.
     from transformers import set_seed
 
-    from hybridsent.evaluation.final_scores import calibrate, score_posts, split_to_score
+    from hybridsent.evaluation import final_scores
     from hybridsent.evaluation.metrics import SentimentScores
     from hybridsent.evaluation.report import describe_run
     from hybridsent.evaluation.report_page import chosen_settings
-    from hybridsent.publishing.publish import Target, prepare_target
-    from hybridsent.publishing.results import write_results
-    from hybridsent.training.checkpoints import announce_checkpoint
-    from hybridsent.training.data import describe_counts, keep_rejected, load_posts, training_posts
+    from hybridsent.publishing.results import checked_target, describe_results, write_results
+    from hybridsent.training import run_posts
+    from hybridsent.training.checkpoints import checkpoint_to_resume
     from hybridsent.training.encoder_layers import prepare_encoders
-    from hybridsent.training.feature_cache import FeatureCache
-    from hybridsent.training.label_words import scored_forms, with_both_forms
     from hybridsent.training.model import build_model, build_processor
     from hybridsent.training.trainer import HybridSentTrainer
 
-    target = Target.of_arguments(training_arguments)
-    if target and training_arguments.process_index == 0:
-        prepare_target(target)  # a wrong token or name should not wait for the end of the training
-
-    checkpoint = announce_checkpoint(training_arguments)
+    folder, is_first = training_arguments.output_dir, training_arguments.process_index == 0
+    target = checked_target(training_arguments) if is_first else None
+    checkpoint, message = checkpoint_to_resume(training_arguments.resume_from_checkpoint, folder)
+    if message and is_first:
+        print(message, flush=True)
 
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
-        posts, counts, rejected = load_posts(data_arguments)
+        run_posts.write_synthetic_posts(data_arguments)
+        table = run_posts.load_posts(data_arguments)
         processor = build_processor(model_arguments)
-        label_names = posts["train"].features["label"].names
-        model = build_model(model_arguments, label_names)
-    posts, counts = with_both_forms(posts, counts, data_arguments, processor.tokenizer.mask_token)
+        mask = processor.tokenizer.mask_token
+        posts = run_posts.choose_posts(table, data_arguments, mask)
+        model = build_model(model_arguments, posts.label_names)
     prepare_encoders(model, training_arguments)
-    if training_arguments.process_index == 0:
-        print(f"Posts of {data_arguments.dataset}: {describe_counts(counts)}")
-        keep_rejected(rejected, training_arguments.output_dir)
+    if is_first:
+        print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
+        run_posts.write_rejected(table.rejected, folder)
 
-    posts["train"] = training_posts(posts, data_arguments)
-    posts.pop("contradictory", None)  # those wanted are among the training posts now
     states = {}
     if training_arguments.cache_features:
+        from hybridsent.training.feature_cache import FeatureCache
+
         cache = FeatureCache(model, processor, training_arguments)
         with training_arguments.main_process_first(desc="caching encoder states"):
-            posts, states = cache.attach(posts)
-        if training_arguments.process_index == 0:
-            print(f"Cache: {cache.describe(states)}")
+            named, states = cache.attach(posts.by_name())
+        posts = posts.with_posts(named)
+        if is_first:
+            print(f"Cached encoder states: {cache.describe(states)}")
 
     trainer = HybridSentTrainer(
-        scores=SentimentScores(label_names),
+        scores=SentimentScores(posts.label_names).of_logits,
         states=states,
         model=model,
         args=training_arguments,
-        train_dataset=posts["train"],
-        eval_dataset=posts["validation"],
+        train_dataset=posts.train,
+        eval_dataset=posts.validation,
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
-    calibration = calibrate(trainer, posts["validation"])
+    calibration = final_scores.fit_temperatures(trainer, posts.validation)
+    final_scores.store_temperatures(trainer.model.config, calibration)
     trainer.save_model()
-    split, forms = split_to_score(posts), scored_forms(posts, counts, data_arguments)
-    scored = score_posts(trainer, split, posts[split], **forms)
+    scored = final_scores.score_posts(trainer, *posts.scored)
 
     if trainer.is_world_process_zero():
-        folder, seconds = training_arguments.output_dir, time.perf_counter() - start
-        run = describe_run(trainer, data_arguments, counts, calibration, scored, seconds)
+        seconds = time.perf_counter() - start
+        run = describe_run(trainer, data_arguments, posts.counts, calibration, scored, seconds)
         settings = chosen_settings(model_arguments, data_arguments, training_arguments)
-        pixels = processor.max_image_pixels
-        write_results(run, scored, posts[split], pixels, settings, folder, target)
+        pixels, name = processor.max_image_pixels, target.repo_id if target else folder
+        page = write_results(run, scored, posts.scored[0].posts, pixels, settings, folder, name)
+        print(describe_results(run, folder, page))
+        if target:
+            from hybridsent.publishing.publish import publish
+
+            print(f"Published: {publish(folder, target)}")
     # Left to the interpreter's end, threads of the process group abort it now and then.
     trainer.accelerator.end_training()

@@ -27,9 +27,9 @@ from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.row import Row
 from hybridsent.scoring.share import Share
+from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, write_whole
-from hybridsent.training.fingerprints import digest_of_weights
 
 NEEDED = ("onnx", "onnxscript")  # packages, besides the one that runs the exported model
 Rows = Callable[[], Iterator[Row]]

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import LocalTokenNotFoundError
@@ -22,13 +22,13 @@ from hybridsent.publishing.published_files import (
 
 
 class Target(NamedTuple):
-    """Where a model goes.
+    """Where to publish a model.
 
     Attributes:
         repo_id: USER/NAME.
         private: Whether a new repository is private; None leaves it to the Hub.
-        revision: Branch; made if it is absent. None is main.
-        token: Of the user; None takes that of the login.
+        revision: Branch; created if it is absent. None is main.
+        token: Token of the user; None takes that of the login.
     """
 
     repo_id: str
@@ -36,25 +36,13 @@ class Target(NamedTuple):
     revision: str | None = None
     token: str | None = None
 
-    @classmethod
-    def of_arguments(cls, arguments: Any) -> "Target | None":
-        """Return the target that the settings of a training run ask for, None if none."""
-        if not arguments.publish_at_end:
-            return None
-        return cls(
-            arguments.hub_model_id,
-            arguments.hub_private_repo,
-            arguments.hub_revision,
-            arguments.hub_token,
-        )
-
 
 def _refused(target: Target, error: Exception) -> PublishError:
-    """Word a failure of the Hub or of the way there."""
+    """Build the error for a failure of the Hub or of the network."""
     return PublishError(
-        f"{target.repo_id}: the Hub could not be reached or refused: {error}\n"
-        "Nothing is there in part: a commit is whole or absent. See that you are logged in "
-        "(hf auth login), that the name is USER/NAME and yours, and publish again: "
+        f"{target.repo_id}: the Hub could not be reached, or refused: {error}\n"
+        "Nothing was published in part. Check that you are logged in (hf auth login) and that the name "
+        "is USER/NAME and yours, then publish again: "
         "hybridsent publish --model DIR --repo_id USER/NAME."
     )
 
@@ -64,10 +52,10 @@ _FAILURES = (httpx.HTTPError, LocalTokenNotFoundError, OSError, RuntimeError, Va
 
 
 def prepare_target(target: Target) -> None:
-    """Make the repository and branch, if they are absent, and see that we may write there.
+    """Create the repository and branch, if they are absent, and check that we may write there.
 
     Args:
-        target: Where the model goes.
+        target: Where to publish.
 
     Raises:
         PublishError: The Hub refuses or cannot be reached.
@@ -83,7 +71,7 @@ def prepare_target(target: Target) -> None:
 
 
 def stage(model: str | Path, repo_id: str, folder: Path) -> list[str]:
-    """Lay out what is published, nothing else, and check it.
+    """Fill a folder with exactly the files that are published, and check them.
 
     Args:
         model: Folder of the model.
@@ -115,14 +103,14 @@ def publish(model: str | Path, target: Target) -> str:
 
     Args:
         model: Folder that a training run wrote.
-        target: Where it goes.
+        target: Where to publish.
 
     Returns:
-        Address of the commit.
+        URL of the commit.
 
     Raises:
-        PublishError: The folder cannot be published, does not load by itself, or the Hub refuses; the
-            repository is then as it was.
+        PublishError: The folder cannot be published, does not load without our packages, or the Hub
+            refuses; the repository is then unchanged.
     """
     with tempfile.TemporaryDirectory() as staged:
         names = stage(model, target.repo_id, Path(staged))
@@ -135,12 +123,12 @@ def publish(model: str | Path, target: Target) -> str:
 
 
 def _commit(folder: Path, names: Sequence[str], target: Target) -> str:
-    """Replace our files of the branch's head, all at once or not at all."""
+    """Replace our files in the branch in one commit."""
     api = HfApi(token=target.token)
     branch = target.revision or "main"
     head = api.repo_info(target.repo_id, revision=branch).sha
-    there = api.list_repo_files(target.repo_id, revision=branch)
-    stale = [name for name in there if is_ours(name) and name not in names]
+    published = api.list_repo_files(target.repo_id, revision=branch)
+    stale = [name for name in published if is_ours(name) and name not in names]
     operations = [
         *(CommitOperationAdd(name, str(folder / name)) for name in names),
         *(CommitOperationDelete(name) for name in stale),
@@ -163,7 +151,7 @@ def describe(folder: Path, names: Sequence[str]) -> str:
 
 
 def try_out(model: str, repo_id: str) -> None:
-    """Do all but the sending, and print what would be sent."""
+    """Do everything except sending, and print what would be sent."""
     with tempfile.TemporaryDirectory() as staged:
         names = stage(model, repo_id, Path(staged))
         print(describe(Path(staged), names))

@@ -16,8 +16,8 @@ from hybridsent import Predictor
 from hybridsent.cli import main
 from hybridsent.exporting.comparison import MADE_UP, TOLERANCE, Compared, made_up_rows
 from hybridsent.exporting.export import check_agreement, export
+from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.errors import PostsError
-from hybridsent.training.fingerprints import digest_of_weights
 
 FORMATS = ("openvino", "onnx")
 

@@ -121,14 +121,14 @@ from PIL import Image
 from transformers import (
     AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
 )
-pictures = [Image.open("0.png"), None, Image.open("1.png")]
-posts = [{"text": t, "image": i} for t, i in zip(TEXTS, pictures)]
+images = [Image.open("0.png"), None, Image.open("1.png")]
+posts = [{"text": t, "image": i} for t, i in zip(TEXTS, images)]
 answers = []
 for revision in ("main", SHA):
     how = {"trust_remote_code": True, "revision": revision}
     assert AutoConfig.from_pretrained(REPO, **how).model_type == "hybridsent"
     processor = AutoProcessor.from_pretrained(REPO, **how)
-    inputs, found = processor(text=TEXTS, images=pictures), {}
+    inputs, found = processor(text=TEXTS, images=images), {}
     for auto in (AutoModel, AutoModelForSequenceClassification):
         found[auto.__name__] = auto.from_pretrained(REPO, **how)(**inputs).logits.tolist()
     pipe = pipeline("image-text-sentiment", model=REPO, **how)
@@ -140,11 +140,11 @@ print(json.dumps(answers))
 def test_a_stranger_loads_it_from_the_hub_and_again_offline(published, trained, tmp_path):
     hub, repo = published
     _, model, processor = trained
-    pictures = [picture(0), None, picture(1)]
+    images = [picture(0), None, picture(1)]
     for i in (0, 1):
         picture(i).save(tmp_path / f"{i}.png")
     with torch.no_grad():
-        expected = model(**processor(text=TEXTS, images=pictures)).logits
+        expected = model(**processor(text=TEXTS, images=images)).logits
     code = f"REPO, TEXTS, SHA = {REPO!r}, {TEXTS!r}, {repo.head.sha!r}\n{LOAD}"
     online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
     for offline in ("0", "1"):
@@ -238,14 +238,14 @@ def test_a_dry_run_lists_and_loads_and_sends_nothing(hub, folder, capsys):
     assert re.search(r"[\d,]+  model\.safetensors", out)
     assert "optimizer" not in out
     assert "training_args.bin" not in out
-    assert "Loads by itself" in out
+    assert "Loads without hybridsent" in out
     assert "nothing was sent" in out
     assert hub.requests == []
 
 
 def spoil_code(folder):
     file = folder / "modeling_hybridsent.py"
-    file.write_text(file.read_text() + "\nfrom hybridsent.training.data import load_posts\n")
+    file.write_text(file.read_text() + "\nfrom hybridsent.training.run_posts import load_posts\n")
 
 
 def spoil_path(folder):
@@ -311,8 +311,8 @@ def test_a_fault_leaves_the_remote_as_it_was_and_says_what_to_do(hub, folder, ca
         hub.faults[kind].append(fault)
         assert main(["publish", "--model", str(folder), "--repo_id", REPO]) == 1, name
         said = capsys.readouterr().err
-        assert f"error: {REPO}: the Hub could not be reached or refused" in said, name
-        assert "Nothing is there in part" in said
+        assert f"error: {REPO}: the Hub could not be reached, or refused" in said, name
+        assert "Nothing was published in part" in said
         assert "publish again" in said
         assert set(hub.repos["model", REPO].head.files) == {".gitattributes"}, name
     assert (
