@@ -280,7 +280,7 @@ class PostReader:
         """Return the image of a row, and what is wrong with it: kinds, and what it is here."""
         if row.problem and row.problem != EMPTY:
             return None, [(BAD_ROW, row.problem)]
-        problems = [(EMPTY, EMPTY)] if row.problem else []
+        problems: list[tuple[str, str]] = []
         if not post_id:
             problems.append(("id is empty",) * 2)
         elif post_id in self.seen:
@@ -292,6 +292,8 @@ class PostReader:
                 problems.append((f"{field} is unknown", detail))
         if "label" not in row.labels:
             problems.append(("label is empty",) * 2)
+        if row.problem:
+            problems.append((EMPTY, EMPTY))
         image = row.image
         if isinstance(image, str):
             try:

@@ -11,8 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .files import Source, opened
-from .rows import LABELS, Fields, Record, Records, TableError, Wants, chosen
+from .rows import LABELS, Fields, Record, Records, Source, TableError, Wants, chosen, opened
 
 ROWS_AT_ONCE = 64  # images may stand in them
 BUFFER = 1 << 20  # bytes; without it a whole column of a row group is read at once

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from modeling_hybridsent.inputs_hybridsent import has_text, image_source, is_missing
 
@@ -20,6 +23,7 @@ Fields = Mapping[str, Sequence[str]]
 Wants = Callable[[int, int], bool]
 Record = tuple[int, int, "dict[str, Any] | str"]
 Records = Generator[Record, None, int]
+Source = Path | bytes | BinaryIO
 
 
 class TableError(ValueError):
@@ -185,3 +189,15 @@ def chosen(columns: Sequence[str], fields: Fields) -> dict[str, str]:
     if twice := sorted({f"column {c!r} stands twice" for c in found.values() if counts[c] > 1}):
         raise TableError("the columns are ambiguous", twice, "Rename one of them.")
     return found
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[BinaryIO]:
+    """Open a source for one more reading; a stream of the caller stays open."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            yield file
+        return
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    stream.seek(0)
+    yield stream

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .files import Source, opened
-from .rows import BROKEN_QUOTE, NEEDED, Fields, Records, TableError, Wants, chosen
+from .rows import BROKEN_QUOTE, NEEDED, Fields, Records, Source, TableError, Wants, chosen, opened
 
 HINT = "put a text with delimiters, quotes or line breaks in double quotes"
 ONE_A_LINE = "Write one object a line, without brackets around them or commas between them."
