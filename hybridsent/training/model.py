@@ -31,9 +31,9 @@ def build_model(
     Returns:
         The model.
     """
-    return model_class.from_text_vision_pretrained(
-        resolve_encoder(arguments.text_encoder),
+    return model_class.from_vision_text_pretrained(
         resolve_encoder(arguments.vision_encoder),
+        resolve_encoder(arguments.text_encoder),
         id2label=dict(enumerate(label_names)),
         label2id={name: i for i, name in enumerate(label_names)},
         **arguments.fields_of_config(),
