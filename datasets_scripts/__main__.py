@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets_scripts.loading import ON_BAD_ROWS, READERS, load_table
-from datasets_scripts.prepare import prepare
-from datasets_scripts.prepared import REJECTED, is_prepared, read_summary
+from datasets_scripts.post_files import is_prepared
+from datasets_scripts.prepared import REJECTED, read_summary
+from datasets_scripts.preparing import prepare
 from datasets_scripts.published.label_words import MASK
 from datasets_scripts.published.protocols import PROTOCOLS
 from datasets_scripts.summary import as_text

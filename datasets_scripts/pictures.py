@@ -121,6 +121,6 @@ def _keeps(post: Post, found: Picture | str | None, reading: Reading) -> bool:
         reading.notes["picture broken in the published set"].append(f"{post.where}: {name}{found}")
         post.image = None
         return True
-    why = "picture cannot be read"
+    why = "image cannot be read"
     reading.rejected.append(Rejected(post.id, post.where, why, f"{name}{why}: {found}"))
     return False

@@ -14,7 +14,7 @@ from hybridsent.bundled.drawings import draw_picture
 from hybridsent.bundled.templates import write_text
 from hybridsent.scoring import Predictor
 from hybridsent.scoring.engine import score_rows
-from hybridsent.scoring.row import Row
+from hybridsent.scoring.rows import Row
 
 MADE_UP = 60
 MOODS = ("negative", "neutral", "positive")

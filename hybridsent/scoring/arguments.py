@@ -66,8 +66,11 @@ class ScoringArguments:
         "What runs the model: openvino and onnx run what hybridsent.exporting.export wrote for them.",
         choices=list(BACKENDS),
     )
+    trust_remote_code: bool = _setting(
+        False, "Run code that comes with the model; a model of hybridsent needs none."
+    )
     max_image_pixels: int | None = _setting(
-        None, "Refuse larger pictures, undecoded; left out, the limit stored with the model."
+        None, "Refuse larger images, undecoded; left out, the limit stored with the model."
     )
     debug: bool = _setting(False, "Show where an error came from: the whole traceback.")
 

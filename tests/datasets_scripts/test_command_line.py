@@ -66,11 +66,11 @@ def test_bad_rows_stop_or_are_dropped(raw, tmp_path, capsys, drop):
     said = capsys.readouterr()
     if drop:
         assert status == 0
-        assert "| rejected: picture cannot be read | 1 |" in said.out
+        assert "| rejected: image cannot be read | 1 |" in said.out
         assert '"bad": true' in (tmp_path / "out" / "rejected.jsonl").read_text()
     else:
         assert status == 1
-        assert "line 2: 1.jpg: picture cannot be read: the file is empty" in said.err
+        assert "line 2: 1.jpg: image cannot be read: the file is empty" in said.err
         assert "Traceback" not in said.err
         assert not (tmp_path / "out").exists()
 

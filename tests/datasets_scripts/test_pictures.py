@@ -69,7 +69,7 @@ def test_an_animation_is_its_first_frame():
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_bad_picture_is_named_with_file_and_row(load_with, name):
     content, said = UNREADABLE[name]
-    place = rf"labelResultAll\.txt line 3: {IDS[1]}\.jpg: picture cannot be read: .*{said}"
+    place = rf"labelResultAll\.txt line 3: {IDS[1]}\.jpg: image cannot be read: .*{said}"
     with pytest.raises(PostsError, match=place) as error:
         load_with(content)
     assert f"{IDS[0]}.jpg" not in str(error.value)

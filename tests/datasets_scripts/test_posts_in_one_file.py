@@ -173,7 +173,7 @@ def test_parquet_equals_csv(folder, write):
 def test_parquet_of_indices_takes_the_names_that_are_given(folder):
     table = pa.table({"text": ["a", "b", "c"] * 10, "label": [0, 1, -1] * 10})
     pq.write_table(table, folder / "posts.parquet")
-    with pytest.raises(PostsError, match=r"posts\.parquet row 3: label is empty"):
+    with pytest.raises(PostsError, match=r"posts\.parquet row 3: label '-1' is not a label"):
         load(folder, label_names="bad,good")
     posts, counts, rejected = load(folder, label_names="bad,good", on_bad_rows="drop")
     assert posts["train"].features["label"].names == ["bad", "good"]
@@ -187,7 +187,7 @@ def test_parquet_that_is_none_or_holds_lists_is_named(folder):
     table = pa.table({"text": [["a"], ["b"]], "label": ["x", "y"]})
     pq.write_table(table, folder / "posts.parquet")
     with pytest.raises(
-        PostsError, match=r"posts\.parquet row 1: column 'text' is neither a string"
+        PostsError, match=r"posts\.parquet row 1: text must be str or None, got list"
     ):
         load(folder)
 
@@ -215,10 +215,10 @@ def test_bad_rows_of_all_kinds_are_dropped_on_demand_and_none_is_lost(folder):
         63: "neither text nor image",
         64: "id is empty",
         65: "image leaves the folder: '../../etc/passwd'",
-        66: "image is a URL, and pictures are read from the folder only",
+        66: "image is a URL, and images are read from the folder only",
         67: "image does not exist: 'pictures/absent.jpg'",
-        68: "broken.jpg: picture cannot be read",
-        69: "Expecting property name",
+        68: "broken.jpg: image cannot be read",
+        69: "not well-formed JSON: Expecting property name",
         70: "not a JSON object",
     }.items():
         assert f"posts.jsonl row {number}: {said}" in shown

@@ -19,9 +19,9 @@ from many_posts import (
 from datasets_scripts import PostsError, prepare
 from hybridsent.bundled.synthetic import write_posts
 from hybridsent.scoring.inputs import find_input
-from hybridsent.scoring.share import Share
+from hybridsent.scoring.rows import Assignment
 
-EVERYTHING = Share(rows_per_shard=10)
+EVERYTHING = Assignment(rows_per_shard=10)
 WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "parquet": write_parquet}
 
 
@@ -45,7 +45,7 @@ def test_a_file_gives_its_rows(kind, tmp_path):
 @pytest.mark.parametrize("kind", WRITERS)
 def test_the_shares_of_processes_are_the_whole(kind, tmp_path):
     file = WRITERS[kind](tmp_path / f"posts.{kind}", good_posts(43))
-    shares = [Share(4, done=(1, 5), process=i, processes=3) for i in range(3)]
+    shares = [Assignment(4, done=(1, 5), process=i, processes=3) for i in range(3)]
     found = [[row.number for row in rows_of(file, share)] for share in shares]
     assert all(len(part) > 8 for part in found)
     done = {*range(4, 8), *range(20, 24)}
@@ -116,8 +116,15 @@ def test_broken_lines_of_json_keep_their_place(tmp_path):
     assert [row.id for row in rows] == ["7", None, None, "five", None, None, None, '[1, "a"]']
     assert (rows[0].text, rows[-1].text) == ("one", "last")
     said = [row.problem or "" for row in rows]
-    kinds = ["", "well-formed JSON", "not a JSON object", "got int", "utf-8", "not UTF-8"]
-    for words, problem in zip([*kinds, "well-formed JSON", ""], said, strict=True):
+    wanted = [
+        "",
+        "well-formed JSON",
+        "not a JSON object",
+        "text must be str",
+        "not UTF-8",
+        "surrogate",
+    ]
+    for words, problem in zip([*wanted, "well-formed JSON", ""], said, strict=True):
         assert words in problem
         assert bool(words) == bool(problem)
 
@@ -146,7 +153,7 @@ def test_a_damaged_row_group_costs_its_rows_only(tmp_path):
     rows = rows_of(file)
     assert [row.number for row in rows] == list(range(30))
     assert [bool(row.problem) for row in rows] == [10 <= i < 20 for i in range(30)]
-    assert "row group 1 of posts.parquet is damaged" in rows[10].problem
+    assert "row group 1 is damaged" in rows[10].problem
 
 
 @pytest.mark.parametrize(
@@ -155,7 +162,7 @@ def test_a_damaged_row_group_costs_its_rows_only(tmp_path):
         ("posts.csv", b"", "neither a column 'text' nor 'image'"),
         ("posts.csv", b"tweet,label\na,b\n", "neither a column 'text' nor 'image'"),
         ("posts.csv", b"text,text\na,b\n", "column 'text' stands twice"),
-        ("posts.csv", b"\xff\xfe\n", "header cannot be read"),
+        ("posts.csv", b"\xff\xfe\n", "not UTF-8"),
         ("posts.jsonl", b'{"tweet": "a"}\n', "neither a column 'text' nor 'image'"),
         ("posts.parquet", b"nothing", "not a Parquet file"),
         ("posts.xlsx", b"", "no such file or folder of posts"),

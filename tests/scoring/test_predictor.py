@@ -11,9 +11,9 @@ from many_posts import BAD, direct, good_posts, png, save_pictures, with_bad
 from tiny_models import LABELS, save_tiny
 
 from hybridsent.scoring import Predictor
+from hybridsent.scoring.answers import Window
 from hybridsent.scoring.preparing import Preparer
-from hybridsent.scoring.row import Row
-from hybridsent.scoring.windows import Window
+from hybridsent.scoring.rows import Row
 
 BRANCHES = ("text", "image", "fusion")
 ALL = ("probabilities", "branches", "weights", "embeddings")

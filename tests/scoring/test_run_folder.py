@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datasets_scripts import PostsError
-from hybridsent.scoring.run_folder import RunFolder
-from hybridsent.scoring.shard_files import ShardWriter, finished_shards
+from hybridsent.scoring.run_folder import RunFolder, ShardWriter, finished_shards
 
 QUESTION = {"model": "a", "input": [["posts.csv", 1, 2]], "columns": (), "rows_per_shard": 10}
 HOLD = """

@@ -131,8 +131,8 @@ def test_counts_say_what_is_not_there():
         "splits": {"train": {"wanted": 9, "present": 9}, "test": {"wanted": 4, "present": 0}},
         "image_missing": 2,
         "text_missing": 0,
-        "rejected": {"picture cannot be read": 3},
+        "rejected": {"image cannot be read": 3},
     }
     assert describe_counts(counts) == (
-        "train 9, test 0 of 4; without picture 2; rejected 3 (picture cannot be read)"
+        "train 9, test 0 of 4; without picture 2; rejected 3 (image cannot be read)"
     )

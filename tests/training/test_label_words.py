@@ -4,7 +4,7 @@ import pytest
 from fabricated_sets import write_tumemo
 
 from datasets_scripts import EMOTIONS
-from datasets_scripts.prepare import prepare
+from datasets_scripts.preparing import prepare
 from hybridsent.training.arguments import DataArguments
 from hybridsent.training.data import load_posts
 from hybridsent.training.label_words import (

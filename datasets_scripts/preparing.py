@@ -11,12 +11,12 @@ from datasets.exceptions import DatasetGenerationError
 
 from datasets_scripts.builder import PostsBuilder
 from datasets_scripts.dataset_card import dataset_card
+from datasets_scripts.post_files import SUMMARY
 from datasets_scripts.prepared import (
     AGAIN,
     FORMAT_VERSION,
     IDS,
     REJECTED,
-    SUMMARY,
     read_summary,
     rejected_lines,
 )
