@@ -33,7 +33,10 @@ class ScoringArguments:
         }
     )
     output: str = field(
-        metadata={"help": "Folder for the answers. Given again, the run goes on where it ended."}
+        metadata={
+            "help": "Folder for the answers. Given again, with the same images, the run goes on where "
+            "it ended."
+        }
     )
     split: str | None = _setting(None, "Only this split of a folder or data set.")
     dataset_config: str | None = _setting(None, "Configuration of a data set of the Hub.")

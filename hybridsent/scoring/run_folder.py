@@ -51,8 +51,11 @@ class RunFolder:
         if not file.is_file():
             return None
         try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or not found:
+                raise ValueError("it has no settings of a run")
+            return found
+        except ValueError as error:
             raise PostsError.about(file, "is damaged", [str(error)], OTHER) from error
 
     def check(self, manifest: dict[str, Any]) -> None:

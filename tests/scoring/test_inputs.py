@@ -17,6 +17,7 @@ from many_posts import (
 )
 
 from datasets_scripts import PostsError, prepare
+from datasets_scripts.intake import find_image
 from hybridsent.bundled.synthetic import write_posts
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.rows import Assignment
@@ -173,6 +174,22 @@ def test_a_file_that_cannot_be_read_at_all_is_one_error(name, content, words, tm
     with pytest.raises(PostsError, match=words) as caught:
         find_input(str(tmp_path / name))
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_links_of_the_owner_are_followed_as_in_the_cache_of_the_hub(tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    (snapshot / "images").mkdir(parents=True)
+    blobs.mkdir()
+    (blobs / "1f").write_text("id,text,image\n1,sun,images/0.png\n")
+    (snapshot / "posts.csv").symlink_to("../../blobs/1f")
+    for name in (str(snapshot), str(snapshot / "posts.csv")):
+        (row,) = rows_of(name)
+        assert (row.id, row.image, row.folder) == ("1", "images/0.png", str(snapshot))
+    (blobs / "2e").write_bytes(b"")
+    (snapshot / "images" / "0.png").symlink_to("../../../blobs/2e")
+    assert find_image(row.image, row.folder, follow_links=True).endswith("images/0.png")
+    with pytest.raises(ValueError, match="image leaves the folder"):
+        find_image(row.image, row.folder, follow_links=False)
 
 
 def test_what_is_not_there_is_named(tmp_path):
