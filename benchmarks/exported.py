@@ -31,7 +31,7 @@ BATCHES = (1, 16)
 def ways_to_score(model: str, exports: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return what makes a predictor of the model and of its exports, by the table's rows."""
     ways: dict[str, dict[str, Any]] = {
-        "the model": {"model": model, "faster": False},
+        "the model": {"model": model, "optimise": False},
         "the model, as run_predict.py reworks it": {"model": model},
     }
     for folder in exports:

@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.scoring import ROOT, make_posts, open_pipeline, score_in_a_loop
 from benchmarks.turns import rates_table, take_turns
 from hybridsent.scoring.inputs import find_input
-from hybridsent.scoring.share import Share
+from hybridsent.scoring.rows import Assignment
 
 LAUNCHERS = {
     "run_predict.py, one process": ["--num_processes", "1"],
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         many, few = (make_posts(folder, count) for count in (given.posts, given.posts // 10))
-        rows = islice(find_input(str(many)).rows(Share(1)), given.loop_sample)
+        rows = islice(find_input(str(many)).rows(Assignment(1)), given.loop_sample)
         sample = [{"text": row.text, "image": str(folder / row.image)} for row in rows]
         other = get_context("spawn").Pool(1, open_pipeline, (given.model, os.cpu_count()))
 

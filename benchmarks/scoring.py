@@ -29,11 +29,11 @@ from benchmarks.turns import rates_table, take_turns
 from hybridsent import Predictor
 from hybridsent.bundled.drawings import draw_picture
 from hybridsent.bundled.templates import write_text
+from hybridsent.scoring.answers import Window, windows
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.processes import keep_freed_memory
-from hybridsent.scoring.share import Share
-from hybridsent.scoring.windows import Window, windows
+from hybridsent.scoring.rows import Assignment
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = 300  # files; posts use them in turn
@@ -78,9 +78,9 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
         other: The process of the plain loop.
     """
     settings = {"folder": str(file.parent), "dtype": given.dtype}
-    predictor, plain = (Predictor(given.model, **settings, faster=x) for x in (True, False))
+    predictor, plain = (Predictor(given.model, **settings, optimise=x) for x in (True, False))
     predictor.load()
-    rows = list(islice(find_input(str(file)).rows(Share(1)), given.sample))
+    rows = list(islice(find_input(str(file)).rows(Assignment(1)), given.sample))
     model, ready = plain.backend.model, _ready_inputs(predictor, rows, given.batch_size)
     few = [{"text": row.text, "image": str(file.parent / row.image)} for row in rows]
     few = few[: given.loop_sample]

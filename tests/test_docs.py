@@ -21,7 +21,7 @@ from datasets_scripts.published.mvsa_multiple import COMMON_LIST
 from datasets_scripts.published.mvsa_single import PUBLISHED as MVSA_SINGLE
 from datasets_scripts.published.tumemo import PUBLISHED as TUMEMO
 from hybridsent.bundled.synthetic import write_posts
-from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 TEXT = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
 COMMANDS = commands(TEXT)

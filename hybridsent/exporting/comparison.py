@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.predictor import Predictor
-from hybridsent.scoring.row import Row
+from hybridsent.scoring.rows import Row
 
 TOLERANCE = 1e-4  # greatest difference of a probability
 BATCHES = (1, 7)  # all posts are compared with each

@@ -15,6 +15,7 @@ from typing import Any
 
 from hybridsent.exporting.comparison import TOLERANCE, compare, made_up_rows
 from hybridsent.exporting.conversion import convert
+from hybridsent.scoring.backends import identify_model
 from hybridsent.scoring.exported import (
     ENGINES,
     MANIFEST,
@@ -22,11 +23,9 @@ from hybridsent.scoring.exported import (
     read_export,
     require_package,
 )
-from hybridsent.scoring.fingerprint import identify_model
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.predictor import Predictor
-from hybridsent.scoring.row import Row
-from hybridsent.scoring.share import Share
+from hybridsent.scoring.rows import Assignment, Row
 from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, write_whole
@@ -60,7 +59,7 @@ def export(
     _require_possible(model, output, format)
     revision = identify_model(model)[1]
     rows = _rows_of(posts)
-    eager = Predictor(model, ("probabilities",), revision=revision, faster=False)
+    eager = Predictor(model, ("probabilities",), revision=revision, optimise=False)
     eager.backend.model.float()
     with build_beside(output) as draft:
         manifest = _write(eager, draft, format)
@@ -87,7 +86,7 @@ def _rows_of(posts: str | None) -> Rows:
         made_up = made_up_rows()
         return lambda: iter(made_up)
     found = find_input(posts)
-    return lambda: found.rows(Share(1))
+    return lambda: found.rows(Assignment(1))
 
 
 def _write(eager: Predictor, folder: Path, format: str) -> dict[str, Any]:

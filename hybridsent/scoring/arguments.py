@@ -32,7 +32,10 @@ class ScoringArguments:
         }
     )
     output: str = field(
-        metadata={"help": "Folder for the answers. Given again, the run goes on where it ended."}
+        metadata={
+            "help": "Folder for the answers. Given again, with the same images, the run goes on where "
+            "it ended."
+        }
     )
     split: str | None = _setting(None, "Only this split of a folder or data set.")
     dataset_config: str | None = _setting(None, "Configuration of a data set of the Hub.")
@@ -65,8 +68,11 @@ class ScoringArguments:
         "What runs the model: openvino and onnx run what hybridsent export wrote for them.",
         choices=BACKENDS,
     )
+    trust_remote_code: bool = _setting(
+        False, "Run code that comes with the model; a model of hybridsent needs none."
+    )
     max_image_pixels: int | None = _setting(
-        None, "Refuse larger pictures, undecoded; left out, the limit stored with the model."
+        None, "Refuse larger images, undecoded; left out, the limit stored with the model."
     )
 
     def __post_init__(self) -> None:

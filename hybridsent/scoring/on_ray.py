@@ -7,19 +7,33 @@ worker that dies is replaced and its rows are scored again.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyarrow.dataset import Dataset, dataset
 
-from hybridsent.scoring.fingerprint import identify_model
-from hybridsent.scoring.inputs import FileInput, find_input
-from hybridsent.scoring.row_tables import RowPredictor, read_rows
+from hybridsent.scoring.answers import writable
+from hybridsent.scoring.backends import identify_model
+from hybridsent.scoring.engine import score_rows
+from hybridsent.scoring.inputs import FileInput, file_rows, find_input
+from hybridsent.scoring.predictor import Predictor
+from hybridsent.scoring.processes import keep_freed_memory
+from hybridsent.scoring.rows import Assignment, Row
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside
+from modeling_hybridsent.inputs_hybridsent import image_source
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody unasked
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics are sent unasked
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+STRINGS = ("file", "id", "text", "folder", "problem")
+ROWS_AT_ONCE = 64  # in a table; images may stand in them
+ROWS = pa.schema(
+    [*((name, pa.string()) for name in STRINGS), ("number", pa.int64()), ("image", IMAGE)]
+)
 
 
 def score_with_ray(
@@ -51,8 +65,7 @@ def score_with_ray(
     """
     import ray
 
-    chosen = (settings.get("revision"), settings.get("backend", "torch"))
-    posts, settings["revision"] = _find(input, model, output, *chosen)
+    posts, settings["revision"] = _find(input, model, output, settings)
     if not ray.is_initialized():
         # One core more than there are workers, for reading and writing.
         here = {"num_cpus": concurrency + 1, "include_dashboard": False}
@@ -83,9 +96,9 @@ def _blocks(posts: FileInput, rows_per_block: int) -> Any:
 
 
 def _find(
-    input: str, model: str, output: str, revision: str | None, backend: str
-) -> tuple[FileInput, Any]:
-    """Check everything that could stop the run; returns the files and the model's commit."""
+    input: str, model: str, output: str, settings: Mapping[str, Any]
+) -> tuple[FileInput, str | None]:
+    """Check everything that could stop the run; return the files and the model's commit."""
     if Path(output).exists() and any(Path(output).iterdir()):
         remedy = "Give another --output; a run on Ray begins anew each time."
         raise PostsError.about(output, "holds something already", remedy=remedy)
@@ -93,9 +106,58 @@ def _find(
     if not isinstance(posts, FileInput):
         remedy = "Give files; without --ray, data sets of the Hub are streamed."
         raise PostsError.about(input, "is on the Hub, which Ray does not read here", remedy=remedy)
-    return posts, identify_model(model, revision, backend)[1]
+    return posts, identify_model(
+        model,
+        settings.get("revision"),
+        settings.get("backend", "torch"),
+        settings.get("trust_remote_code", False),
+    )[1]
 
 
 def _absolute(model: str) -> str:
     """Return the path of a folder as workers, which run in another one, can use it."""
     return str(Path(model).absolute()) if Path(model).is_dir() else model
+
+
+def read_rows(files: pa.Table, root: str) -> Iterator[pa.Table]:
+    """Read all rows of some files; runs on whichever machine Ray chooses.
+
+    Args:
+        files: Column `file` with their paths.
+        root: What `file` is relative to in the answers.
+
+    Yields:
+        Tables of `ROWS`: the fields of `Row`, numbered within its file, and `file`.
+    """
+    for path in map(Path, files["file"].to_pylist()):
+        rows = file_rows(path, 0, Assignment(1))
+        name = writable(os.path.relpath(path, root))
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            yield pa.Table.from_pylist([_storable(row, name) for row in some], ROWS)
+
+
+def _storable(row: Row, file: str | None) -> dict[str, Any]:
+    """Return the cells of a row; its image is bytes or path, so that all tables have one schema."""
+    image = {"bytes" if isinstance(row.image, bytes) else "path": row.image}
+    return {**row._asdict(), "file": file, "image": image, "problem": writable(row.problem)}
+
+
+class RowPredictor:
+    """The engine in a worker of Ray, for the rows that `read_rows` gives.
+
+    Args:
+        batch_size: Posts in a batch.
+        **settings: Of `Predictor`.
+    """
+
+    def __init__(self, batch_size: int = 32, **settings: Any) -> None:
+        keep_freed_memory()
+        self.predictor, self.batch_size = Predictor(**settings), batch_size
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Score a table of `ROWS`; return `file` and the columns of `Layout.table`."""
+        cells = table.drop_columns("file").to_pylist()
+        rows = (Row(**{**fields, "image": image_source(fields["image"])}) for fields in cells)
+        # Not the batches of Ray: the engine cuts batches of texts of similar length.
+        scored = pa.concat_tables(score_rows(rows, self.predictor, self.batch_size, num_workers=0))
+        return scored.add_column(0, "file", table["file"])

@@ -16,7 +16,7 @@ from hybridsent.bundled.synthetic import SIZES
 from hybridsent.cli import main
 from hybridsent.commands import prepare
 from hybridsent.commands.audit import guess_set
-from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 IDS = clmlf_ids()
 POSTS = {i: f"text {i}".encode() for i in IDS["train"][:4] + IDS["validation"][:2]}
@@ -82,11 +82,11 @@ def test_bad_rows_stop_or_are_dropped(raw, tmp_path, capsys, drop):
     said = capsys.readouterr()
     if drop:
         assert status == 0
-        assert "| rejected: picture cannot be read | 1 |" in said.out
+        assert "| rejected: image cannot be read | 1 |" in said.out
         assert '"bad": true' in (tmp_path / "out" / "rejected.jsonl").read_text()
     else:
         assert status == 1
-        assert "line 2: 1.jpg: picture cannot be read: the file is empty" in said.err
+        assert "line 2: 1.jpg: image cannot be read: the file is empty" in said.err
         assert "Traceback" not in said.err
         assert not (tmp_path / "out").exists()
 

@@ -245,7 +245,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, limit):
 
 
 def test_a_large_split_is_several_files(raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["datasets_scripts.prepare"], "SHARD_SIZE", 1500)
+    monkeypatch.setattr(sys.modules["datasets_scripts.preparing"], "SHARD_SIZE", 1500)
     prepare("mvsa_single", raw, tmp_path / "out")
     found = sorted((tmp_path / "out" / "data").glob("*-train-*.parquet"))
     assert len(found) > 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fuzzing.engine import Finding, fuzz, try_one
 from fuzzing.guard import Hang, bounded
 from hybridsent.training.recipes import json_object
-from modeling_hybridsent import load_picture
+from modeling_hybridsent import load_image
 
 
 class Trial:
@@ -29,7 +29,7 @@ def reason(attempt):
 def test_a_result_and_a_named_error_are_no_findings():
     assert reason(lambda value: value) is None
     assert reason(lambda value: json_object("--option", "[1]")) is None
-    assert reason(lambda value: load_picture(b"x", name="Picture of post 0")) is None
+    assert reason(lambda value: load_image(b"x", name="Picture of post 0")) is None
 
 
 def test_what_a_library_or_python_raises_is_a_finding():
@@ -41,7 +41,7 @@ def test_what_a_library_or_python_raises_is_a_finding():
 
 def test_an_error_of_ours_must_name_a_place_and_what_to_do():
     assert "names none" in reason(lambda value: json_object("--other", "[1]"))
-    assert reason(lambda value: load_picture(b"x", name="image")).startswith("names none")
+    assert reason(lambda value: load_image(b"x", name="image")).startswith("names none")
 
 
 def test_a_hang_and_a_bomb_are_findings():

@@ -8,15 +8,17 @@ from tiny_models import save_tiny
 from torch import nn
 
 from hybridsent import Predictor
-from hybridsent.scoring import faster
-from hybridsent.scoring.faster import OneDnnLinear, fold_batch_norms, use_onednn
+from hybridsent.scoring import optimising
+from hybridsent.scoring.optimising import OneDnnLinear, fold_batch_norms, use_onednn
 
-needs_onednn = pytest.mark.skipif(faster.ONEDNN_LINEAR is None, reason="torch has no oneDNN here")
+needs_onednn = pytest.mark.skipif(
+    optimising.ONEDNN_LINEAR is None, reason="torch has no oneDNN here"
+)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("faster")
+    folder = tmp_path_factory.mktemp("optimising")
     save_pictures(folder)
     return folder
 
@@ -32,7 +34,7 @@ def answers(model, folder, **given):
 @pytest.mark.parametrize("vision", ["vit", "resnet", "timm"])
 def test_answers_are_those_of_the_model_as_it_was_loaded(vision, folder):
     save_tiny(folder / vision, vision=vision)
-    plain, expected = answers(folder / vision, folder, faster=False)
+    plain, expected = answers(folder / vision, folder, optimise=False)
     reworked, found = answers(folder / vision, folder)
     assert np.ptp(expected, axis=0).max() > 0.01  # else any model would pass
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
@@ -43,7 +45,7 @@ def test_answers_are_those_of_the_model_as_it_was_loaded(vision, folder):
     assert (count["norms"][0] > 0) is (vision != "vit")
     assert count["norms"][1] == 0
     assert count["linear"][0] == 0
-    assert (count["linear"][1] > 0) is (faster.ONEDNN_LINEAR is not None)
+    assert (count["linear"][1] > 0) is (optimising.ONEDNN_LINEAR is not None)
 
 
 def test_in_half_precision_the_model_stays_as_it_is(folder):
@@ -68,7 +70,7 @@ def test_a_linear_layer_gives_what_torch_gives(shape, bias):
 
 
 def test_without_onednn_linear_layers_stay(monkeypatch):
-    monkeypatch.setattr(faster, "ONEDNN_LINEAR", None)
+    monkeypatch.setattr(optimising, "ONEDNN_LINEAR", None)
     layer = nn.Sequential(nn.Linear(8, 5))
     use_onednn(layer)
     assert type(layer[0]) is nn.Linear

@@ -12,12 +12,12 @@ from pyarrow.parquet import ParquetWriter
 
 from datasets_scripts.dataset_card import dataset_card
 from datasets_scripts.loading import load_table
+from datasets_scripts.post_files import SUMMARY
 from datasets_scripts.prepared import (
     AGAIN,
     FORMAT_VERSION,
     IDS,
     REJECTED,
-    SUMMARY,
     read_summary,
     rejected_lines,
 )

@@ -1,4 +1,4 @@
-"""Rework a loaded model for scoring on a CPU: the same answers up to rounding, in less time."""
+"""Optimise a loaded model for inference on a CPU; results differ only by rounding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from modeling_hybridsent.birau_hybridsent import ONEDNN_LINEAR, ONEDNN_ROWS
 
-CLOSE = 1e-3  # of the largest number: how far reworked features may be from those before
+CLOSE = 1e-3  # of the largest number: how far optimised features may be from those before
 Run = Callable[[], torch.Tensor]
 
 
@@ -25,12 +25,12 @@ class OneDnnLinear(nn.Linear):
         return ONEDNN_LINEAR(input, self.weight, self.bias, "none", [], "")
 
 
-def make_faster(model: Any, pixel_values: torch.Tensor) -> None:
-    """Rework a hybridsent model, in place.
+def optimise(model: Any, pixel_values: torch.Tensor) -> None:
+    """Optimise a hybridsent model in place.
 
     Args:
         model: In evaluation mode, float32, on a CPU; neither to be trained nor saved any more.
-        pixel_values: Of any picture, (1, 3, height, width).
+        pixel_values: Of any image, (1, 3, height, width).
     """
     use_onednn(model)
     base = model.hybridsent
@@ -55,13 +55,13 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
 
     Args:
         encoder: In evaluation mode.
-        run: Runs it on a picture and returns its features.
+        run: Runs it on an image and returns its features.
 
     Returns:
-        How many were folded: all or, if the features were then others, none.
+        How many were folded: all, or none if that changed the features.
     """
     pairs, before = _pairs(encoder, run)
-    places = {
+    parents = {
         child: (parent, name)
         for parent in encoder.modules()
         for name, child in parent.named_children()
@@ -71,7 +71,7 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
         rest = _without_norm(norm)
         if rest is not None:
             for old, new in ((convolution, fuse_conv_bn_eval(convolution, norm)), (norm, rest)):
-                parent, name = places[old]
+                parent, name = parents[old]
                 setattr(parent, name, new)
                 undo.append((parent, name, old))
     if not undo:
@@ -87,7 +87,7 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
 def _pairs(
     encoder: nn.Module, run: Run
 ) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], torch.Tensor]:
-    """Find the norms that read what a convolution has just given; also return the features."""
+    """Return the norms that read the output of a convolution, and the features."""
     last: list[tuple[nn.Conv2d, torch.Tensor]] = []
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
@@ -107,7 +107,7 @@ def _pairs(
 
 
 def _without_norm(norm: nn.BatchNorm2d) -> nn.Module | None:
-    """Return what is left of a norm once it is folded; None where that is not known."""
+    """Return what remains of a norm once it is folded; None if that is unknown."""
     if type(norm).forward is nn.BatchNorm2d.forward:
         return nn.Identity()
     if hasattr(norm, "drop") and hasattr(norm, "act"):  # timm's, with the activation inside
