@@ -188,7 +188,7 @@ def _read_file(file: Path, named: Mapping[str, str]) -> Content:
         raise PostsError.about(file, "columns are missing", problems, remedy)
     if not rows:
         raise PostsError.about(file, "no posts in it", remedy="Add posts, or remove the file.")
-    names = table.class_names(used["label"]) if "label" in used else None
+    names = table.class_names.get(used["label"]) if "label" in used else None
     return Content(file, rows, table.columns, used, names)
 
 

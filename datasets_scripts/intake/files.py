@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,13 +47,9 @@ def open_table(source: Source, name: str | None = None) -> Table:
         from .parquet_file import ParquetTable
 
         return ParquetTable(source)
-    if ending == ".jsonl":
-        from .json_file import JsonTable
+    from .text_files import CsvTable, JsonTable
 
-        return JsonTable(source)
-    from .csv_file import CsvTable
-
-    return CsvTable(source)
+    return JsonTable(source) if ending == ".jsonl" else CsvTable(source)
 
 
 def find_image(name: str, folder: str | Path, follow_links: bool) -> str:
@@ -96,61 +91,3 @@ def opened(source: Source) -> Iterator[BinaryIO]:
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     stream.seek(0)
     yield stream
-
-
-class Lines:
-    """Count the lines of a text and look ahead; they end with CR, LF or CRLF.
-
-    Args:
-        text: Opened with `newline=""`.
-    """
-
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self.text, self.ahead = text, deque[str]()
-        self.number = self.quotes = 0
-
-    def __iter__(self) -> Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self.ahead.popleft() if self.ahead else next(self.text)
-        self.number += 1
-        self.quotes += line.count('"')
-        return line
-
-    def peek(self, at: int) -> str | None:
-        """Return the line so many after the next one; None after the end."""
-        while len(self.ahead) <= at:
-            line = next(self.text, None)
-            if line is None:
-                return None
-            self.ahead.append(line)
-        return self.ahead[at]
-
-
-@contextmanager
-def text_lines(source: Source) -> Iterator[Lines]:
-    """Open a UTF-8 file; what is not UTF-8 becomes unpaired surrogates, for the rows to refuse.
-
-    Raises:
-        TableError: It is UTF-16.
-    """
-    with opened(source) as binary:
-        start = binary.read(4)
-        binary.seek(0)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in start:
-            raise TableError("not UTF-8 but UTF-16 or no text", ["line 1"], "Save it as UTF-8.")
-        text = io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
-        try:
-            yield Lines(text)
-        finally:
-            text.detach()
-
-
-def is_utf8(text: str) -> bool:
-    """Check text of `text_lines` for bytes that are not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
