@@ -12,14 +12,15 @@ from datasets import DatasetDict
 from datasets_scripts.own_posts import read_posts
 from datasets_scripts.pictures import inspect_pictures
 from datasets_scripts.post import Reading
-from datasets_scripts.prepared import is_prepared, load_prepared
+from datasets_scripts.post_files import is_prepared
+from datasets_scripts.prepared import load_prepared
 from datasets_scripts.published.mvsa_multiple import read_mvsa_multiple
 from datasets_scripts.published.mvsa_single import read_mvsa_single
 from datasets_scripts.published.tumemo import read_tumemo
 from datasets_scripts.summary import count
 from datasets_scripts.table import Table, build_split, features
 from hybridsent.support.errors import PostsError
-from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 READERS: dict[str, Callable[..., Reading]] = {
     "mvsa_single": read_mvsa_single,

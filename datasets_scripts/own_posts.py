@@ -3,26 +3,58 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets_scripts.grouping import DEFAULT_SHARES, divide_grouped, parse_shares
-from datasets_scripts.post import SPLITS, Division, Post, Reading
-from datasets_scripts.post_rows import LABELS, PostReader, is_index, string_cell
+from datasets_scripts.intake import (
+    EMPTY,
+    ENDINGS,
+    FIELDS,
+    LABELS,
+    Row,
+    chosen,
+    ending_of,
+    find_image,
+    read_rows,
+)
+from datasets_scripts.post import SPLITS, Division, Post, Reading, Rejected
+from datasets_scripts.post_files import IMAGE_FOLDER, open_posts, tables_in
 from datasets_scripts.published.labels import SENTIMENTS
-from datasets_scripts.rows import ENDINGS, Rows, read_rows, rename_columns
 from datasets_scripts.table import UNIMODAL_LABELS
 from hybridsent.support.errors import PostsError
 
 ROLES = ("id", "text", "image", *LABELS)
-IMAGE_FOLDER = "metadata"  # name of the file in which an ImageFolder describes its pictures
+BAD_ROW = "row is not well-formed"
 LAYOUT = (
     "The folder must hold train.csv and validation.csv, and may hold test.csv; or one file with all "
-    "posts, which is then split. Instead of .csv: .jsonl or .parquet; an ImageFolder has a "
+    "posts, which is then split. Instead of .csv: .tsv, .jsonl or .parquet; an ImageFolder has a "
     "metadata.jsonl, or one in each of train/, validation/, test/. Columns: label, and text or image "
     "(path inside the folder) or both, and optionally id, text_label, image_label."
 )
+
+Fields = Mapping[str, Sequence[str]]
+
+
+class Content(NamedTuple):
+    """One file.
+
+    Attributes:
+        file: Its path.
+        rows: All of its rows.
+        columns: Names of its columns.
+        used: Its columns by field.
+        label_names: Names of the labels, if the file itself has them.
+    """
+
+    file: Path
+    rows: list[Row]
+    columns: Sequence[str]
+    used: Mapping[str, str]
+    label_names: list[str] | None
 
 
 def read_posts(
@@ -35,9 +67,9 @@ def read_posts(
     """Read one's own posts.
 
     Args:
-        data_dir: Folder as `LAYOUT` says, or one file with all posts.
+        data_dir: Folder as in `LAYOUT`, or one file with all posts.
         split: Shares of train, validation and test where the posts have no splits of their own;
-            default 0.8, 0.1, 0.1. Stratified, and posts that share a picture or text stay together.
+            default 0.8, 0.1, 0.1. Stratified, and posts that share an image or text stay together.
         seed: Of that split.
         columns: What columns are called, by what they hold: {"text": "tweet", "image": "photo"}, or
             the string "text=tweet,image=photo".
@@ -52,7 +84,7 @@ def read_posts(
         PostsError: A file or column is missing.
         ValueError: A bad value of an option.
     """
-    given = Path(os.path.realpath(data_dir))
+    given = Path(os.path.abspath(data_dir))
     files = _find_files(given)
     own_splits = None not in files
     if own_splits and split is not None:
@@ -60,30 +92,31 @@ def read_posts(
             given, "the posts have splits of their own", sorted(map(str, files)), "Leave out split."
         )
     shares = parse_shares(split or DEFAULT_SHARES)
-    renamed = _renamed(columns)
-    contents = {name: _read_file(file, renamed) for name, file in files.items()}
+    named = _named_columns(columns)
+    contents = {name: _read_file(file, named) for name, file in files.items()}
     first = contents["train" if own_splits else None]
     indexed = _given_names(label_names) or first.label_names
-    names = indexed or _found_names(files, first)
+    names = indexed or _found_names(first)
     reader = PostReader(names, labels_may_be_indices=bool(indexed))
     splits = {
-        name: reader.read(name or files[name].stem, files[name], rows)
-        for name, rows in contents.items()
+        name: reader.read(name or content.file.stem, content) for name, content in contents.items()
     }
     place = {post.id: name for name, posts in splits.items() for post in posts}
-    return Reading(
+    reading = Reading(
         source=given,
         protocol="as given" if own_splits else f"split {','.join(map(str, shares))}, seed {seed}",
         label_names=names,
-        unimodal=any(set(UNIMODAL_LABELS) & set(rows.columns) for rows in contents.values()),
-        rows=sum(len(rows.cells) + len(rows.rejected) for rows in contents.values()),
+        unimodal=any(set(UNIMODAL_LABELS) & set(content.used) for content in contents.values()),
+        rows=sum(len(content.rows) for content in contents.values()),
         divide=partial(_divide_as_given, place=place)
         if own_splits
         else partial(divide_grouped, shares=shares, seed=seed),
         posts=[post for posts in splits.values() for post in posts],
         rejected=reader.rejected,
-        facts={"ignored_columns": _ignored(files, contents)},
+        facts={"ignored_columns": _ignored(contents)},
     )
+    _note_oddities(reading, contents)
+    return reading
 
 
 def _divide_as_given(posts: list[Post], place: Mapping[str, str | None]) -> Division:
@@ -94,63 +127,69 @@ def _divide_as_given(posts: list[Post], place: Mapping[str, str | None]) -> Divi
 
 def _find_files(given: Path) -> dict[str | None, Path]:
     """Find the files of the splits, or the one file of all posts under the key None."""
-    if given.is_file() and given.suffix in ENDINGS:
+    if given.is_file() and ending_of(given) in ENDINGS:
         return {None: given}
     found: dict[str | None, Path] = {}
     twice, absent = [], []
+    tables = tables_in(given)
     for split in SPLITS:
-        names = [split + ending for ending in ENDINGS]
-        names += [f"{split}/{IMAGE_FOLDER}{ending}" for ending in ENDINGS]
-        files = [name for name in names if (given / name).is_file()]
+        files = [file for file in tables if file.stem == split]
+        files += tables_in(given / split, f"{IMAGE_FOLDER}.*")
         if len(files) > 1:
-            twice.append(f"both {files[0]} and {files[1]} are there: keep one")
+            one, other = (file.relative_to(given) for file in files[:2])
+            twice.append(f"both {one} and {other} are there: keep one")
         elif files:
-            found[split] = given / files[0]
+            found[split] = files[0]
         elif split != "test":
             absent.append(f"neither {split}.csv nor {split}.jsonl nor {split}.parquet is there")
     if twice or (found and absent):
         raise PostsError.about(given, "not a folder of posts", twice + absent, LAYOUT)
-    return found or {None: _only_file(given, absent)}
+    return found or {None: _only_file(given, tables, absent)}
 
 
-def _only_file(given: Path, absent: list[str]) -> Path:
-    files = [file for file in sorted(given.glob("*")) if file.suffix in ENDINGS and file.is_file()]
-    described = [file for file in files if file.stem == IMAGE_FOLDER]
-    files = described or files
+def _only_file(given: Path, tables: list[Path], absent: list[str]) -> Path:
+    files = [file for file in tables if file.stem == IMAGE_FOLDER] or tables
     if len(files) != 1:
         several = [f"{file.name} is one of several files: which one?" for file in files]
         raise PostsError.about(given, "not a folder of posts", several or absent, LAYOUT)
     return files[0]
 
 
-def _renamed(columns: Mapping[str, str] | str | None) -> dict[str, str]:
-    """Return what to call the columns by what they are called in the file."""
+def _named_columns(columns: Mapping[str, str] | str | None) -> dict[str, str]:
+    """Return the names of columns that the user gave, by field."""
     if isinstance(columns, str):
         pairs = [part.partition("=")[::2] for part in columns.split(",")]
         columns = {role.strip(): name.strip() for role, name in pairs}
-    columns = columns or {}
+    columns = dict(columns or {})
     if unknown := sorted(set(columns) - set(ROLES)):
         known = ", ".join(ROLES)
         raise ValueError(f"columns: {', '.join(unknown)} is none of {known}; use these names")
-    return {name: role for role, name in columns.items()}
+    return columns
 
 
-def _read_file(file: Path, renamed: Mapping[str, str]) -> Rows:
-    rows = read_rows(file)
-    found = set(rows.columns)
-    if "image" not in {*found, *renamed.values()} and "file_name" in found:
-        renamed = {**renamed, "file_name": "image"}  # as an ImageFolder calls it
-    problems = [f"column {name!r}" for name in renamed if name not in found]
-    rows = rename_columns(rows, renamed)
-    problems += [] if "label" in rows.columns else ["column 'label'"]
-    if not {"text", "image"} & set(rows.columns):
+def _read_file(file: Path, named: Mapping[str, str]) -> Content:
+    # A column that is named for one field is not used for another one that it is called like.
+    taken = set(named.values())
+    defaults = {**FIELDS, **{label: (label,) for label in LABELS}}
+    fields = {
+        field: (named[field],) if field in named else [name for name in names if name not in taken]
+        for field, names in defaults.items()
+    }
+    table = open_posts(file, fields)
+    rows = list(read_rows(table, fields))
+    used = chosen(table.columns, fields)
+    problems = [f"column {name!r}" for field, name in named.items() if field not in used]
+    if "label" not in {*used, *named}:
+        problems.append("column 'label'")
+    if not {"text", "image"} & {*used, *named}:
         problems.append("column 'text' or 'image'")
-    if rows.cells and problems:
-        remedy = f"Found {rows.columns} (CSV: separated by commas). Name others by columns=."
+    if problems and any(row.problem in (None, EMPTY) for row in rows):
+        remedy = f"Found {list(table.columns)}. Name others by columns=."
         raise PostsError.about(file, "columns are missing", problems, remedy)
-    if not rows.cells and not rows.rejected:
+    if not rows:
         raise PostsError.about(file, "no posts in it", remedy="Add posts, or remove the file.")
-    return rows
+    names = table.class_names(used["label"]) if "label" in used else None
+    return Content(file, rows, table.columns, used, names)
 
 
 def _given_names(label_names: Sequence[str] | str | None) -> list[str] | None:
@@ -163,22 +202,108 @@ def _given_names(label_names: Sequence[str] | str | None) -> list[str] | None:
     return names
 
 
-def _found_names(files: Mapping[str | None, Path], rows: Rows) -> list[str]:
-    found = {string_cell(cells, "label") for _, cells in rows.cells} - {""}
-    file = files.get("train") or files[None]
-    if len(found) < 2 and not rows.rejected:
+def _found_names(first: Content) -> list[str]:
+    found = {row.labels["label"] for row in first.rows if "label" in row.labels}
+    if len(found) < 2 and all(row.problem is None for row in first.rows):
         problem = f"one label or none: {sorted(found)}"
-        raise PostsError.about(file, problem, remedy="Training needs posts of two labels or more.")
+        remedy = "Training needs posts of two labels or more."
+        raise PostsError.about(first.file, problem, remedy=remedy)
     if found <= set(SENTIMENTS):
         return [name for name in SENTIMENTS if name in found]
-    numbers = all(is_index(name) for name in found)
+    numbers = all(_is_index(name) for name in found)
     return sorted(found, key=(lambda name: (int(name), name)) if numbers else None)
 
 
-def _ignored(
-    files: Mapping[str | None, Path], contents: Mapping[str | None, Rows]
-) -> dict[str, list[str]]:
+def _ignored(contents: Mapping[str | None, Content]) -> dict[str, list[str]]:
     return {
-        name or files[name].stem: [column for column in rows.columns if column not in ROLES]
-        for name, rows in contents.items()
+        name or content.file.stem: [c for c in content.columns if c not in content.used.values()]
+        for name, content in contents.items()
     }
+
+
+def _note_oddities(reading: Reading, contents: Mapping[str | None, Content]) -> None:
+    """Note what loses no post but is seldom meant."""
+    alike = defaultdict(list)
+    for name in reading.label_names:
+        alike[name.casefold()].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            reading.notes["labels that differ in letter case only"].append(" and ".join(names))
+    if None in contents and contents[None].file.stem == IMAGE_FOLDER:
+        images = [row.image for row in contents[None].rows if isinstance(row.image, str)]
+        tops = {image.split("/")[0] for image in images} & set(SPLITS)
+        if len(tops) > 1:
+            kind = f"{contents[None].file.name} mixes the images of folders into a new split"
+            reading.notes[kind] += [f"{name}/" for name in SPLITS if name in tops]
+
+
+def _is_index(label: str) -> bool:
+    """Check whether a label can be an index; Python reads no number of 5,000 digits."""
+    return label.isdecimal() and len(label) < 10
+
+
+class PostReader:
+    """Turn rows into posts, over all files of a set.
+
+    Args:
+        names: Names of the labels.
+        labels_may_be_indices: Whether the order of the names is known to be that of the indices.
+    """
+
+    def __init__(self, names: Sequence[str], labels_may_be_indices: bool) -> None:
+        self.names = names
+        self.labels_may_be_indices = labels_may_be_indices
+        self.seen: dict[str, str] = {}
+        self.rejected: list[Rejected] = []
+
+    def read(self, prefix: str, content: Content) -> list[Post]:
+        """Return the posts of one file; rows that cannot be used join `rejected`."""
+        posts = []
+        for row in content.rows:
+            where = f"{content.file.name} row {row.number}"
+            post_id = row.id if "id" in content.used else f"{prefix}-{row.number}"
+            image, problems = self._check(post_id, row, content)
+            if problems:
+                detail = "; ".join(detail for _, detail in problems)
+                self.rejected.append(Rejected(post_id, where, problems[0][0], detail))
+            else:
+                assert post_id is not None
+                label, of_text, of_image = (self._label(row.labels.get(x)) for x in LABELS)
+                posts.append(Post(post_id, where, row.text, image, label, of_text, of_image))
+            if post_id:
+                self.seen.setdefault(post_id, where)
+        return posts
+
+    def _check(
+        self, post_id: str | None, row: Row, content: Content
+    ) -> tuple[str | bytes | None, list[tuple[str, str]]]:
+        """Return the image of a row, and what is wrong with it: kinds, and what it is here."""
+        if row.problem and row.problem != EMPTY:
+            return None, [(BAD_ROW, row.problem)]
+        problems = [(EMPTY, EMPTY)] if row.problem else []
+        if not post_id:
+            problems.append(("id is empty",) * 2)
+        elif post_id in self.seen:
+            detail = f"id {post_id!r} stands in {self.seen[post_id]} already"
+            problems.append(("id stands in the set twice", detail))
+        for field, name in row.labels.items():
+            if self._label(name) is None:
+                detail = f"{field} {name!r} is not a label of train: {', '.join(self.names)}"
+                problems.append((f"{field} is unknown", detail))
+        if "label" not in row.labels:
+            problems.append(("label is empty",) * 2)
+        image = row.image
+        if isinstance(image, str):
+            try:
+                image = find_image(image, content.file.parent, follow_links=True)
+            except ValueError as error:
+                problems.append(("image cannot be found", str(error)))
+        return image, problems
+
+    def _label(self, label: str | None) -> str | None:
+        """Return the name of a label given by name or index, None if it is neither."""
+        if label is None or label in self.names:
+            return label
+        if self.labels_may_be_indices and _is_index(label) and int(label) < len(self.names):
+            return self.names[int(label)]
+        return None

@@ -14,10 +14,14 @@ from datasets.utils import tqdm
 from PIL.Image import Image
 
 from datasets_scripts.post import Picture, Post, Reading, Rejected
-from modeling_hybridsent.processing_hybridsent import as_upright_rgb, open_picture, picture_damage
+from modeling_hybridsent.inputs_hybridsent import (
+    as_upright_rgb,
+    image_damage,
+    open_image,
+    read_orientation,
+)
 
 CHUNK = 512  # posts in the hands of the threads at once
-ORIENTATION = 0x0112  # EXIF tag
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -40,7 +44,7 @@ def decode_picture(source: str | bytes, max_pixels: int) -> tuple[Picture, Image
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
         if not content:
             raise ValueError("the file is empty")
-        image = open_picture(content, max_pixels)
+        image = open_image(content, max_pixels)
         facts = Picture(
             sha256=hashlib.sha256(content).digest(),
             width=image.width,
@@ -48,11 +52,11 @@ def decode_picture(source: str | bytes, max_pixels: int) -> tuple[Picture, Image
             format=image.format or "",
             mode=image.mode,
             frames=getattr(image, "n_frames", 1),
-            orientation=image.getexif().get(ORIENTATION, 1),
+            orientation=read_orientation(image) or 1,
         )
         return facts, as_upright_rgb(image)
     except Exception as error:  # decoders raise nearly anything on broken files
-        raise ValueError(picture_damage(error)) from error
+        raise ValueError(image_damage(error)) from error
 
 
 def inspect_picture(source: str | bytes, max_pixels: int) -> Picture:
@@ -117,6 +121,6 @@ def _keeps(post: Post, found: Picture | str | None, reading: Reading) -> bool:
         reading.notes["picture broken in the published set"].append(f"{post.where}: {name}{found}")
         post.image = None
         return True
-    why = "picture cannot be read"
+    why = "image cannot be read"
     reading.rejected.append(Rejected(post.id, post.where, why, f"{name}{why}: {found}"))
     return False

@@ -13,14 +13,14 @@ from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
 from datasets_scripts.post import Rejected
+from datasets_scripts.post_files import SUMMARY
 from datasets_scripts.table import Table
 from hybridsent.support.errors import PostsError
 
 FORMAT_VERSION = 1  # raise it whenever the same posts give other files
-SUMMARY = "summary.json"
 REJECTED = "rejected.jsonl"
 IDS = "split_ids.json"
-AGAIN = "Prepare the folder anew: python -m datasets_scripts NAME --data_dir RAW --output_dir OUT."
+AGAIN = "Prepare the folder anew: hybridsent prepare NAME --data_dir RAW --output_dir OUT."
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,6 @@ class Prepared:
 
     name: str
     counts: dict[str, Any]
-
-
-def is_prepared(folder: str | Path) -> bool:
-    """Say whether a folder was written by `datasets_scripts.prepare.prepare`."""
-    return (Path(folder) / SUMMARY).is_file()
 
 
 def read_summary(folder: str | Path) -> Prepared:

@@ -13,10 +13,10 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoProcessor,
 )
-from transformers.pipelines import PIPELINE_REGISTRY
 
 from .birau_hybridsent import RAU, BiRAU
 from .configuration_hybridsent import HybridSentConfig
+from .inputs_hybridsent import load_image
 from .modeling_hybridsent import (
     HybridSentForSequenceClassification,
     HybridSentModel,
@@ -24,18 +24,12 @@ from .modeling_hybridsent import (
 )
 from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
 from .pipeline_hybridsent import HybridSentPipeline
-from .processing_hybridsent import HybridSentProcessor, load_picture
+from .processing_hybridsent import HybridSentProcessor
 
 AutoConfig.register(HybridSentConfig.model_type, HybridSentConfig)
 AutoModel.register(HybridSentConfig, HybridSentForSequenceClassification)
 AutoModelForSequenceClassification.register(HybridSentConfig, HybridSentForSequenceClassification)
 AutoProcessor.register(HybridSentConfig, HybridSentProcessor)
-PIPELINE_REGISTRY.register_pipeline(
-    "image-text-sentiment",
-    pipeline_class=HybridSentPipeline,
-    pt_model=(AutoModelForSequenceClassification,),
-    type="multimodal",
-)
 # Saving copies the code of these classes beside what it saves.
 HybridSentConfig.register_for_auto_class()
 HybridSentForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
@@ -52,5 +46,5 @@ __all__ = [
     "HybridSentPipeline",
     "HybridSentPreTrainedModel",
     "HybridSentProcessor",
-    "load_picture",
+    "load_image",
 ]

@@ -18,6 +18,12 @@ from transformers.utils import CONFIG_NAME
 REMEDY = "Save or download it again"
 # Building more takes minutes, before anything can say that the weights lack them.
 _MOST_LAYERS = 1000
+_TEMPERATURES = (
+    "decision_weight_temperature",
+    "temperature",
+    "text_only_temperature",
+    "image_only_temperature",
+)
 # Where the Auto classes and pipeline() find the code, in the folder or repository of the weights.
 _AUTO_MAP = {
     "AutoConfig": "configuration_hybridsent.HybridSentConfig",
@@ -170,6 +176,11 @@ class HybridSentConfig(PreTrainedConfig):
         weights = self.loss_weights
         return sum(weights[name] * part for name, part in parts.items())
 
+    def reset_calibration(self) -> None:
+        """Set every temperature to 1, which changes nothing: fitted ones fit no fresh classifier."""
+        for name in _TEMPERATURES:
+            setattr(self, name, 1.0)
+
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
         """Raise on a keyword close to a field's name: transformers would store it without a word."""
@@ -210,6 +221,14 @@ class HybridSentConfig(PreTrainedConfig):
                 "vision encoder."
             )
 
+    def validate_labels(self) -> None:
+        """Check that each label has an index and a name that no other label has."""
+        names = list(self.id2label.values())
+        if set(self.id2label) != set(range(len(names))):
+            raise ValueError(f"id2label ({self.id2label}) must number its labels from 0 on.")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"id2label gives two labels one name: {', '.join(map(str, twice))}.")
+
     def validate_decision(self) -> None:
         """Check that the decision has branches to weigh and a usable temperature."""
         if not self.use_unimodal_branches and self.own_label_loss_weight:
@@ -222,12 +241,7 @@ class HybridSentConfig(PreTrainedConfig):
                 f'decision_fusion="{self.decision_fusion}" weighs the unimodal branches, which '
                 'use_unimodal_branches=False removes; use decision_fusion="fusion_only".'
             )
-        for name in (
-            "decision_weight_temperature",
-            "temperature",
-            "text_only_temperature",
-            "image_only_temperature",
-        ):
+        for name in _TEMPERATURES:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
 
@@ -310,14 +324,14 @@ class HybridSentConfig(PreTrainedConfig):
         return built
 
     @classmethod
-    def from_text_vision_configs(
-        cls, text_config: PreTrainedConfig, vision_config: PreTrainedConfig, **kwargs: Any
+    def from_vision_text_configs(
+        cls, vision_config: PreTrainedConfig, text_config: PreTrainedConfig, **kwargs: Any
     ) -> "HybridSentConfig":
         """Build the configuration from those of the two encoders.
 
         Args:
-            text_config: Configuration of the text encoder.
             vision_config: Configuration of the vision encoder.
+            text_config: Configuration of the text encoder.
             **kwargs: Further fields of this class.
 
         Returns:

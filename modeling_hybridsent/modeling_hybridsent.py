@@ -396,15 +396,15 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_text_vision_pretrained(
-        cls, text_name: str, vision_name: str, **kwargs: Any
+    def from_vision_text_pretrained(
+        cls, vision_name: str, text_name: str, **kwargs: Any
     ) -> "HybridSentForSequenceClassification":
         """Start a model from two pretrained encoders, with a fresh fusion.
 
         Args:
-            text_name: Hub id or folder of the text encoder. Of a model with both modalities, such
-                as CLIP, the text part is taken.
-            vision_name: Hub id or folder of the vision encoder, likewise.
+            vision_name: Hub id or folder of the vision encoder. Of a model with both modalities,
+                such as CLIP, the vision part is taken.
+            text_name: Hub id or folder of the text encoder, likewise.
             **kwargs: Fields of `HybridSentConfig`, such as `id2label` or `hidden_size`.
 
         Returns:
@@ -412,8 +412,8 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         """
         text_model = _load_encoder(text_name, "text_config")
         vision_model = _load_encoder(vision_name, "vision_config")
-        config = HybridSentConfig.from_text_vision_configs(
-            text_model.config, vision_model.config, **kwargs
+        config = HybridSentConfig.from_vision_text_configs(
+            vision_model.config, text_model.config, **kwargs
         )
         for part in (config.text_config, config.vision_config):
             part._name_or_path = ""  # a published configuration must not tell local paths
@@ -469,6 +469,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         labels: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """Return the named parts; a branch that cannot decide learns nothing."""
+        labels = _whole(labels)
         losses = {"decision": _cross_entropy(log_p, labels)}
         for i, name in enumerate(("text", "image", "fusion")):
             if branch_logits[name] is not None:
@@ -487,7 +488,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             own = (
                 torch.full_like(has, -100, dtype=torch.long)
                 if labels[name] is None
-                else labels[name]
+                else _whole(labels[name])
             )
             logits = classifier(outputs[f"{name}_embeds"]).float()
             losses[f"own_{name}"] = _cross_entropy(logits, own.masked_fill(~has, -100))
@@ -576,13 +577,18 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         )
 
 
-def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Average the cross-entropy over labelled posts; 0 where there is none, instead of NaN."""
+def _whole(labels: torch.Tensor) -> torch.Tensor:
+    """Return labels as int64, which alone holds -100 beside any number of labels."""
     if labels.dim() != 1 or labels.is_floating_point():
         raise ValueError(
             f"Labels must be one whole number a post, (batch,), not {labels.dtype} of shape "
             f"{tuple(labels.shape)}: several labels a post, and regression, are not supported."
         )
+    return labels.long()
+
+
+def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Average the cross-entropy over labelled posts; 0 where there is none, instead of NaN."""
     total = nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
     return total / (labels != -100).sum().clamp(min=1)
 

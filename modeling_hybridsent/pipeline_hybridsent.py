@@ -3,17 +3,31 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset, IterableDataset
-from transformers import Pipeline
+from transformers import AutoModelForSequenceClassification, Pipeline
 from transformers.dynamic_module_utils import custom_object_save
+from transformers.pipelines import PIPELINE_REGISTRY
 
-from .processing_hybridsent import has_text, load_picture
+from .answers_hybridsent import BRANCHES, make_answers
+from .inputs_hybridsent import has_text, load_image
 
-_BRANCHES = ("text", "image", "fusion")
+TASK = "image-text-sentiment"
 _COLUMNS = ("text", "image")
+_FORM = 'A post is {"text": ..., "image": ...}'
+_OTHER_NAMES = {
+    "caption": "text",
+    "tweet": "text",
+    "file_name": "image",
+    "image_path": "image",
+    "image_url": "image",
+    "img": "image",
+    "photo": "image",
+    "picture": "image",
+}
 
 
 @dataclass
@@ -54,17 +68,30 @@ def _at(index: int, what: str) -> ValueError:
     return ValueError(f"Post {index} of the input: {what} Correct this post or leave it out.")
 
 
+def _refuse_misspelt(names: Iterable[Any]) -> None:
+    """Raise on a key that stands for an absent one; others, such as an id, are ignored."""
+    names = list(names)
+    absent = [name for name in _COLUMNS if name not in names]
+    for name in names:
+        spelt = str(name).strip().casefold()
+        close = get_close_matches(spelt, absent, n=1, cutoff=0.8)
+        meant = close[0] if close else _OTHER_NAMES.get(spelt)
+        if name not in _COLUMNS and meant in absent:
+            raise ValueError(f"{_FORM}; it has no key {name!r}, did you mean {meant!r}?")
+
+
 def _only_what_counts(posts: Any) -> Any:
     """Take the columns of a post out of a set of the `datasets` library, pictures undecoded.
 
     So neither a broken picture in another column nor the size of a picture matters before
-    `load_picture` has looked at it. Sets that a user's own function transforms stay as they are.
+    `load_image` has looked at it. Sets that a user's own function transforms stay as they are.
     """
     if not (hasattr(posts, "select_columns") and hasattr(posts, "with_format")):
         return posts
     if (getattr(posts, "format", None) or {}).get("type") == "custom":
         return posts
     posts = posts.with_format(None)
+    _refuse_misspelt(posts.column_names or ())
     columns = [name for name in _COLUMNS if name in (posts.column_names or ())]
     if columns:
         posts = posts.select_columns(columns)
@@ -176,7 +203,7 @@ class HybridSentPipeline(Pipeline):
         """Prepare one post.
 
         Args:
-            post: "text": string or None; "image": what `load_picture` takes.
+            post: "text": string or None; "image": what `load_image` takes.
 
         Returns:
             Model inputs of a batch of one.
@@ -192,26 +219,30 @@ class HybridSentPipeline(Pipeline):
             raise _at(post.index, str(error)) from error
 
     def _prepare(self, post: Any) -> dict[str, torch.Tensor]:
+        if isinstance(post, Mapping):
+            _refuse_misspelt(post)
         if not isinstance(post, Mapping) or not set(_COLUMNS) & set(post):
             what = (
                 f"keys {sorted(map(str, post))}" if isinstance(post, Mapping) else f"{post!r:.80}"
             )
-            raise ValueError(f'A post is {{"text": ..., "image": ...}}, not {what}.')
+            raise ValueError(f"{_FORM}, not {what}.")
         text = post.get("text")
-        picture = load_picture(post.get("image"), self.processor.max_image_pixels, "its picture")
-        if not has_text(text, "its text") and picture is None:
-            raise ValueError("The post has neither text nor picture; give it one of them.")
-        return self.processor(text=[text], images=[picture])
+        processor = self.processor
+        ratio = processor.max_image_ratio()
+        image = load_image(post.get("image"), processor.max_image_pixels, "its image", ratio)
+        if not has_text(text, "its text") and image is None:
+            raise ValueError("The post has neither text nor image; give it one of them.")
+        return processor(text=[text], images=[image])
 
     def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         outputs = self.model(**inputs)
-        wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in _BRANCHES))
+        wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
         return {name: outputs[name] for name in wanted if outputs.get(name) is not None}
 
     def postprocess(
         self, outputs: dict[str, torch.Tensor], top_k: int | None = 1, return_branches: bool = False
     ) -> dict[str, Any] | list[dict[str, Any]]:
-        """Name the labels of one post.
+        """Return the answer to one post as dictionaries.
 
         Args:
             outputs: Scores of a batch of one.
@@ -222,21 +253,24 @@ class HybridSentPipeline(Pipeline):
             {"label", "score"} or a list of them; with `return_branches` the dictionary (or the
             first of the list) also has "branches": name -> {"weight", "scores": label -> number}.
         """
-        scores = self._named(outputs["logits"])
-        ranked = sorted(scores.items(), key=lambda item: -item[1])[:top_k]
-        answer: list[dict[str, Any]] = [{"label": name, "score": score} for name, score in ranked]
+        names = [name for _, name in sorted(self.model.config.id2label.items())]
+        (answer,) = make_answers({name: x.float() for name, x in outputs.items()}, names)
+        ranked = sorted(answer.scores.items(), key=lambda item: -item[1])[:top_k]
+        found: list[dict[str, Any]] = [{"label": name, "score": score} for name, score in ranked]
         if return_branches:
-            weights = outputs["decision_weights"][0].tolist()
-            answer[0]["branches"] = {
-                name: {"weight": weight, "scores": self._named(outputs[f"{name}_logits"])}
-                for name, weight in zip(_BRANCHES, weights, strict=True)
-                if f"{name}_logits" in outputs and weight > 0
+            found[0]["branches"] = {
+                name: {"weight": branch.weight, "scores": branch.scores}
+                for name, branch in answer.branches.items()
             }
-        return answer[0] if top_k == 1 else answer
+        return found[0] if top_k == 1 else found
 
-    def _named(self, logits: torch.Tensor) -> dict[str, float]:
-        probabilities = torch.softmax(logits[0].float(), dim=-1).tolist()
-        return {self.model.config.id2label[i]: p for i, p in enumerate(probabilities)}
 
+if TASK not in PIPELINE_REGISTRY.get_supported_tasks():  # for a model that is given as an object
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK,
+        pipeline_class=HybridSentPipeline,
+        pt_model=(AutoModelForSequenceClassification,),
+        type="multimodal",
+    )
 
 __all__ = ["HybridSentPipeline"]

@@ -134,6 +134,8 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         require_complete(
             info, local_folder(name, place), ignore_mismatched_sizes, may_lack=output_loading_info
         )
+        if any("classifier." in key for key, *_ in info["mismatched_keys"]):
+            model.config.reset_calibration()
         return (model, info) if output_loading_info else model
 
     def save_pretrained(

@@ -1,28 +1,20 @@
 """The joint processor: posts in, model inputs out, with a record of what each post lacks."""
 
-import io
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
-from transformers.image_transforms import to_pil_image
 from transformers.processing_utils import ImagesKwargs, ProcessingKwargs, TextKwargs, Unpack
-from transformers.utils import logging
 
+from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, has_text, load_image
 from .processor_files_hybridsent import ProcessorFiles
 
-logger = logging.get_logger(__name__)
-
-# Pillow warns above this size; a bigger picture is an attack or a mistake more often than a post.
-DEFAULT_MAX_IMAGE_PIXELS = 89_478_485
 DEFAULT_MAX_LENGTH = 128  # tokens
-# What Pillow's decoders raise with a message that tells something; on damage they raise anything.
-_TELLING = (ValueError, OSError, SyntaxError, EOFError, Image.DecompressionBombError)
-# Keywords of the library's that would part the rows of a batch from its posts, or mark picture tokens.
+# Keywords of the library's that would part the rows of a batch from its posts, or mark image tokens.
 _UNSUPPORTED = {
     "is_split_into_words",
     "return_mm_token_type_ids",
@@ -33,140 +25,40 @@ _UNSUPPORTED = {
 }
 
 
-def open_picture(source: Any, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Image.Image:
-    """Open one picture without decoding it, refusing web addresses and oversized files.
-
-    Args:
-        source: Path, bytes of an image file or PIL image.
-        max_pixels: Refuse pictures with more pixels than this.
-
-    Returns:
-        The image as its file has it: any mode, not turned upright.
-
-    Raises:
-        ValueError: A web address, no picture, or too many pixels.
-        OSError: The file cannot be read.
-    """
-    if isinstance(source, (str, os.PathLike)) and "://" in os.fspath(source):
-        raise ValueError("is a web address; download the picture and give its path")
-    try:
-        is_open = isinstance(source, Image.Image)
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        image = source if is_open else Image.open(file)
-    except UnidentifiedImageError:
-        raise ValueError("cannot identify it as a picture") from None
-    if image.width * image.height > max_pixels:
-        raise ValueError(
-            f"has {image.width} x {image.height} pixels, more than max_image_pixels={max_pixels}"
-        )
-    return image
-
-
-def as_upright_rgb(image: Image.Image) -> Image.Image:
-    """Decode an opened image, turn it as its EXIF record says, and give it 8 bits for each of RGB."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        # Pillow would clip 16-bit greys at 255, which turns nearly all of them white.
-        image = image.convert("I").point(lambda grey: grey * (1 / 256)).convert("L")
-    return image.convert("RGB")
-
-
-def picture_damage(error: Exception) -> str:
-    """Say what is wrong with a picture whose decoding raised this error."""
-    if isinstance(error, _TELLING) and str(error):
-        return str(error)
-    return f"is damaged ({type(error).__name__}: {error})"
-
-
-def load_picture(
-    source: Any, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, name: str = "image"
-) -> Image.Image | None:
-    """Load a post's picture from whatever a caller has.
-
-    Args:
-        source: None, path, bytes of an image file, PIL image, array (height, width, 3), tensor
-            (3, height, width), or what `datasets` has for an undecoded image: a mapping with "bytes"
-            and "path", of which the bytes count if there are any.
-        max_pixels: Refuse files with more pixels than this, before decoding them.
-        name: How to call the picture in errors.
-
-    Returns:
-        An upright RGB image; None where there is no picture: None, an empty string, or a path
-        without a file, of which a warning tells.
-
-    Raises:
-        ValueError: The picture cannot be read, is a web address, has too many pixels or is of an
-            unknown kind.
-    """
-    if isinstance(source, Mapping):
-        if not {"bytes", "path"} & set(source):
-            raise ValueError(f"{name}: has neither bytes nor path but {sorted(map(str, source))}.")
-        source = source.get("path") if source.get("bytes") is None else source["bytes"]
-    if source is None or (isinstance(source, (str, bytes)) and not source):
-        return None
-    is_path = isinstance(source, (str, os.PathLike)) and "://" not in os.fspath(source)
-    if is_path and not Path(source).is_file():
-        logger.warning(
-            f"{name}: no file {os.fspath(source)!r}; the post goes on without a picture."
-        )
-        return None
-    try:
-        if not isinstance(source, (str, bytes, os.PathLike, Image.Image)):
-            return to_pil_image(source)  # arrays and tensors
-        return as_upright_rgb(open_picture(source, max_pixels))
-    except Exception as error:
-        what = f" {os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else ""
-        why = picture_damage(error)
-        raise ValueError(f"{name}{what}: {why}. Replace it or leave it out.") from error
-
-
-def has_text(text: Any, name: str = "text") -> bool:
-    """Say whether a post has a text: None, an empty string and white space mean that it has none.
-
-    Args:
-        text: What the caller gives as the text of one post.
-        name: How to call the text in errors.
-
-    Returns:
-        True for a string with more than white space.
-
-    Raises:
-        ValueError: Neither a string nor None.
-    """
-    if text is not None and not isinstance(text, str):
-        raise ValueError(f"{name}: is a {type(text).__name__}; give a string or None.")
-    return bool(text and text.strip())
-
-
 def _as_list(value: Any) -> list[Any] | None:
-    """Wrap one post's text or picture in a list; None stays None, which means: not given at all."""
+    """Wrap one post's text or image in a list; None stays None, which means: not given at all."""
     if value is None or isinstance(value, list):
         return value
     if isinstance(value, (str, bytes, os.PathLike, Mapping, Image.Image)):
         return [value]
-    dimensions = getattr(value, "ndim", None)  # 3: one picture, 4: a batch, 1: paths, for instance
+    dimensions = getattr(value, "ndim", None)  # 3: one image, 4: a batch, 1: paths, for instance
     is_many = isinstance(value, Iterable) if dimensions is None else dimensions in (1, 4)
     return list(value) if is_many else [value]
 
 
-def _count_posts(texts: list[Any] | None, pictures: list[Any] | None) -> int:
-    """Count the posts of a batch; raises ValueError unless text and pictures agree on it."""
-    count = len(texts if texts is not None else pictures or [])
-    if count == 0 or (pictures is not None and len(pictures) != count):
+def _count_posts(texts: list[Any] | None, images: list[Any] | None) -> int:
+    """Count the posts of a batch; raises ValueError unless text and images agree on it."""
+    count = len(texts if texts is not None else images or [])
+    if count == 0 or (images is not None and len(images) != count):
         raise ValueError(
-            f"Got {count} texts and {len(pictures or [])} images; give one of each a post, "
+            f"Got {count} texts and {len(images or [])} images; give one of each a post, "
             "with None for what is missing."
         )
     return count
 
 
-def _only_picture(source: Any, name: str) -> Any:
-    """Take a post's picture out of the list that the library's processors allow around it."""
+def _only_image(source: Any, name: str) -> Any:
+    """Take a post's image out of the list that the library's processors allow around it."""
     if not isinstance(source, (list, tuple)):
         return source
     if len(source) > 1:
-        raise ValueError(f"{name}: is a list of {len(source)}; a post has one picture or none.")
+        raise ValueError(f"{name}: is a list of {len(source)}; a post has one image or none.")
     return source[0] if source else None
+
+
+def _names(what: str, count: int) -> list[str]:
+    """Return what to call the texts or images of a batch in errors; one alone needs no index."""
+    return [what] if count == 1 else [f"{what} of post {i}" for i in range(count)]
 
 
 def _positive(name: str, value: Any) -> int:
@@ -176,12 +68,12 @@ def _positive(name: str, value: Any) -> int:
 
 
 class HybridSentProcessor(ProcessorMixin):
-    """Turn texts and pictures, either of which may be missing, into model inputs.
+    """Turn texts and images, either of which may be missing, into model inputs.
 
     Args:
         image_processor: Image processor of the vision encoder.
         tokenizer: Tokenizer of the text encoder.
-        max_image_pixels: Refuse picture files with more pixels than this.
+        max_image_pixels: Refuse image files with more pixels than this.
         **kwargs: `max_length`, 128 unless given: cut texts to this many tokens. And what
             `ProcessorMixin` takes.
 
@@ -242,10 +134,10 @@ class HybridSentProcessor(ProcessorMixin):
         self.encode_texts(["a"])
         pixels = self._pixels([Image.new("RGB", (32, 32))], **settings["images_kwargs"])
         if not pixels.isfinite().all():
-            raise ValueError("a black picture gives numbers that are not finite")
+            raise ValueError("a black image gives numbers that are not finite")
 
     def _require_sizes_within_limit(self) -> None:
-        """Raise on sizes that pictures are brought to which no memory holds."""
+        """Raise on sizes that images are brought to which no memory holds."""
         for name in ("size", "crop_size"):
             size = dict(getattr(self.image_processor, name, None) or {})
             edges = [edge for edge in size.values() if isinstance(edge, int)]
@@ -270,9 +162,9 @@ class HybridSentProcessor(ProcessorMixin):
         place = f"{type(self).__module__.rsplit('.', 1)[-1]}.{type(self).__name__}"
         kept = {"max_length": self.max_length, "auto_map": {"AutoProcessor": place}}
         content = {**super().to_dict(), **kept}
-        pictures = content["image_processor"]
-        if "data_config" in pictures:  # timm's: its __init__ asks for this under another name
-            pictures["pretrained_cfg"] = pictures["data_config"]
+        images = content["image_processor"]
+        if "data_config" in images:  # timm's: its __init__ asks for this under another name
+            images["pretrained_cfg"] = images["data_config"]
         return content
 
     @staticmethod
@@ -292,7 +184,7 @@ class HybridSentProcessor(ProcessorMixin):
         """Prepare one post or a batch of posts.
 
         Args:
-            images: One picture or a list of what `load_picture` takes, each alone or in a list of its
+            images: One image or a list of what `load_image` takes, each alone or in a list of its
                 own. None instead of a list: no post has one.
             text: One text or a list, likewise, where None, an empty string or white space means:
                 this post has no text.
@@ -303,35 +195,35 @@ class HybridSentProcessor(ProcessorMixin):
         Returns:
             `has_text` and `has_image`, each bool (batch,); `input_ids` and `attention_mask`, each
             (batch, tokens), unless `text` is None; `pixel_values` (batch, 3, height, width), zero
-            for a missing picture, unless `images` is None.
+            for a missing image, unless `images` is None.
 
         Raises:
-            ValueError: Nothing given, lists of different lengths, a picture that cannot be read, or
-                a post with neither text nor picture; the message gives the post's index.
+            ValueError: Nothing given, lists of different lengths, an image that cannot be read, or
+                a post with neither text nor image; the message gives the post's index.
             TypeError: An unknown keyword.
         """
         self._refuse_unknown(kwargs)
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for(), **kwargs)
         kind = _tensor_kind(settings["text_kwargs"], settings["images_kwargs"])
-        texts, pictures = _as_list(text), _as_list(images)
-        count = _count_posts(texts, pictures)
-        pictures = self._load_pictures(pictures)
-        names = [f"Text of post {i}" for i in range(count)]
+        texts, images = _as_list(text), _as_list(images)
+        count = _count_posts(texts, images)
+        images = self._load_images(images, settings["images_kwargs"])
+        names = _names("Text", count)
         with_text = [has_text(*pair) for pair in zip(texts or [None] * count, names, strict=True)]
-        with_image = [x is not None for x in pictures or [None] * count]
+        with_image = [x is not None for x in images or [None] * count]
         empty = [i for i in range(count) if not (with_text[i] or with_image[i])]
         if empty:
-            raise ValueError(f"Posts {empty} have neither text nor picture; give each one of them.")
+            raise ValueError(f"Posts {empty} have neither text nor image; give each one of them.")
         data: dict[str, Any] = {"has_text": with_text, "has_image": with_image}
         if texts is not None:
-            data |= self._tokenize(texts, **settings["text_kwargs"])
-        if pictures is not None:
-            pixels = self._pixels(pictures, **settings["images_kwargs"])
+            data |= self._tokenize(texts, with_text, **settings["text_kwargs"])
+        if images is not None:
+            pixels = self._pixels(images, **settings["images_kwargs"])
             data["pixel_values"] = pixels if kind else list(pixels)
         return BatchFeature(data, tensor_type=kind)
 
     def encode_texts(self, texts: Sequence[str | None]) -> dict[str, torch.Tensor]:
-        """Do with texts what a call does, for posts whose pictures need no processing.
+        """Do with texts what a call does, for posts whose images need no processing.
 
         Args:
             texts: One a post; None, an empty string or white space means: this post has no text.
@@ -340,12 +232,9 @@ class HybridSentProcessor(ProcessorMixin):
             `has_text`, bool (batch,); `input_ids` and `attention_mask`, each (batch, tokens).
         """
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())["text_kwargs"]
-        return {
-            "has_text": torch.tensor(
-                [has_text(x, f"Text of post {i}") for i, x in enumerate(texts)]
-            ),
-            **self._tokenize(list(texts), **settings),
-        }
+        names = _names("Text", len(texts))
+        has = [has_text(*pair) for pair in zip(texts, names, strict=True)]
+        return {"has_text": torch.tensor(has), **self._tokenize(texts, has, **settings)}
 
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
         """Raise on a misspelt or unsupported keyword, which the library would pass over."""
@@ -369,35 +258,60 @@ class HybridSentProcessor(ProcessorMixin):
             settings.pop("max_length", None)
         return settings
 
-    def _load_pictures(self, sources: list[Any] | None) -> list[Image.Image | None] | None:
+    def max_image_ratio(self, **settings: Any) -> float:
+        """Return the ratio of an image's sides above which resizing would exceed `max_image_pixels`.
+
+        Args:
+            **settings: `size` and `do_resize` of a call; those of the image processor unless given.
+
+        Returns:
+            The ratio of the longer side to the shorter one; infinity where both sides are fixed.
+        """
+        processor = self.image_processor
+        size = settings.get("size") or getattr(processor, "size", None) or {}
+        edges = {"shortest_edge": size} if isinstance(size, int) else dict(size)
+        shortest = None if edges.get("longest_edge") else edges.get("shortest_edge")
+        crop = getattr(processor, "data_config", None)  # timm's
+        if crop and crop["crop_mode"] not in ("squash", "border"):
+            shortest = crop["input_size"][-1] / crop["crop_pct"]
+        resizes = settings.get("do_resize", getattr(processor, "do_resize", True))
+        return self.max_image_pixels / shortest**2 if resizes and shortest else math.inf
+
+    def _load_images(
+        self, sources: list[Any] | None, settings: dict[str, Any]
+    ) -> list[Image.Image | None] | None:
         if sources is None:
             return None
-        names = [f"Picture of post {i}" for i in range(len(sources))]
+        ratio = self.max_image_ratio(**settings)
         return [
-            load_picture(_only_picture(source, name), self.max_image_pixels, name)
-            for source, name in zip(sources, names, strict=True)
+            load_image(_only_image(source, name), self.max_image_pixels, name, ratio)
+            for source, name in zip(sources, _names("Image", len(sources)), strict=True)
         ]
 
-    def _tokenize(self, texts: list[str | None], **settings: Any) -> dict[str, Any]:
+    def _tokenize(
+        self, texts: Sequence[str | None], has: Sequence[bool], **settings: Any
+    ) -> dict[str, Any]:
         if settings["max_length"] is not None:
             _positive("max_length", settings["max_length"])
-        encoded = dict(self.tokenizer([x or "" for x in texts], **settings))
+        encoded = dict(
+            self.tokenizer([x if y else "" for x, y in zip(texts, has, strict=True)], **settings)
+        )
         if not settings.get("return_token_type_ids"):
             encoded.pop("token_type_ids", None)  # the model has no use for them
         return encoded
 
-    def _pixels(self, pictures: list[Image.Image | None], **settings: Any) -> torch.Tensor:
-        """Process the pictures; a placeholder keeps the missing ones' places and is then cleared."""
-        missing = torch.tensor([x is None for x in pictures])
-        # Of the size of a picture beside it, for an image processor that does not resize.
-        size = next((x.size for x in pictures if x is not None), (32, 32))
-        filled = [Image.new("RGB", size) if x is None else x for x in pictures]
+    def _pixels(self, images: list[Image.Image | None], **settings: Any) -> torch.Tensor:
+        """Process the images; a placeholder keeps the missing ones' places and is then cleared."""
+        missing = torch.tensor([x is None for x in images])
+        # Of the size of an image beside it, for an image processor that does not resize.
+        size = next((x.size for x in images if x is not None), (32, 32))
+        filled = [Image.new("RGB", size) if x is None else x for x in images]
         settings["return_tensors"] = "pt"
         try:
             pixels = self.image_processor(filled, **settings)["pixel_values"]
         except ValueError as error:
             what = str(error).splitlines()[0]
-            raise ValueError(f"The pictures do not fit into one batch: {what}") from error
+            raise ValueError(f"The images do not fit into one batch: {what}") from error
         return pixels.masked_fill(missing.to(pixels.device)[:, None, None, None], 0.0)
 
 
@@ -413,4 +327,4 @@ def _tensor_kind(text: dict[str, Any], images: dict[str, Any]) -> str | None:
     return kind
 
 
-__all__ = ["HybridSentProcessor", "as_upright_rgb", "has_text", "load_picture", "open_picture"]
+__all__ = ["HybridSentProcessor"]

@@ -58,7 +58,7 @@ def unreadable():
     return {
         "truncated": (jpeg()[:-120], "truncated"),
         "empty": (b"", "the file is empty"),
-        "no picture": (b"<html>404</html>", "cannot identify it as a picture"),
+        "no picture": (b"<html>404</html>", "is not a JPEG, PNG, "),
         "header only": (jpeg()[:10], "Truncated File Read"),
         "20,000 x 20,000": (png_of_size(20_000, 20_000), "pixels"),
         "10,000 x 10,000": (png_of_size(10_000, 10_000), "10000 x 10000 pixels"),

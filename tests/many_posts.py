@@ -38,9 +38,9 @@ def save_pictures(folder, pictures=4):
 
 
 BAD = {  # cells by what must be said of them
-    "cannot identify it as a picture": {"text": "a day", "image": "images/broken.jpg"},
-    "exceeds limit of": {"text": "a day", "image": "images/huge.png"},
-    "picture cannot be read": {"text": "a day", "image": "images/empty.png"},
+    "is not a JPEG, PNG, ": {"text": "a day", "image": "images/broken.jpg"},
+    "20000 x 20000 pixels": {"text": "a day", "image": "images/huge.png"},
+    "the file is empty": {"text": "a day", "image": "images/empty.png"},
     "image does not exist": {"text": "a day", "image": "images/absent.png"},
     "image leaves the folder": {"text": "a day", "image": "../outside.png"},
     "image is a URL": {"text": "a day", "image": "http://127.0.0.1/1.png"},

@@ -1,6 +1,7 @@
 """What goes wrong on real machines: one message tells it, and nothing half-written stays."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,8 +136,12 @@ def prepare(posts, output):
 
 
 def test_killed_while_it_prepares_no_half_of_a_set_is_there(recipe, tmp_path):
-    output = tmp_path / "prepared"
-    command = prepare(recipe.parent / "posts", output)
+    output, raw = tmp_path / "prepared", tmp_path / "posts"
+    shutil.copytree(recipe.parent / "posts", raw)
+    header, *rows = (raw / "train.csv").read_text().splitlines()
+    many = [f"{i}-{row}" for i in range(200) for row in rows]  # so that it takes a while
+    (raw / "train.csv").write_text("\n".join([header, *many]))
+    command = prepare(raw, output)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while not list(tmp_path.glob(".prepared-*")):
         assert process.poll() is None

@@ -9,7 +9,7 @@ from isolated_python import run_isolated
 from loopback_hub import LoopbackHub
 from tiny_runs import ONE, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
 
-from datasets_scripts.__main__ import main as prepare
+from hybridsent.cli import main
 from hybridsent.evaluation.final_scores import TEMPERATURES
 
 
@@ -133,7 +133,7 @@ def test_the_trained_folder_scores_where_the_project_is_absent(trained, tmp_path
 def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
     """Same ids, texts, labels and pixels give the same weights and scores, to the bit."""
     raw, prepared = recipe.parent / "posts", tmp_path / "prepared"
-    assert prepare(["posts", "--data_dir", str(raw), "--output_dir", str(prepared)]) == 0
+    assert main(["prepare", "posts", "--data_dir", str(raw), "--output_dir", str(prepared)]) == 0
     for name, folder in (("from_raw", raw), ("from_prepared", prepared)):
         run_here(recipe, "--data_dir", folder, "--output_dir", tmp_path / name, "--max_steps", 3)
     one, other = (

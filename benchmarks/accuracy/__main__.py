@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from hybridsent.training.arguments import DEFAULT_RECIPE, parse_arguments, read_recipe
-from hybridsent.training.recipes import is_recipe
 
 DEFAULT_FOLDS = 10
 # What decides nothing of a run's answers, or says where things are on this machine.
@@ -64,7 +63,7 @@ def given_settings(argv: Sequence[str]) -> dict[str, list[str]]:
         Name -> its words; without what decides nothing.
     """
     words = list(argv)
-    named = bool(words) and is_recipe(words[0])
+    named = bool(words) and not words[0].startswith("-")
     words = [*read_recipe(words.pop(0) if named else DEFAULT_RECIPE), *words]
     found: dict[str, list[str]] = {}
     name = ""

@@ -19,7 +19,7 @@ from hybridsent.evaluation.report import ABSENT, COLUMNS, percent
 from hybridsent.support.folders import write_whole
 from hybridsent.training.run_posts import describe_counts
 from modeling_hybridsent.answers_hybridsent import Answer
-from modeling_hybridsent.processing_hybridsent import load_picture
+from modeling_hybridsent.inputs_hybridsent import load_image
 
 TEMPLATE = files("hybridsent.evaluation") / "report_page.html"
 MOST = 10
@@ -175,7 +175,7 @@ def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
     if source is None:
         return None, "no image"
     try:
-        image = load_picture(source, max_pixels, "image")
+        image = load_image(source, max_pixels, "image")
     except ValueError as error:
         return None, f"The image cannot be shown: {error}"
     if image is None:

@@ -1,16 +1,9 @@
-"""Draw posts with the answers of the model and its decision weights.
+"""Draw posts with the answers of the model and its decision weights."""
 
-python -m hybridsent.evaluation.showcase --model outputs/quickstart \
-    --data_dir outputs/synthetic-posts --output docs/quickstart.png
-"""
-
-import argparse
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from transformers import pipeline
@@ -78,17 +71,3 @@ def draw_posts(model: str, data_dir: str, output: str) -> Path:
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=80)
     return Path(output)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")
-    parser.add_argument("--data_dir", default="outputs/synthetic-posts", help="folder of posts")
-    parser.add_argument("--output", default="docs/quickstart.png", help="PNG file to write")
-    mpl.use("agg")
-    print(draw_posts(**vars(parser.parse_args(arguments))))
-
-
-if __name__ == "__main__":
-    main()

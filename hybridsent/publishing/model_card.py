@@ -1,10 +1,5 @@
-"""Fill the template of the model card with the results of one or more runs.
+"""Fill the template of the model card with the results of one or more runs."""
 
-python -m hybridsent.publishing.model_card outputs/mvsa_single_0 --runs outputs/mvsa_single_1
-"""
-
-import argparse
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
@@ -209,19 +204,3 @@ def _weights(run: Run) -> str:
 def write_card(runs: Sequence[Run], output_dir: str | Path, model: str) -> None:
     """Write the card as README.md to the model's folder; arguments as of `fill_card`."""
     write_whole(fill_card(runs, model), Path(output_dir) / "README.md")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the card of a finished run anew, with the spread over further runs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("folder", help="output folder of the model's run")
-    parser.add_argument("--runs", nargs="+", default=[], help="those of runs with other seeds")
-    given = parser.parse_args(arguments)
-    files = [Path(folder) / "metrics.json" for folder in (given.folder, *given.runs)]
-    runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    write_card(runs, given.folder, given.folder)
-    print(f"Wrote {Path(given.folder) / 'README.md'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,6 @@
-"""Publish a trained model: weights, code, processor, card and results, in one commit.
+"""Publish a trained model: weights, code, processor, card and results, in one commit."""
 
-python -m hybridsent.publishing.publish --model outputs/quickstart --repo_id USER/NAME --dry_run
-"""
-
-import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +19,6 @@ from hybridsent.publishing.published_files import (
     published_files,
     write_eval_results,
 )
-from hybridsent.support.command_line import add_debug, run_command
 
 
 class Target(NamedTuple):
@@ -49,7 +43,7 @@ def _refused(target: Target, error: Exception) -> PublishError:
         f"{target.repo_id}: the Hub could not be reached, or refused: {error}\n"
         "Nothing was published in part. Check that you are logged in (hf auth login) and that the name "
         "is USER/NAME and yours, then publish again: "
-        "python -m hybridsent.publishing.publish --model DIR --repo_id USER/NAME."
+        "hybridsent publish --model DIR --repo_id USER/NAME."
     )
 
 
@@ -163,30 +157,3 @@ def try_out(model: str, repo_id: str) -> None:
         print(describe(Path(staged), names))
         print(check_loads_isolated(Path(staged)))
         print(f"Would be published as {repo_id}; nothing was sent.")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Publish what the command line names; a failure is one message and exit status 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--model", required=True, help="folder that a training run wrote")
-    parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="where it goes")
-    parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--revision", help="branch to commit to; made if it is absent")
-    parser.add_argument(
-        "--dry_run", action="store_true", help="list the files and load them by themselves only"
-    )
-    add_debug(parser)
-    given = parser.parse_args(argv)
-    target = Target(given.repo_id, given.private or None, given.revision)
-
-    def do() -> None:
-        if given.dry_run:
-            try_out(given.model, given.repo_id)
-        else:
-            print(f"Published: {publish(given.model, target)}")
-
-    return run_command(do, given.debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

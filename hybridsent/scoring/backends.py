@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from hybridsent.scoring.exported import (
     OnnxGraph,
     OpenVinoGraph,
-    TorchGraph,
-    read_export,
     require_backend,
+    update_digest,
 )
-from hybridsent.scoring.faster import make_faster
+from hybridsent.scoring.optimising import optimise
+from hybridsent.support.errors import PostsError
 
 DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Weights, configuration, tokenizer, processor; neither the card nor records of the training. An
+# exported folder's export.json has the digests of its graph.
+MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
+BESIDE = ("metrics.json",)
 
 
 class Backend(Protocol):
@@ -55,11 +61,19 @@ class TorchBackend:
         revision: Of the Hub id.
         device: Such as "cpu" or "cuda:1".
         dtype: One of `DTYPES`; other than float32, what can safely be is computed in it.
+        trust_remote_code: Whether code that comes with the model may run.
     """
 
-    def __init__(self, model: str, revision: str | None, device: str, dtype: str) -> None:
+    def __init__(
+        self,
+        model: str,
+        revision: str | None,
+        device: str,
+        dtype: str,
+        trust_remote_code: bool = False,
+    ) -> None:
         loaded = AutoModelForSequenceClassification.from_pretrained(
-            model, revision=revision, trust_remote_code=True
+            model, revision=revision, trust_remote_code=trust_remote_code
         )
         self.device, self.dtype = torch.device(device), DTYPES[dtype]
         self.model = loaded.to(self.device).eval()
@@ -77,14 +91,14 @@ class TorchBackend:
         found = {name: outputs[name] for name in fields if outputs.get(name) is not None}
         return {name: x.float().cpu().numpy() for name, x in found.items()}
 
-    def make_faster(self, pixel_values: torch.Tensor) -> None:
-        """Rework the model for scoring, where that is known to help: on a CPU, in float32.
+    def optimise(self, pixel_values: torch.Tensor) -> None:
+        """Optimise the model for inference where that helps: on a CPU, in float32.
 
         Args:
-            pixel_values: Of any picture, (1, 3, height, width).
+            pixel_values: Of any image, (1, 3, height, width).
         """
         if self.device.type == "cpu" and self.dtype is None and self.model.dtype == torch.float32:
-            make_faster(self.model, pixel_values)
+            optimise(self.model, pixel_values)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.dtype is None:
@@ -92,20 +106,20 @@ class TorchBackend:
         return torch.autocast(self.device.type, self.dtype)
 
 
-def _torch(model: str, *settings: Any) -> Backend:
-    kind = TorchBackend if read_export(model) is None else TorchGraph
-    return kind(model, *settings)
-
-
 BACKENDS: dict[str, Callable[..., Backend]] = {
-    "torch": _torch,
+    "torch": TorchBackend,
     "openvino": OpenVinoGraph,
     "onnx": OnnxGraph,
 }
 
 
 def open_backend(
-    backend: str, model: str, revision: str | None, device: str, dtype: str
+    backend: str,
+    model: str,
+    revision: str | None,
+    device: str,
+    dtype: str,
+    trust_remote_code: bool = False,
 ) -> Backend:
     """Load a model.
 
@@ -115,9 +129,53 @@ def open_backend(
         revision: Of the Hub id.
         device: Such as "cpu" or "cuda:1".
         dtype: One of `DTYPES`.
+        trust_remote_code: Whether code that comes with the model may run.
 
     Raises:
         PostsError: The model is for another backend, or an export is damaged.
     """
     require_backend(model, backend)
+    if backend == "torch":
+        return TorchBackend(model, revision, device, dtype, trust_remote_code)
     return BACKENDS[backend](model, revision, device, dtype)
+
+
+def identify_model(
+    model: str,
+    revision: str | None = None,
+    backend: str = "torch",
+    trust_remote_code: bool = False,
+) -> tuple[str, str | None]:
+    """Find which model a name means.
+
+    Args:
+        model: Folder or Hub id.
+        revision: Of the Hub id.
+        backend: What shall run it.
+        trust_remote_code: Whether code that comes with the model may run.
+
+    Returns:
+        What is equal only for equal models, and the revision to load, None for a folder.
+
+    Raises:
+        PostsError: The model does not exist, is not one of hybridsent, or needs another backend.
+    """
+    try:
+        config = AutoConfig.from_pretrained(
+            model, revision=revision, trust_remote_code=trust_remote_code
+        )
+    except Exception as error:  # of the library, of the network, of remote code
+        remedy = "Give the folder of a trained model, or its id on the Hub."
+        raise PostsError.about(model, "no model", [str(error)], remedy) from error
+    if config.model_type != "hybridsent":
+        problem = f"a model of type {config.model_type!r}, not hybridsent"
+        raise PostsError.about(model, problem, remedy="Give one that run_train.py has made.")
+    require_backend(model, backend)
+    if not Path(model).is_dir():
+        return f"{model}@{config._commit_hash}", config._commit_hash
+    digest = hashlib.sha256()
+    for file in sorted(Path(model).iterdir()):
+        if file.suffix in MODEL_FILES and file.name not in BESIDE:
+            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+            update_digest(digest, file)
+    return f"sha256:{digest.hexdigest()}", None

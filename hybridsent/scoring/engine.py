@@ -11,14 +11,12 @@ from typing import Any
 import pyarrow as pa
 from torch.utils.data import DataLoader
 
+from hybridsent.scoring.answers import Window, windows
 from hybridsent.scoring.predictor import Predictor
-from hybridsent.scoring.row import Row
-from hybridsent.scoring.windows import Window, windows
+from hybridsent.scoring.rows import Row
 
 AHEAD = 4  # batches that each worker prepares ahead of the model
-PATIENCE = (
-    600  # seconds; a worker that cannot hand its batch over, /dev/shm being full, never says so
-)
+PATIENCE = 600  # seconds; a worker that cannot hand over its batch, /dev/shm being full, hangs
 
 
 def score_rows(
@@ -38,10 +36,10 @@ def score_rows(
         patience: Seconds that the model waits for a batch before the run ends.
 
     Yields:
-        Answers as `Layout.table` makes them; together, one for each row in the order of the rows.
+        Answers as `Layout.table` builds them; together, one for each row in the order of the rows.
 
     Raises:
-        RuntimeError: A worker died, or was waited for in vain.
+        RuntimeError: A worker died, or did not answer in time.
     """
     layout = predictor.layout  # loads the model before the workers come to be
     at_work: deque[Window] = deque()
@@ -68,12 +66,12 @@ def score_rows(
             if not at_work[0].batches:
                 yield at_work.popleft().table()
     except RuntimeError:
-        _hear_of_no_more_deaths()
+        _ignore_dead_workers()
         raise
 
 
 class _Once:
-    """What a loader takes its indices from."""
+    """The sampler of a loader: it gives the batches once."""
 
     def __init__(self, batches: Iterator[list[Row]]) -> None:
         self.batches = batches
@@ -86,9 +84,10 @@ def _as_it_is(prepared: Any) -> Any:
     return prepared
 
 
-def _hear_of_no_more_deaths() -> None:
-    """Let torch's handler tell of a dead worker once, and not again while its loader is taken down."""
-    if threading.current_thread() is threading.main_thread():
+def _ignore_dead_workers() -> None:
+    """Keep torch's handler from reporting a dead worker again while its loader is taken down."""
+    on_posix = hasattr(signal, "SIGCHLD")
+    if on_posix and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
 

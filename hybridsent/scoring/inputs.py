@@ -4,47 +4,63 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from datasets_scripts.own_posts import IMAGE_FOLDER
-from datasets_scripts.prepared import is_prepared
-from datasets_scripts.rows import ENDINGS
-from hybridsent.scoring.parquet_files import parquet_columns, parquet_rows
-from hybridsent.scoring.row import Row
-from hybridsent.scoring.share import NOTHING, Share
-from hybridsent.scoring.text_files import csv_columns, csv_rows, jsonl_columns, jsonl_rows
+from datasets_scripts.intake import ENDINGS, ending_of, read_rows
+from datasets_scripts.post_files import (
+    IMAGE_FOLDER,
+    errors_name,
+    is_prepared,
+    open_posts,
+    tables_in,
+)
+from hybridsent.scoring.rows import NO_ROWS, Assignment, Row, row_of
 from hybridsent.support.errors import PostsError
 
 NEEDED = ("text", "image", "file_name")
-
-
-class Kind(NamedTuple):
-    """How to read files of one ending."""
-
-    columns: Callable[[Path], list[str]]
-    rows: Callable[[Path, int, Share], Generator[Row, None, int]]
-
-
-KINDS = {
-    ".csv": Kind(csv_columns, csv_rows),
-    ".jsonl": Kind(jsonl_columns, jsonl_rows),
-    ".parquet": Kind(parquet_columns, parquet_rows),
-}
+HUB = "hf://"  # how the folder of a row begins that is streamed from the Hub
 
 
 class Input(Protocol):
     """What a source of rows can do."""
 
     def identity(self) -> Any:
-        """Return what is equal only for the same rows, as JSON has it."""
+        """Return what is equal only for the same rows, as JSON has it; images do not count."""
 
     def total(self) -> int | None:
-        """Return the number of rows, None where nobody knows it beforehand."""
+        """Return the number of rows, None if it is unknown."""
 
-    def rows(self, share: Share) -> Iterator[Row]:
-        """Yield the rows of a share in their order."""
+    def rows(self, assignment: Assignment) -> Iterator[Row]:
+        """Yield the rows of a process in their order."""
+
+
+def file_rows(file: Path, first: int, assignment: Assignment) -> Generator[Row, None, int]:
+    """Read the rows of one file.
+
+    Args:
+        file: The file.
+        first: Number of its first row.
+        assignment: The rows to yield.
+
+    Yields:
+        The rows.
+
+    Returns:
+        The number of the row after the last.
+    """
+    folder, table = str(file.parent), open_posts(file)
+    with errors_name(file):
+        rows = read_rows(
+            table, wants=lambda start, stop: assignment.owns_any(first + start, first + stop)
+        )
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration as end:
+                return first + int(end.value)
+            yield Row(first + row.position, row.id, row.text, row.image, folder, row.problem)
 
 
 class FileInput:
@@ -52,42 +68,103 @@ class FileInput:
 
     Args:
         files: The files.
-        folder: What their names are told relative to.
+        folder: What their names are relative to.
 
     Raises:
-        PostsError: A file has neither texts nor pictures, or its header cannot be read.
+        PostsError: A file has neither texts nor images, or its header cannot be read.
     """
 
     def __init__(self, files: list[Path], folder: Path) -> None:
         self.files, self.folder = files, folder
         for file in files:
-            columns = KINDS[file.suffix].columns(file)
+            columns = open_posts(file).columns
             if not set(NEEDED) & set(columns):
-                remedy = "Rename the columns with texts and paths of pictures: text, image."
-                raise PostsError.about(
-                    file, "neither a column 'text' nor 'image'", [f"found {columns}"], remedy
-                )
+                remedy = "Rename the columns with texts and paths of images: text, image."
+                found = [f"found {list(columns)}"]
+                raise PostsError.about(file, "neither a column 'text' nor 'image'", found, remedy)
 
     def identity(self) -> list[list[Any]]:
-        """Return name, size in bytes and time of change of each file."""
+        """Return name, size in bytes and time of change of each file; images do not count."""
         found = [(file.relative_to(self.folder), file.stat()) for file in self.files]
         return [[str(name), state.st_size, state.st_mtime_ns] for name, state in found]
 
     def total(self) -> int:
         """Count the rows, which reads text files once and of Parquet files the end only."""
-        rows = self.rows(NOTHING)
+        rows = self.rows(NO_ROWS)
         while True:
             try:
                 next(rows)
             except StopIteration as end:
-                return end.value
+                return int(end.value)
 
-    def rows(self, share: Share) -> Generator[Row, None, int]:
-        """Yield the rows of a share; returns the number of all rows."""
+    def rows(self, assignment: Assignment) -> Generator[Row, None, int]:
+        """Yield the rows of a process; return the number of all rows."""
         number = 0
         for file in self.files:
-            number = yield from KINDS[file.suffix].rows(file, number, share)
+            number = yield from file_rows(file, number, assignment)
         return number
+
+
+class HubInput:
+    """The rows of one split of a data set of the Hub, streamed; images stay undecoded.
+
+    Args:
+        name: Id of the data set.
+        split: Its split; may be left out where there is one only.
+        config: Its configuration, where it has several.
+
+    Raises:
+        PostsError: It cannot be reached, or has no such split, or neither texts nor images.
+    """
+
+    def __init__(self, name: str, split: str | None, config: str | None) -> None:
+        from datasets import load_dataset
+        from datasets.exceptions import DatasetGenerationError
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils import httpx
+
+        failures = (httpx.HTTPError, OSError, ValueError, RuntimeError, DatasetGenerationError)
+        self.name, self.config = name, config
+        try:
+            self.revision = HfApi().dataset_info(name).sha
+            splits = load_dataset(name, config, revision=self.revision, streaming=True)
+        except failures as error:
+            remedy = "Is it a file or folder that does not exist, or a data set that you may read?"
+            raise PostsError.about(
+                name, "cannot be loaded from the Hub", [str(error)], remedy
+            ) from error
+        if split is None and len(splits) == 1:
+            split = next(iter(splits))
+        if split not in splits:
+            raise PostsError.about(name, f"no split {split!r}", remedy=f"Give one of {[*splits]}.")
+        self.split, self.folder = split, f"{HUB}datasets/{name}@{self.revision}"
+        self.posts = self._used_columns(splits[split])
+
+    def _used_columns(self, posts: Any) -> Any:
+        names = posts.column_names or list(next(iter(posts), {}))
+        columns = [column for column in names if column in ("id", *NEEDED)]
+        if not set(columns) - {"id"}:
+            remedy = f"It has {names}."
+            raise PostsError.about(self.name, "neither a column 'text' nor 'image'", remedy=remedy)
+        return posts.select_columns(columns).decode(False)
+
+    def identity(self) -> list[Any]:
+        """Return name, commit, configuration and split."""
+        return [self.name, self.revision, self.config, self.split]
+
+    def total(self) -> int | None:
+        """Return the number of rows if the data set states it."""
+        splits = self.posts.info.splits or {}
+        return splits[self.split].num_examples if self.split in splits else None
+
+    def rows(self, assignment: Assignment) -> Iterator[Row]:
+        """Yield the rows of a process; those before its first are skipped without being read."""
+        shards = range(len(assignment.done) + assignment.processes)
+        start = next(filter(assignment.owns_shard, shards)) * assignment.rows_per_shard
+        for number, cells in enumerate(self.posts.skip(start), start):
+            if assignment.owns(number):
+                cells.setdefault("image", cells.get("file_name"))
+                yield row_of(number, cells, self.folder)
 
 
 def find_files(folder: Path, split: str | None) -> list[Path]:
@@ -104,9 +181,8 @@ def find_files(folder: Path, split: str | None) -> list[Path]:
         PostsError: There are none.
     """
     where = folder / "data" if is_prepared(folder) else folder
-    described = [*where.glob(f"{IMAGE_FOLDER}.*"), *where.glob(f"*/{IMAGE_FOLDER}.*")]
-    found = described or list(where.glob("*"))
-    files = sorted(file for file in found if file.suffix in ENDINGS and file.is_file())
+    names = (f"{IMAGE_FOLDER}.*", f"*/{IMAGE_FOLDER}.*")
+    files = sorted(file for name in names for file in tables_in(where, name)) or tables_in(where)
     if split:
         name = re.compile(rf"(.*-)?{re.escape(split)}(-.*)?")
         files = [file for file in files if name.fullmatch(file.stem) or file.parent.name == split]
@@ -118,7 +194,7 @@ def find_files(folder: Path, split: str | None) -> list[Path]:
 
 
 def find_input(name: str, split: str | None = None, config: str | None = None) -> Input:
-    """Find out what a user means.
+    """Find what a user means.
 
     Args:
         name: File, folder, or id of a data set of the Hub.
@@ -129,17 +205,16 @@ def find_input(name: str, split: str | None = None, config: str | None = None) -
         The input; nothing but headers was read.
 
     Raises:
-        PostsError: There is no such thing, or it cannot be read.
+        PostsError: There is no such input, or it cannot be read.
     """
-    path = Path(os.path.realpath(name))
-    if path.is_file() and path.suffix in ENDINGS and not split:
+    path = Path(os.path.abspath(name))
+    is_table = ending_of(path) in ENDINGS
+    if path.is_file() and is_table and not split:
         return FileInput([path], path.parent)
     if path.is_dir():
         return FileInput(find_files(path, split), path)
-    if path.exists() or path.suffix in ENDINGS or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+    if path.exists() or is_table or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         endings = ", ".join(ENDINGS)
         remedy = f"Give a file that ends in {endings}, without --split; a folder; or a Hub id."
         raise PostsError.about(name, "no such file or folder of posts", remedy=remedy)
-    from hybridsent.scoring.hub_input import HubInput  # asks the network
-
     return HubInput(name, split, config)

@@ -1,33 +1,39 @@
 """Score files of posts on a Ray cluster, where machines come and go.
 
-python -m hybridsent.scoring.on_ray --model outputs/quickstart --input FOLDER --output answers
-
-The rows are read as run_predict.py reads them: strings stay strings, a broken row is an answer with
-its reason. A worker that dies is replaced and its rows are scored again.
+The rows are read as without it: strings stay strings, a broken row is an answer with its reason. A
+worker that dies is replaced and its rows are scored again.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pyarrow.dataset import Dataset, dataset, field
+import pyarrow as pa
+from pyarrow.dataset import Dataset, dataset
 
-from hybridsent.scoring.answers import CHOICES
-from hybridsent.scoring.backends import BACKENDS
-from hybridsent.scoring.fingerprint import identify_model
-from hybridsent.scoring.inputs import FileInput, find_input
-from hybridsent.scoring.row_tables import RowPredictor, read_rows
-from hybridsent.support.command_line import add_debug, run_command
+from hybridsent.scoring.answers import writable
+from hybridsent.scoring.backends import identify_model
+from hybridsent.scoring.engine import score_rows
+from hybridsent.scoring.inputs import FileInput, file_rows, find_input
+from hybridsent.scoring.predictor import Predictor
+from hybridsent.scoring.processes import keep_freed_memory
+from hybridsent.scoring.rows import Assignment, Row
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside
+from modeling_hybridsent.inputs_hybridsent import image_source
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody unasked
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics are sent unasked
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+STRINGS = ("file", "id", "text", "folder", "problem")
+ROWS_AT_ONCE = 64  # in a table; images may stand in them
+ROWS = pa.schema(
+    [*((name, pa.string()) for name in STRINGS), ("number", pa.int64()), ("image", IMAGE)]
+)
 
 
 def score_with_ray(
@@ -42,7 +48,7 @@ def score_with_ray(
     """Score files of posts with the workers of the Ray cluster at hand, or of one started here.
 
     Args:
-        input: File or folder that every machine sees under this path, as run_predict.py takes it.
+        input: File or folder that every machine sees under this path, as `hybridsent predict` takes it.
         model: Folder, which every machine sees as well, or Hub id.
         output: Folder for the answers, absent or empty. It appears complete or not at all.
         concurrency: Workers, each with a model.
@@ -59,8 +65,7 @@ def score_with_ray(
     """
     import ray
 
-    chosen = (settings.get("revision"), settings.get("backend", "torch"))
-    posts, settings["revision"] = _find(input, model, output, *chosen)
+    posts, settings["revision"] = _find(input, model, output, settings)
     if not ray.is_initialized():
         # One core more than there are workers, for reading and writing.
         here = {"num_cpus": concurrency + 1, "include_dashboard": False}
@@ -91,17 +96,22 @@ def _blocks(posts: FileInput, rows_per_block: int) -> Any:
 
 
 def _find(
-    input: str, model: str, output: str, revision: str | None, backend: str
-) -> tuple[FileInput, Any]:
-    """Check everything that could stop the run; returns the files and the model's commit."""
+    input: str, model: str, output: str, settings: Mapping[str, Any]
+) -> tuple[FileInput, str | None]:
+    """Check everything that could stop the run; return the files and the model's commit."""
     if Path(output).exists() and any(Path(output).iterdir()):
         remedy = "Give another --output; a run on Ray begins anew each time."
         raise PostsError.about(output, "holds something already", remedy=remedy)
     posts = find_input(input)
     if not isinstance(posts, FileInput):
-        remedy = "Give files; run_predict.py streams data sets of the Hub."
+        remedy = "Give files; without --ray, data sets of the Hub are streamed."
         raise PostsError.about(input, "is on the Hub, which Ray does not read here", remedy=remedy)
-    return posts, identify_model(model, revision, backend)[1]
+    return posts, identify_model(
+        model,
+        settings.get("revision"),
+        settings.get("backend", "torch"),
+        settings.get("trust_remote_code", False),
+    )[1]
 
 
 def _absolute(model: str) -> str:
@@ -109,30 +119,45 @@ def _absolute(model: str) -> str:
     return str(Path(model).absolute()) if Path(model).is_dir() else model
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Score what the command line asks for; a failure is one message and exit status 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    for name in ("model", "input", "output"):
-        parser.add_argument(f"--{name}", required=True, help="as of run_predict.py")
-    parser.add_argument("--concurrency", type=int, default=2, help="workers (%(default)s)")
-    parser.add_argument("--batch_size", type=int, default=32, help="posts (%(default)s)")
-    parser.add_argument("--rows_per_block", type=int, default=1000, help="in a file (%(default)s)")
-    parser.add_argument("--columns", nargs="+", default=[], choices=CHOICES, help="to add")
-    parser.add_argument("--device", default="cpu", help="cuda: one GPU for each worker")
-    parser.add_argument(
-        "--backend", default="torch", choices=list(BACKENDS), help="as of run_predict.py"
-    )
-    add_debug(parser)
-    given = vars(parser.parse_args(argv))
-    debug = given.pop("debug")
+def read_rows(files: pa.Table, root: str) -> Iterator[pa.Table]:
+    """Read all rows of some files; runs on whichever machine Ray chooses.
 
-    def score() -> None:
-        answers = score_with_ray(**given)
-        failed = answers.count_rows(filter=field("error").is_valid())
-        print(f"Scored {answers.count_rows()} posts, {failed} with an error instead of a label.")
+    Args:
+        files: Column `file` with their paths.
+        root: What `file` is relative to in the answers.
 
-    return run_command(score, debug)
+    Yields:
+        Tables of `ROWS`: the fields of `Row`, numbered within its file, and `file`.
+    """
+    for path in map(Path, files["file"].to_pylist()):
+        rows = file_rows(path, 0, Assignment(1))
+        name = writable(os.path.relpath(path, root))
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            yield pa.Table.from_pylist([_storable(row, name) for row in some], ROWS)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _storable(row: Row, file: str | None) -> dict[str, Any]:
+    """Return the cells of a row; its image is bytes or path, so that all tables have one schema."""
+    image = {"bytes" if isinstance(row.image, bytes) else "path": row.image}
+    return {**row._asdict(), "file": file, "image": image, "problem": writable(row.problem)}
+
+
+class RowPredictor:
+    """The engine in a worker of Ray, for the rows that `read_rows` gives.
+
+    Args:
+        batch_size: Posts in a batch.
+        **settings: Of `Predictor`.
+    """
+
+    def __init__(self, batch_size: int = 32, **settings: Any) -> None:
+        keep_freed_memory()
+        self.predictor, self.batch_size = Predictor(**settings), batch_size
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Score a table of `ROWS`; return `file` and the columns of `Layout.table`."""
+        cells = table.drop_columns("file").to_pylist()
+        rows = (Row(**{**fields, "image": image_source(fields["image"])}) for fields in cells)
+        # Not the batches of Ray: the engine cuts batches of texts of similar length.
+        scored = pa.concat_tables(score_rows(rows, self.predictor, self.batch_size, num_workers=0))
+        return scored.add_column(0, "file", table["file"])

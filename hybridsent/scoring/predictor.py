@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hybridsent.scoring.answers import CHOICES, Layout
+from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import (
     BACKENDS,
     DTYPES,
@@ -16,10 +16,8 @@ from hybridsent.scoring.backends import (
     TorchBackend,
     open_backend,
 )
-from hybridsent.scoring.columns import cells_of
 from hybridsent.scoring.preparing import Prepared, Preparer
-from hybridsent.scoring.row import post_row
-from hybridsent.scoring.windows import Window
+from hybridsent.scoring.rows import row_of
 
 
 class Predictor:
@@ -29,18 +27,17 @@ class Predictor:
     to what scores batches elsewhere, such as `map_batches` of Ray Data.
 
     Args:
-        model: Folder or Hub id; for another backend than "torch" what `hybridsent.exporting.export`
-            wrote.
+        model: Folder or Hub id; for another backend than "torch" what `hybridsent export` wrote.
         columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
             "branches", "weights", "embeddings".
         revision: Of the Hub id.
         device: Such as "cpu" or "cuda:1".
         dtype: "float32"; or "bfloat16" or "float16", in which what can safely be is computed.
-        max_image_pixels: Refuse larger pictures, undecoded; None means the processor's own limit.
-        folder: Where paths of pictures start, and which they may not leave.
+        max_image_pixels: Refuse larger images, undecoded; None means the processor's own limit.
+        folder: Where paths of images start, and which they may not leave.
         backend: What runs the model: "torch", "openvino" or "onnx".
-        faster: Rework a model of torch for scoring, as `hybridsent.scoring.faster` says; the answers
-            differ by rounding. False leaves it as it was loaded.
+        optimise: Optimise a model of torch for inference; results differ only by rounding.
+        trust_remote_code: Run code that comes with the model; a model of hybridsent needs none.
 
     Raises:
         ValueError: An unknown column, dtype or backend.
@@ -57,23 +54,24 @@ class Predictor:
         max_image_pixels: int | None = None,
         folder: str = ".",
         backend: str = "torch",
-        faster: bool = True,
+        optimise: bool = True,
+        trust_remote_code: bool = False,
     ) -> None:
         _require_known("column", columns, CHOICES)
         _require_known("dtype", [dtype], DTYPES)
         _require_known("backend", [backend], BACKENDS)
         self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
         self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
-        self.faster = faster
-        self.preparer = Preparer(model, revision, max_image_pixels)
+        self.optimise, self.trust_remote_code = optimise, trust_remote_code
+        self.preparer = Preparer(model, revision, max_image_pixels, trust_remote_code)
 
     @cached_property
     def backend(self) -> Backend:
         """What runs the model, loaded on first use."""
-        settings = (self.model, self.revision, self.device, self.dtype)
+        settings = (self.model, self.revision, self.device, self.dtype, self.trust_remote_code)
         backend = open_backend(self.backend_name, *settings)
-        if self.faster and isinstance(backend, TorchBackend):
-            backend.make_faster(self.preparer.any_picture())
+        if self.optimise and isinstance(backend, TorchBackend):
+            backend.optimise(self.preparer.noise_image())
         return backend
 
     @cached_property
@@ -95,9 +93,9 @@ class Predictor:
         """Score one batch.
 
         Args:
-            batch: Columns of one length: `text`, `image` or both, as `load_picture` takes it or a path
-                inside the folder; None, NaN, NA and empty mean that there is none. `id`, if there,
-                is carried through, others are passed over. A mapping, a pandas frame or, best for
+            batch: Columns of one length: `text`, `image` or both, as `load_image` takes it or a path
+                inside the folder; None, NaN, NA and empty mean that it is missing. `id`, if there,
+                is carried through; other columns are ignored. A mapping, a pandas frame or, best for
                 whole numbers with gaps, which the others turn into fractions, an Arrow table.
 
         Returns:
@@ -105,13 +103,13 @@ class Predictor:
             what is wrong with the post, and the columns of choice. A table for a table.
 
         Raises:
-            ValueError: The batch has neither texts nor pictures.
+            ValueError: The batch has neither texts nor images.
         """
-        columns = cells_of(batch, ("id", "text", "image"))
+        columns = _columns_of(batch, ("id", "text", "image"))
         posts = (
             dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)
         )
-        rows = [post_row(number, post, self.folder) for number, post in enumerate(posts)]
+        rows = [row_of(number, post, self.folder) for number, post in enumerate(posts)]
         window = Window(rows, self.layout)
         for part in window.cut(rows, max(1, len(rows))):
             self.score(window, self.preparer[part])
@@ -130,3 +128,27 @@ def _require_known(what: str, names: Sequence[str], known: Mapping[str, Any]) ->
     for name in names:
         if name not in known:
             raise ValueError(f"{what} {name!r}: one of {', '.join(known)}")
+
+
+def _columns_of(
+    batch: Mapping[str, Sequence[Any]] | pa.Table, names: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Return columns of a batch of any kind.
+
+    Args:
+        batch: Columns by name.
+        names: The columns.
+
+    Returns:
+        Those that the batch has, as lists.
+
+    Raises:
+        ValueError: The batch has neither texts nor images.
+    """
+    found = batch.column_names if isinstance(batch, pa.Table) else list(batch)
+    if not {"text", "image"} & set(found):
+        raise ValueError(f"A batch needs a column text or image, it has {sorted(found)}.")
+    return {
+        name: column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
+        for name, column in ((name, batch[name]) for name in names if name in found)
+    }

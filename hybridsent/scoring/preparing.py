@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
-from os.path import realpath
-from pathlib import Path
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from datasets.utils.file_utils import xopen
 from PIL import Image
 from transformers import AutoProcessor
 
-from datasets_scripts.post_rows import picture_problem
-from hybridsent.scoring.row import EMPTY, Row
-from modeling_hybridsent import load_picture
-from modeling_hybridsent.processing_hybridsent import as_upright_rgb, has_text, open_picture
+from datasets_scripts.intake import EMPTY, find_image
+from hybridsent.scoring.inputs import HUB
+from hybridsent.scoring.rows import Row
+from modeling_hybridsent.inputs_hybridsent import has_text, load_image
 
-HUB = "hf://"  # how the folder of a row begins that is streamed from the Hub
-resolved = lru_cache(maxsize=64)(realpath)
+# An archive of the data set, or a file of it, is all that a row of the Hub may name.
+ARCHIVES = re.compile(r"(zip|tar|gzip)://[^:]*")
+# A tokenizer takes gigabytes for a text of millions of characters, of which the model sees the start.
+LONGEST_TEXT = 100_000
 
 
 class Prepared(NamedTuple):
@@ -43,26 +43,35 @@ class Preparer:
     Args:
         model: Folder or Hub id.
         revision: Of the Hub id.
-        max_image_pixels: Refuse larger pictures, undecoded; None means the processor's own limit.
+        max_image_pixels: Refuse larger images, undecoded; None means the processor's own limit.
+        trust_remote_code: Whether code that comes with the model may run.
     """
 
-    def __init__(self, model: str, revision: str | None, max_image_pixels: int | None) -> None:
+    def __init__(
+        self,
+        model: str,
+        revision: str | None,
+        max_image_pixels: int | None,
+        trust_remote_code: bool = False,
+    ) -> None:
         self.model, self.revision = model, revision
-        self.max_image_pixels = max_image_pixels
+        self.max_image_pixels, self.trust_remote_code = max_image_pixels, trust_remote_code
 
     @cached_property
     def processor(self) -> Any:
         """The joint processor, loaded on first use."""
-        return AutoProcessor.from_pretrained(
-            self.model, revision=self.revision, trust_remote_code=True
+        processor = AutoProcessor.from_pretrained(
+            self.model, revision=self.revision, trust_remote_code=self.trust_remote_code
         )
+        processor.max_image_pixels = max(processor.max_image_pixels, self.max_image_pixels or 0)
+        return processor
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the loaded processor behind; who unpickles this loads it anew."""
-        return {name: value for name, value in self.__dict__.items() if name != "processor"}
+        """Leave the processor behind; a process that unpickles this loads its own."""
+        return {k: v for k, v in self.__dict__.items() if k != "processor"}
 
-    def __getitem__(self, rows: Sequence[Row]) -> Prepared:
-        """Prepare rows; each that cannot be scored is a problem and never an exception.
+    def __getitem__(self, rows: list[Row]) -> Prepared:
+        """Prepare a batch.
 
         Args:
             rows: The rows.
@@ -71,53 +80,55 @@ class Preparer:
             Inputs, and problems.
         """
         problems: dict[int, str] = {}
-        pictures: dict[int, Image.Image | None] = {}
+        images: dict[int, Image.Image | None] = {}
         for place, row in enumerate(rows):
-            picture, problem = self._picture(row)
+            image, problem = self._image(row)
             if problem:
                 problems[place] = problem
             else:
-                pictures[place] = picture
+                images[place] = image
         try:
-            inputs = self._inputs(rows, pictures) if pictures else None
+            inputs = self._inputs(rows, images) if images else None
         except Exception as error:  # whatever a tokenizer or image processor may raise
-            return self._without_spoilers(rows, error)
-        return Prepared(inputs, list(pictures), problems)
+            return self._without_failing(rows, error)
+        return Prepared(inputs, list(images), problems)
 
-    def any_picture(self) -> torch.Tensor:
-        """Return the pixel values of a picture of noise, (1, 3, height, width)."""
+    def noise_image(self) -> torch.Tensor:
+        """Return the pixel values of an image of noise, (1, 3, height, width)."""
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         prepared = self.processor(images=[Image.fromarray(noise)])
         return cast(torch.Tensor, prepared["pixel_values"])
 
-    def _picture(self, row: Row) -> tuple[Image.Image | None, str | None]:
-        """Return the picture of a row, if it has one, or why it cannot be scored."""
+    def _image(self, row: Row) -> tuple[Image.Image | None, str | None]:
+        """Return the image of a row, if it has one, or why the row cannot be scored."""
         if row.problem:
             return None, row.problem
-        limit = self.max_image_pixels or self.processor.max_image_pixels
+        place = f"row {row.number}: "
         try:
-            picture = _load(row, limit)
+            limit = self.max_image_pixels or self.processor.max_image_pixels
+            ratio = self.processor.max_image_ratio()
+            image = load_image(_source(row), limit, f"{place}image", ratio)
+            is_empty = image is None and not has_text(row.text)
         except Exception as error:  # decoders raise nearly anything on broken files
-            why = str(error).removeprefix("image: ") or repr(error)
-            return None, f"picture cannot be read: {why}"
-        if isinstance(picture, str):
-            return None, picture
-        return picture, None if picture is not None or has_text(row.text) else EMPTY
+            why = str(error).removeprefix(place)
+            known = why.startswith(("image", "text"))
+            return None, why if known else f"image cannot be read: {error!r}"
+        return image, EMPTY if is_empty else None
 
     def _inputs(
-        self, rows: Sequence[Row], pictures: dict[int, Image.Image | None]
+        self, rows: Sequence[Row], images: dict[int, Image.Image | None]
     ) -> dict[str, torch.Tensor]:
-        """Run the processor; a batch wholly without texts or pictures spares their encoder."""
-        texts = [rows[place].text for place in pictures]
-        images = list(pictures.values())
+        """Run the processor; a batch wholly without texts or images spares their encoder."""
+        texts = [_start(rows[place].text) for place in images]
+        given = list(images.values())
         return dict(
             self.processor(
                 text=texts if any(map(has_text, texts)) else None,
-                images=images if any(image is not None for image in images) else None,
+                images=given if any(image is not None for image in given) else None,
             )
         )
 
-    def _without_spoilers(self, rows: Sequence[Row], error: Exception) -> Prepared:
+    def _without_failing(self, rows: Sequence[Row], error: Exception) -> Prepared:
         """Prepare a batch that fails as a whole without the rows that fail alone."""
         alone = [self[[row]].problems if len(rows) > 1 else {} for row in rows]
         problems = {place: found[0] for place, found in enumerate(alone) if found}
@@ -129,24 +140,31 @@ class Preparer:
         return Prepared(rest.inputs, [good[place] for place in rest.kept], problems)
 
 
-def _load(row: Row, limit: int) -> Any:
-    """Return the picture of a row, None if it has none, or as a string why it may not be read."""
+def _start(text: str | None) -> str | None:
+    """Return a text, of a very long one its start."""
+    return text if text is None or len(text) <= LONGEST_TEXT else text.lstrip()[:LONGEST_TEXT]
+
+
+def _source(row: Row) -> Any:
+    """Return what the image of a row is read from.
+
+    Raises:
+        ValueError: The row names something outside its folder, or no file.
+    """
     if not isinstance(row.image, str):
-        if isinstance(row.image, bytes) and not row.image:
-            return "picture cannot be read: it is empty"
-        return load_picture(row.image, limit)
+        return row.image
     if row.folder.startswith(HUB):
-        return _load_from_hub(row, limit)
-    folder = Path(resolved(row.folder))
-    if problem := picture_problem(row.image, folder):
-        return problem
-    with open_picture(folder / row.image, limit) as image:
-        return as_upright_rgb(image)
+        return _read_from_hub(row.image, row.folder)
+    return find_image(row.image, row.folder, follow_links=True)
 
 
-def _load_from_hub(row: Row, limit: int) -> Any:
-    """Read a picture that is a file of the row's own data set, or of an archive in it."""
-    if not row.image.rpartition("::")[2].startswith(f"{row.folder}/"):
-        return f"image is not in the data set, and nothing else is read: {row.image!r}"
-    with xopen(row.image, "rb") as file:
-        return load_picture(file.read(), limit)
+def _read_from_hub(image: str, folder: str) -> bytes:
+    """Read an image that is a file of the row's own data set, or of an archive in it."""
+    *archives, file = image.split("::")
+    is_inside = file.startswith(f"{folder}/") and all(map(ARCHIVES.fullmatch, archives))
+    if not is_inside or ".." in re.split("[/:]", image):
+        raise ValueError(f"image is not in the data set, and nothing else is read: {image!r:.200}")
+    from datasets.utils.file_utils import xopen
+
+    with xopen(image, "rb") as content:
+        return cast(bytes, content.read())

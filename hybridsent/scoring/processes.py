@@ -1,4 +1,4 @@
-"""The processes of a run: how they meet, agree, and share the cores of a machine."""
+"""The processes of a run: how they start, agree, and divide the cores of a machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hybridsent.support.errors import PostsError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 PATIENCE = timedelta(days=30)  # processes end at different times; the first wait for the last
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 
 
 def start_process(device: str | None, cpu_threads: int | None) -> PartialState:
@@ -45,7 +45,7 @@ def start_process(device: str | None, cpu_threads: int | None) -> PartialState:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep memory that is freed, for the next batch.
+    """Keep freed memory in the C library, for the next batch.
 
     It would give large blocks back to the system, which then clears them anew for each layer of each
     batch: that took up to half the time of a model of the quickstart's size. Without the C library of
@@ -63,7 +63,7 @@ def cores() -> int:
 
 
 def default_workers(device: str) -> int:
-    """Suggest how many processes decode pictures for one model.
+    """Return how many processes decode images for one model.
 
     Decoding takes about a tenth of the time that a model of the quickstart's size takes on the CPU;
     an accelerator is as hungry as all cores can feed.
@@ -71,23 +71,23 @@ def default_workers(device: str) -> int:
     return max(1, cores() // 8) if device == "cpu" else min(8, cores())
 
 
-def ask_first(state: PartialState, question: Callable[[], Answer]) -> Answer:
-    """Let the first process find something out and tell the others.
+def from_first_process(state: PartialState, find: Callable[[], Found]) -> Found:
+    """Return in every process what the first one finds.
 
     Args:
         state: The processes; each of them must call this.
-        question: Called in the first process only.
+        find: Called in the first process only.
 
     Returns:
-        The answer, in all of them.
+        The result of `find`, in all of them.
 
     Raises:
-        PostsError: The question's, in the first process; the others end silently.
+        PostsError: That of `find`, in the first process; the others end silently.
     """
     found: list[Any] = [None]
     if state.is_main_process:
         try:
-            found = [question()]
+            found = [find()]
         except PostsError as error:
             found = [error]
     broadcast_object_list(found)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets.utils import tqdm
 
+from datasets_scripts.intake import BROKEN_QUOTE
 from hybridsent.scoring.arguments import ScoringArguments
+from hybridsent.scoring.backends import identify_model
 from hybridsent.scoring.engine import score_rows
-from hybridsent.scoring.fingerprint import identify_model
 from hybridsent.scoring.inputs import Input, find_input
 from hybridsent.scoring.predictor import Predictor
-from hybridsent.scoring.processes import ask_first, default_workers
-from hybridsent.scoring.run_folder import RunFolder
-from hybridsent.scoring.shard_files import ShardWriter
-from hybridsent.scoring.share import Share
+from hybridsent.scoring.processes import default_workers, from_first_process
+from hybridsent.scoring.rows import Assignment
+from hybridsent.scoring.run_folder import RunFolder, ShardWriter
 from hybridsent.support.errors import PostsError
 
 # Of a file of answers: few enough that the processes end together and a kill costs little, and that a
@@ -26,8 +27,8 @@ FEWEST_ROWS, MOST_ROWS = 500, 10_000
 SHARDS_EACH = 8
 
 
-class Question(NamedTuple):
-    """What a run is to answer, the same in all processes.
+class Plan(NamedTuple):
+    """What a run does, the same in all processes.
 
     Attributes:
         manifest: All that decides about the answers.
@@ -44,15 +45,30 @@ class Count(NamedTuple):
     Attributes:
         scored: All with an answer, be it an error.
         failed: Those with an error.
+        swallowed: Those whose lines a broken quote of a CSV file hides.
     """
 
     scored: int = 0
     failed: int = 0
+    swallowed: int = 0
 
     def plus(self, answers: pa.Table) -> Count:
         """Count further answers."""
         failed = answers.num_rows - answers["error"].null_count
-        return Count(self.scored + answers.num_rows, self.failed + failed)
+        swallowed = pc.sum(pc.match_substring(answers["error"], BROKEN_QUOTE)).as_py() or 0
+        return Count(
+            self.scored + answers.num_rows, self.failed + failed, self.swallowed + swallowed
+        )
+
+    def require_whole(self, arguments: ScoringArguments) -> None:
+        """Raise PostsError if lines of the input were hidden; their answers have an error."""
+        if self.swallowed:
+            problem = f"broken quotes hide lines of {self.swallowed} rows"
+            remedy = (
+                f"{self.scored} answers are in {arguments.output}; their column error names the lines. "
+                "Correct these, and score the file again into another folder."
+            )
+            raise PostsError.about(arguments.input, problem, remedy=remedy)
 
 
 def open_input(arguments: ScoringArguments) -> Input:
@@ -75,8 +91,8 @@ def choose_rows_per_shard(total: int | None, processes: int) -> int:
     return min(MOST_ROWS, max(FEWEST_ROWS, -(-total // (processes * SHARDS_EACH))))
 
 
-def pose(arguments: ScoringArguments, folder: RunFolder, processes: int) -> Question:
-    """Check everything that could stop the run; writes nothing. For the first process.
+def plan_run(arguments: ScoringArguments, folder: RunFolder, processes: int) -> Plan:
+    """Check everything that could stop the run; write nothing. For the first process.
 
     Args:
         arguments: The settings.
@@ -84,13 +100,15 @@ def pose(arguments: ScoringArguments, folder: RunFolder, processes: int) -> Ques
         processes: How many score.
 
     Returns:
-        The question.
+        The plan.
 
     Raises:
         PostsError: No such model or input, a model of another backend, no posts, or a folder of
             other answers.
     """
-    fingerprint, revision = identify_model(arguments.model, arguments.revision, arguments.backend)
+    fingerprint, revision = identify_model(
+        arguments.model, arguments.revision, arguments.backend, arguments.trust_remote_code
+    )
     posts = open_input(arguments)
     total = posts.total()
     if total == 0:
@@ -102,12 +120,10 @@ def pose(arguments: ScoringArguments, folder: RunFolder, processes: int) -> Ques
         size = choose_rows_per_shard(total, processes)
     manifest["rows_per_shard"] = size
     folder.check(manifest)
-    return Question(manifest, revision)
+    return Plan(manifest, revision)
 
 
-def build_predictor(
-    arguments: ScoringArguments, question: Question, state: PartialState
-) -> Predictor:
+def build_predictor(arguments: ScoringArguments, plan: Plan, state: PartialState) -> Predictor:
     """Load the model.
 
     Raises:
@@ -116,11 +132,12 @@ def build_predictor(
     predictor = Predictor(
         arguments.model,
         arguments.columns,
-        revision=question.revision,
+        revision=plan.revision,
         device=arguments.device or str(state.device),
         dtype=arguments.dtype,
         max_image_pixels=arguments.max_image_pixels,
         backend=arguments.backend,
+        trust_remote_code=arguments.trust_remote_code,
     )
     try:
         predictor.load()
@@ -142,18 +159,18 @@ def run(arguments: ScoringArguments, state: PartialState) -> Count:
         What all processes together have scored in this run.
 
     Raises:
-        PostsError: The run cannot be; nothing was written then.
+        PostsError: The run is not possible, and nothing was written; or lines of the input are hidden.
     """
     folder = RunFolder(arguments.output)
-    question = ask_first(state, lambda: pose(arguments, folder, state.num_processes))
-    predictor = build_predictor(arguments, question, state)
+    plan = from_first_process(state, lambda: plan_run(arguments, folder, state.num_processes))
+    predictor = build_predictor(arguments, plan, state)
     posts = open_input(arguments)
-    done = ask_first(state, lambda: folder.begin(question.manifest))
+    done = from_first_process(state, lambda: folder.begin(plan.manifest))
     folder.join()
-    size, total = question.manifest["rows_per_shard"], question.manifest["rows"]
-    share = Share(size, done, state.process_index, state.num_processes)
+    size, total = plan.manifest["rows_per_shard"], plan.manifest["rows"]
+    assignment = Assignment(size, done, state.process_index, state.num_processes)
     progress = tqdm(
-        total=None if total is None else share.count(total),
+        total=None if total is None else assignment.count(total),
         desc=f"Scoring (1 of {state.num_processes} shares)",
         unit=" posts",
         disable=not state.is_main_process,
@@ -163,8 +180,11 @@ def run(arguments: ScoringArguments, state: PartialState) -> Count:
         workers = default_workers(predictor.device)
     count = Count()
     with progress, ShardWriter(folder.folder, size) as writer:
-        for answers in score_rows(posts.rows(share), predictor, arguments.batch_size, workers):
+        for answers in score_rows(posts.rows(assignment), predictor, arguments.batch_size, workers):
             writer.write(answers)
             count = count.plus(answers)
             progress.update(answers.num_rows)
-    return Count(*map(sum, zip(*gather_object([count]), strict=True)))
+    total_count = Count(*map(sum, zip(*gather_object([count]), strict=True)))
+    folder.leave()
+    from_first_process(state, lambda: total_count.require_whole(arguments))
+    return total_count

@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hybridsent.training.recipes import is_recipe, json_object, load_recipe
+from hybridsent.training.recipes import json_object, load_recipe
 
 DEFAULT_RECIPE = "quickstart"
 MOST_THREADS = 1024  # with more, torch ends the process instead of raising
@@ -55,8 +55,8 @@ class DataArguments:
     data_dir: str | None = field(
         default=None,
         metadata={
-            "help": "Folder with the raw files of the set, or one that python -m datasets_scripts "
-            "prepared; not needed for synthetic."
+            "help": "Folder with the raw files of the set, or one that hybridsent prepare "
+            "wrote; not needed for synthetic."
         },
     )
     protocol: str | None = field(
@@ -276,7 +276,7 @@ def parse_arguments(
         ValueError: Settings are invalid or contradict each other; the message names them.
     """
     given = _without_bare_debug(sys.argv[1:] if argv is None else argv)
-    recipe = given.pop(0) if given and is_recipe(given[0]) else DEFAULT_RECIPE
+    recipe = given.pop(0) if given and not given[0].startswith("-") else DEFAULT_RECIPE
     written = [] if {"-h", "--help"} & set(given) else read_recipe(recipe)
     try:
         return _parse(recipe, written, given)
@@ -289,7 +289,12 @@ def parse_arguments(
 def _parse(recipe: str, written: list[str], given: list[str]) -> Any:
     """Parse the settings of a recipe, and those of the command line over them."""
     groups = (ModelArguments, DataArguments, HybridSentTrainingArguments)
-    parser = _Parser(groups, allow_abbrev=False)
+    parser = _Parser(
+        groups,
+        prog="hybridsent train",
+        usage="hybridsent train [RECIPE] [settings]",
+        allow_abbrev=False,
+    )
     parser.recipe = recipe
     parsed: Any = parser.parse_args_into_dataclasses(args=[*written, *given])
     model, data, _ = parsed

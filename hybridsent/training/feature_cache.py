@@ -27,9 +27,9 @@ from hybridsent.training.encoder_states import (
     write_states,
 )
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
-from modeling_hybridsent.processing_hybridsent import has_text
+from modeling_hybridsent.inputs_hybridsent import has_text
 
-FORMAT_VERSION = 1  # raise it when the same encoder and posts give different files
+FORMAT_VERSION = 2  # raise it when the same encoder and posts give different files
 
 
 class FeatureCache:

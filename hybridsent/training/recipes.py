@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 REMEDY = "Write one `setting: value` per line, as the recipes in hybridsent/recipes/ do."
-ENDINGS = (".yaml", ".yml")
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,12 +23,7 @@ class _Loader(yaml.SafeLoader):
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
     folder = files("hybridsent") / "recipes"
-    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(ENDINGS))
-
-
-def is_recipe(word: str) -> bool:
-    """Check whether a word of a command line names a recipe: one of the package's, or a YAML file."""
-    return word.endswith(ENDINGS) or word in recipe_names()
+    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
 
 
 def find_recipe(name: str) -> str:

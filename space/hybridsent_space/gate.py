@@ -13,7 +13,7 @@ MOST_BODY_BYTES = 8_000_000  # of a request that is no upload
 FILE_KEYS = ("path", "url")
 # Gradio would keep whatever a session holds, without a limit, for whoever asks; and would fetch.
 CLOSED = ("/deep_link", "/proxy=", "/component_server", "/stream/")
-# Nothing of this page comes from elsewhere, and a picture of a visitor goes nowhere.
+# Nothing of this page comes from elsewhere, and an image of a visitor goes nowhere.
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; script-src 'self' 'unsafe-inline' "
      b"'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -98,7 +98,7 @@ class Gate:
         # As Gradio finds it: by number, and by the address only where there is none.
         called = path.rstrip("/").rsplit("/", 1)[-1] if number is None else str(number)
         if called in self._batched and not _is_post(content.get("data")):
-            return 'A post is "data": [text or null, uploaded picture or null].'
+            return 'A post is "data": [text or null, uploaded image or null].'
         for file in _files_in(content):
             place = file.get("path")
             if not isinstance(place, str) or "://" in place:

@@ -20,8 +20,8 @@ class Settings:
         batch_size: Posts scored at once, also those of several visitors.
         max_waiting: Requests that may wait; more are told to come back.
         max_text_characters: Of one post.
-        max_image_bytes: Of one picture file.
-        max_image_pixels: Of one picture, whatever its file's size.
+        max_image_bytes: Of one image file.
+        max_image_pixels: Of one image, whatever its file's size.
         max_table_bytes: Of one uploaded table or archive.
         max_unpacked_bytes: Of a table or archive once it is unpacked.
         max_table_rows: Posts in one table.

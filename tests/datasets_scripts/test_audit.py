@@ -12,9 +12,9 @@ from PIL import Image
 from tiny_models import picture
 
 from datasets_scripts import load_table, prepare
-from datasets_scripts.__main__ import main
 from datasets_scripts.audit import as_text, audit
 from datasets_scripts.similar import similar_pairs
+from hybridsent.cli import main
 
 IDS = clmlf_ids()
 TRAIN, VALIDATION = IDS["train"][:14], IDS["validation"][:4]
@@ -111,7 +111,7 @@ def test_pictures_are_called_odd_for_a_reason(findings):
 
 
 def test_unreadable_pictures_and_label_words_are_found(findings):
-    (row,) = [row for row in findings if row["finding"] == "picture cannot be read"]
+    (row,) = [row for row in findings if row["finding"] == "image cannot be read"]
     assert row["id"] == TRAIN[12]
     assert f"{TRAIN[12]}.jpg" in row["detail"]
     (row,) = [row for row in findings if row["finding"] == "label word in text"]

@@ -74,7 +74,7 @@ def test_posts_with_a_known_broken_picture_keep_their_text(tmp_path, spoil):
 def test_any_other_broken_picture_is_a_bad_row(tmp_path):
     folder = write_mvsa_multiple(tmp_path, OTHERS)
     (folder / "data" / "11.jpg").write_bytes(b"")
-    with pytest.raises(PostsError, match=r"line 3: 11\.jpg: picture cannot be read: .*empty"):
+    with pytest.raises(PostsError, match=r"line 3: 11\.jpg: image cannot be read: .*empty"):
         load(folder)
 
 

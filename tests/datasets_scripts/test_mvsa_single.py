@@ -240,7 +240,7 @@ def test_bad_rows_are_dropped_on_demand_and_none_is_lost(write_set):
         "4516": "id stands in the file twice",
         "4517": "row is not ID<TAB>text,image",
         "3": "text is not gb18030",
-        "4": "picture cannot be read",
+        "4": "image cannot be read",
     }
     assert counts["kept"] + len(rejected) == counts["rows"] == 4512 + len(lines)
     assert sum(counts["rejected"].values()) == len(rejected)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from datasets_scripts import PostsError, load_table
 from datasets_scripts.pictures import inspect_picture
-from modeling_hybridsent import load_picture
-from modeling_hybridsent.processing_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
+from modeling_hybridsent import load_image
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 IDS = clmlf_ids()["train"]
 READABLE, UNREADABLE = readable(), unreadable()
@@ -44,7 +44,7 @@ def test_odd_pictures_are_read_upright_and_in_rgb(load_with, name):
     posts, counts, rejected = load_with(READABLE[name])
     assert not [row for row in rejected if row.bad]
     assert counts["image_missing"] == 0
-    seen = load_picture(READABLE[name])
+    seen = load_image(READABLE[name])
     size = {"turned": (16, 20), "one pixel": (1, 1)}.get(name, (20, 16))
     assert (seen.mode, seen.size) == ("RGB", size)
     facts = inspect_picture(READABLE[name], DEFAULT_MAX_IMAGE_PIXELS)
@@ -54,22 +54,22 @@ def test_odd_pictures_are_read_upright_and_in_rgb(load_with, name):
 
 def test_grey_of_16_bits_keeps_its_shades():
     """Pillow alone clips them at 255, so that nearly all become white."""
-    shades = np.asarray(load_picture(READABLE["16-bit"]))[..., 0].ravel()
+    shades = np.asarray(load_image(READABLE["16-bit"]))[..., 0].ravel()
     assert np.abs(shades - np.linspace(0, 255, 320)).max() <= 1
-    shades = np.asarray(load_picture(Image.fromarray(np.full((2, 2), 32768, np.int32))))
+    shades = np.asarray(load_image(Image.fromarray(np.full((2, 2), 32768, np.int32))))
     assert (shades == 128).all()
 
 
 def test_an_animation_is_its_first_frame():
     first = Image.open(io.BytesIO(READABLE["animated"])).convert("RGB")
-    assert load_picture(READABLE["animated"]).tobytes() == first.tobytes()
+    assert load_image(READABLE["animated"]).tobytes() == first.tobytes()
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_bad_picture_is_named_with_file_and_row(load_with, name):
     content, said = UNREADABLE[name]
-    place = rf"labelResultAll\.txt line 3: {IDS[1]}\.jpg: picture cannot be read: .*{said}"
+    place = rf"labelResultAll\.txt line 3: {IDS[1]}\.jpg: image cannot be read: .*{said}"
     with pytest.raises(PostsError, match=place) as error:
         load_with(content)
     assert f"{IDS[0]}.jpg" not in str(error.value)

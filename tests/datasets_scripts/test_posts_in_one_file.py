@@ -173,7 +173,7 @@ def test_parquet_equals_csv(folder, write):
 def test_parquet_of_indices_takes_the_names_that_are_given(folder):
     table = pa.table({"text": ["a", "b", "c"] * 10, "label": [0, 1, -1] * 10})
     pq.write_table(table, folder / "posts.parquet")
-    with pytest.raises(PostsError, match=r"posts\.parquet row 3: label is empty"):
+    with pytest.raises(PostsError, match=r"posts\.parquet row 3: label '-1' is not a label"):
         load(folder, label_names="bad,good")
     posts, counts, rejected = load(folder, label_names="bad,good", on_bad_rows="drop")
     assert posts["train"].features["label"].names == ["bad", "good"]
@@ -187,9 +187,68 @@ def test_parquet_that_is_none_or_holds_lists_is_named(folder):
     table = pa.table({"text": [["a"], ["b"]], "label": ["x", "y"]})
     pq.write_table(table, folder / "posts.parquet")
     with pytest.raises(
-        PostsError, match=r"posts\.parquet row 1: column 'text' is neither a string"
+        PostsError, match=r"posts\.parquet row 1: text must be str or None, got list"
     ):
         load(folder)
+
+
+def test_a_named_column_is_taken_though_another_has_the_name_of_its_field(tmp_path):
+    lines = [f"{i},clean {i},RAW {i},{'ab'[i % 2]},x" for i in range(40)]
+    (tmp_path / "posts.csv").write_text("\n".join(["id,clean,text,mood,label", *lines]))
+    posts, counts, _ = load(tmp_path, columns="text=clean,label=mood")
+    assert posts["train"].features["label"].names == ["a", "b"]
+    assert posts["train"]["text"][0].startswith("clean")
+    assert counts["ignored_columns"] == {"posts": ["text", "label"]}
+
+
+def write_indexed(file, names, labels, column="label"):
+    features = Features({"text": Value("string"), column: ClassLabel(names=names)})
+    posts = {"text": [f"{file.stem} {i}" for i in range(len(labels))], column: labels}
+    Dataset.from_dict(posts, features=features).to_parquet(file)
+
+
+def test_each_file_of_indices_has_its_own_names(tmp_path):
+    write_indexed(tmp_path / "train.parquet", NAMES, [0, 1, 2, 2])
+    write_indexed(tmp_path / "validation.parquet", ["good", "bad"], [0, 1, -1])
+    posts, _, rejected = load(tmp_path, on_bad_rows="drop")
+    assert posts["train"].features["label"].names == NAMES
+    assert posts["validation"]["label"][:] == [2, 0]
+    assert [row.detail for row in rejected] == ["label is empty"]
+
+
+def test_names_of_a_renamed_column_of_indices_stay(tmp_path):
+    write_indexed(tmp_path / "posts.parquet", NAMES, [0, 1, 2] * 10, column="mood")
+    assert load(tmp_path, columns="label=mood").posts["train"].features["label"].names == NAMES
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_label_of_minus_one_is_a_label_in_every_kind_of_file(tmp_path, kind):
+    posts = [
+        {"id": i - 1, "text": f"t{i}", "label": i % 3 - 1, "text_label": -1} for i in range(30)
+    ]
+    frame, file = pd.DataFrame(posts), tmp_path / f"posts.{kind}"
+    if kind == "csv":
+        frame.to_csv(file, index=False)
+    elif kind == "jsonl":
+        frame.to_json(file, orient="records", lines=True)
+    else:
+        frame.to_parquet(file)
+    table = load(tmp_path)
+    assert table.posts["train"].features["label"].names == ["-1", "0", "1"]
+    assert (table.counts["kept"], "-1" in split_of(table)) == (30, True)
+
+
+def test_what_is_seldom_meant_is_noted(tmp_path):
+    lines = []
+    for i in range(40):
+        name = f"{'train' if i < 30 else 'test'}/{i}.jpg"
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(jpeg(i))
+        lines.append(f"{name},{['good', 'Good', 'bad'][i % 3]}")
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,label", *lines]))
+    notes = load(tmp_path).counts["notes"]
+    assert notes["labels that differ in letter case only"]["first"] == ["Good and good"]
+    assert notes["metadata.csv mixes the images of folders into a new split"]["number"] == 2
 
 
 def test_bad_rows_of_all_kinds_are_dropped_on_demand_and_none_is_lost(folder):
@@ -215,10 +274,10 @@ def test_bad_rows_of_all_kinds_are_dropped_on_demand_and_none_is_lost(folder):
         63: "neither text nor image",
         64: "id is empty",
         65: "image leaves the folder: '../../etc/passwd'",
-        66: "image is a URL, and pictures are read from the folder only",
+        66: "image is a URL, and images are read from the folder only",
         67: "image does not exist: 'pictures/absent.jpg'",
-        68: "broken.jpg: picture cannot be read",
-        69: "Expecting property name",
+        68: "broken.jpg: image cannot be read",
+        69: "not well-formed JSON: Expecting property name",
         70: "not a JSON object",
     }.items():
         assert f"posts.jsonl row {number}: {said}" in shown

@@ -10,7 +10,7 @@ from tiny_models import picture
 
 from datasets_scripts.pictures import decode_picture
 from fuzzing.mutations import damaged
-from modeling_hybridsent import load_picture
+from modeling_hybridsent import load_image
 
 MAX_PIXELS = 1 << 20
 NAME = "Picture of post 0"
@@ -92,7 +92,7 @@ class Pictures:
             _, decoded = decode_picture(value, MAX_PIXELS)
         except ValueError:  # later frames count there, too, which the processor passes over
             decoded = None
-        image = load_picture(value, MAX_PIXELS, NAME)
+        image = load_image(value, MAX_PIXELS, NAME)
         assert (image is None) == (not value)
         assert image is None or decoded is None or image.tobytes() == decoded.tobytes()
         assert decoded is None or image is not None

@@ -13,7 +13,7 @@ from fuzzing.training_rows import WORDS
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.predictor import Predictor
-from hybridsent.scoring.share import Share
+from hybridsent.scoring.rows import Assignment
 
 MOST = 40  # rows that are scored; all are read
 
@@ -45,7 +45,7 @@ class ScoringRows:
         file = self.folder / f"posts{ending}"
         file.write_bytes(content)
         source = find_input(str(file))
-        rows = list(source.rows(Share(1000)))
+        rows = list(source.rows(Assignment(1000)))
         assert [row.number for row in rows] == list(range(source.total() or 0))
         tables = list(score_rows(iter(rows[:MOST]), self.predictor, 8, num_workers=0))
         answers = [row for table in tables for row in table.to_pylist()]

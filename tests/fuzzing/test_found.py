@@ -20,7 +20,7 @@ from modeling_hybridsent import (
     HybridSentConfig,
     HybridSentForSequenceClassification,
     HybridSentProcessor,
-    load_picture,
+    load_image,
 )
 
 DEEP = "[" * 20_000
@@ -83,10 +83,8 @@ def test_a_picture_on_which_a_decoder_stumbles(content, said):
 
 
 def test_a_picture_says_where_it_stands_and_what_to_do():
-    with pytest.raises(
-        ValueError, match=r"Picture of post 3: cannot identify .* Replace it or leave"
-    ):
-        load_picture(b"x", name="Picture of post 3")
+    with pytest.raises(ValueError, match=r"Image of post 3: is not a JPEG.* Replace it or leave"):
+        load_image(b"x", name="Image of post 3")
 
 
 # Rows

@@ -12,11 +12,12 @@ from tiny_models import IMAGE_SIZE, picture, tiny_processor, tiny_tokenizer
 from transformers import (
     AutoImageProcessor,
     AutoTokenizer,
+    CLIPImageProcessor,
     ConvNextImageProcessor,
     TimmWrapperImageProcessor,
 )
 
-from modeling_hybridsent import HybridSentProcessor, load_picture
+from modeling_hybridsent import HybridSentProcessor, load_image
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_one_post_is_a_batch_of_one(processor):
     assert out["pixel_values"].shape == (1, 3, IMAGE_SIZE, IMAGE_SIZE)
 
 
-@pytest.mark.parametrize("nothing", [None, "", "  \n "])
+@pytest.mark.parametrize("nothing", [None, "", "  \n ", "\u200b", float("nan")])
 def test_missing_text_is_marked(processor, nothing):
     out = processor(text=["sun", nothing], images=[picture(), picture()])
     assert out["has_text"].tolist() == [True, False]
@@ -60,11 +61,10 @@ def test_missing_picture_is_marked_and_cleared(processor, nothing):
     assert out["pixel_values"][1].abs().sum() > 0
 
 
-def test_missing_file_is_a_missing_picture_with_a_warning(processor, tmp_path, caplog):
+def test_a_path_without_a_file_is_an_error(processor, tmp_path):
     absent = str(tmp_path / "gone.jpg")
-    out = processor(text=["sun"], images=[absent])
-    assert out["has_image"].tolist() == [False]
-    assert "gone.jpg" in caplog.text
+    with pytest.raises(ValueError, match=r"Image of post 1 '.*gone\.jpg': no such file"):
+        processor(text=["sun", "sun"], images=[None, absent])
 
 
 def test_whole_modality_may_be_left_out(processor):
@@ -112,7 +112,7 @@ def test_every_kind_of_picture_gives_the_same_pixels(processor, tmp_path, kind):
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 def test_every_mode_becomes_rgb(mode):
-    assert load_picture(picture().convert(mode)).mode == "RGB"
+    assert load_image(picture().convert(mode)).mode == "RGB"
 
 
 def test_picture_is_turned_upright(tmp_path):
@@ -120,17 +120,17 @@ def test_picture_is_turned_upright(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6  # taken with the camera turned by 90 degrees
     image.save(tmp_path / "x.jpg", exif=exif)
-    assert load_picture(tmp_path / "x.jpg").size == (40, 48)
+    assert load_image(tmp_path / "x.jpg").size == (40, 48)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"not a picture", "cannot identify"), (png(picture())[:200], "Picture of post 0")],
+    [(b"not a picture", "is not a JPEG"), (png(picture())[:200], "Image of post 1")],
     ids=["garbage", "truncated"],
 )
 def test_unreadable_picture_is_an_error_naming_the_post(processor, content, message):
     with pytest.raises(ValueError, match=message):
-        processor(images=[content])
+        processor(images=[picture(), content])
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -141,9 +141,26 @@ def test_oversized_picture_is_refused_before_decoding(processor):
         processor(images=[huge.getvalue()])
 
 
-def test_web_address_is_never_fetched(processor):
-    with pytest.raises(ValueError, match="web address"):
+def test_url_is_never_fetched(processor):
+    with pytest.raises(ValueError, match="is a URL"):
         processor(text=["sun"], images=["http://127.0.0.1:9/x.jpg"])
+
+
+def test_an_image_that_resizing_would_blow_up_is_refused_before_it_is_made():
+    """Its shorter side of 1 pixel would become 224, its longer one 67 million."""
+    shortest = HybridSentProcessor(CLIPImageProcessor(), tiny_tokenizer())
+    timm = HybridSentProcessor(
+        TimmWrapperImageProcessor(pretrained_cfg={"input_size": (3, 224, 224)}), tiny_tokenizer()
+    )
+    line = png(Image.new("1", (300_000, 1)))
+    for processor in (shortest, timm):
+        with pytest.raises(
+            ValueError, match=r"^Image: has 300000 x 1 pixels; resized by its short"
+        ):
+            processor(text=["sun"], images=[line])
+    out = tiny_processor()(images=[line])  # which gives both sides their size
+    assert out["pixel_values"].shape == (1, 3, IMAGE_SIZE, IMAGE_SIZE)
+    assert shortest(images=[line], size={"height": 8, "width": 8}, do_center_crop=False)
 
 
 def test_round_trip_keeps_settings_and_results(tmp_path):
@@ -180,13 +197,13 @@ def test_every_kind_of_batch(processor, texts, pictures):
 def test_list_around_a_picture(processor):
     out = processor(text=["sun", "rain"], images=[[], [picture()]])
     assert out["has_image"].tolist() == [False, True]
-    with pytest.raises(ValueError, match="Picture of post 1: is a list of 2"):
+    with pytest.raises(ValueError, match="Image of post 1: is a list of 2"):
         processor(text=["sun", "rain"], images=[[], [picture(), picture()]])
 
 
-@pytest.mark.parametrize("wrong", [3, float("nan"), ["a", "b"]])
+@pytest.mark.parametrize("wrong", [3, b"sun", ["a", "b"]])
 def test_text_of_another_kind_is_an_error_naming_the_post(processor, wrong):
-    with pytest.raises(ValueError, match="Text of post 1: is a"):
+    with pytest.raises(ValueError, match="Text of post 1 must be str or None, got"):
         processor(text=["sun", wrong])
 
 

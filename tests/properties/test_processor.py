@@ -6,17 +6,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny_models import IMAGE_SIZE, WORDS, picture, tiny_processor
 
+from modeling_hybridsent.inputs_hybridsent import has_text
+
 PROCESSOR = tiny_processor(max_length=12)
-blank = st.sampled_from(["", " ", "\n\t", "\u3000"])
+blank = st.sampled_from(["", " ", "\n\t", "\u3000", "\u200b", "\ufeff\u200d"])
 words = st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)
 texts = st.none() | blank | words | st.text(max_size=30)
 pictures = st.none() | st.builds(
     picture, st.integers(0, 99), st.integers(1, 40), st.integers(1, 40)
 )
-
-
-def has_text(text):
-    return bool(text and text.strip())
 
 
 posts = st.tuples(texts, pictures)
@@ -67,6 +65,6 @@ def test_exactly_the_posts_with_neither_are_named(batch):
     if not empty:
         process(batch)
         return
-    with pytest.raises(ValueError, match="neither text nor picture") as caught:
+    with pytest.raises(ValueError, match="neither text nor image") as caught:
         process(batch)
     assert str(empty) in str(caught.value)

@@ -159,7 +159,10 @@ def test_the_example_runs_as_it_stands(tmp_path):
 def test_command_line_writes_the_card_anew_with_the_other_seeds(tmp_path):
     for seed in (0, 1):
         save_finished_run(tmp_path / f"run_{seed}", seed=seed)
-    command = [sys.executable, "-m", "hybridsent.publishing.model_card", "run_0", "--runs", "run_1"]
+    command = [sys.executable, "-m", "hybridsent", "card", "run_0", "--runs", "run_1"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+    assert " ± " in result.stdout
     assert "2 runs, seeds 0, 1" in (tmp_path / "run_0" / "README.md").read_text()

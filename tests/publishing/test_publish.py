@@ -16,8 +16,9 @@ from isolated_python import run_isolated
 from loopback_hub import Fault, LoopbackHub, point_client_at
 from tiny_models import picture, probabilities_of
 
+from hybridsent.cli import main
 from hybridsent.publishing.isolated_check import check_loads_isolated
-from hybridsent.publishing.publish import Target, main, publish
+from hybridsent.publishing.publish import Target, publish
 from hybridsent.publishing.published_files import PublishError
 
 REPO = "tester/tiny"
@@ -81,7 +82,7 @@ def test_the_report_with_its_posts_stays_at_home(hub, folder):
     assert PRIVATE in page
     for name in ("post.png", "post.jpg", "posts.json", "README.md", "notes_hybridsent.py"):
         (folder / "report" / name).write_bytes(PRIVATE.encode())
-    assert main(["--model", str(folder), "--repo_id", REPO]) == 0
+    assert main(["publish", "--model", str(folder), "--repo_id", REPO]) == 0
     files = hub.repos["model", REPO].head.files
     assert [name for name in files if name.startswith("report/")] == [
         f"report/{name}.png"
@@ -232,7 +233,7 @@ def test_publishing_again_replaces_ours_and_keeps_the_rest(hub, folder):
 
 
 def test_a_dry_run_lists_and_loads_and_sends_nothing(hub, folder, capsys):
-    assert main(["--model", str(folder), "--repo_id", REPO, "--dry_run"]) == 0
+    assert main(["publish", "--model", str(folder), "--repo_id", REPO, "--dry_run"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"[\d,]+  model\.safetensors", out)
     assert "optimizer" not in out
@@ -293,7 +294,7 @@ def test_a_folder_that_cannot_be_published_is_named_and_nothing_is_sent(hub, fol
 
 
 def test_a_folder_that_is_absent_is_named(tmp_path, capsys):
-    assert main(["--model", str(tmp_path / "no"), "--repo_id", REPO]) == 1
+    assert main(["publish", "--model", str(tmp_path / "no"), "--repo_id", REPO]) == 1
     assert "no: there is no such folder" in capsys.readouterr().err
 
 
@@ -308,13 +309,15 @@ FAULTS = {  # the weights first: once they are there they are not sent again
 def test_a_fault_leaves_the_remote_as_it_was_and_says_what_to_do(hub, folder, capsys):
     for name, (kind, fault) in FAULTS.items():
         hub.faults[kind].append(fault)
-        assert main(["--model", str(folder), "--repo_id", REPO]) == 1, name
+        assert main(["publish", "--model", str(folder), "--repo_id", REPO]) == 1, name
         said = capsys.readouterr().err
         assert f"error: {REPO}: the Hub could not be reached, or refused" in said, name
         assert "Nothing was published in part" in said
         assert "publish again" in said
         assert set(hub.repos["model", REPO].head.files) == {".gitattributes"}, name
-    assert main(["--model", str(folder), "--repo_id", REPO]) == 0  # and then it goes through
+    assert (
+        main(["publish", "--model", str(folder), "--repo_id", REPO]) == 0
+    )  # and then it goes through
 
 
 def test_a_commit_of_somebody_else_in_between_is_not_overwritten(hub, folder, monkeypatch):
@@ -345,7 +348,7 @@ def test_a_full_disk_while_staging_leaves_the_remote_as_it_was(hub, folder, caps
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfile", full)
-    assert main(["--model", str(folder), "--repo_id", REPO]) == 1
+    assert main(["publish", "--model", str(folder), "--repo_id", REPO]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert not hub.repos
 

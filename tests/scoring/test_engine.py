@@ -7,12 +7,11 @@ from file_limit import limited_files
 from many_posts import direct, good_posts, save_pictures, with_bad, write_csv
 from tiny_models import save_tiny
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
+from hybridsent.scoring.answers import BATCHES, MAX_BYTES, Window, windows
 from hybridsent.scoring.engine import AHEAD, score_rows
 from hybridsent.scoring.inputs import find_input
-from hybridsent.scoring.row import Row
-from hybridsent.scoring.share import Share
-from hybridsent.scoring.windows import BATCHES, MAX_BYTES, Window, windows
+from hybridsent.scoring.rows import Assignment, Row
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def test_every_row_has_its_own_answer_in_its_place(tiny, table, workers, batch_s
     """Two posts a batch make several windows; answers are told apart by text and picture."""
     name, model, processor = tiny
     file, posts, errors = table
-    rows = find_input(str(file)).rows(Share(1000))
+    rows = find_input(str(file)).rows(Assignment(1000))
     parts = list(score_rows(rows, Predictor(name), batch_size, workers))
     assert len(parts) > 1
     answers = [answer for part in parts for answer in part.to_pylist()]
@@ -92,7 +91,7 @@ def test_file_handles_do_not_grow(tiny, tmp_path, workers):
     save_pictures(tmp_path / "posts")
     posts, _ = with_bad(good_posts(400))
     file = write_csv(tmp_path / "posts" / "posts.csv", posts)
-    rows = find_input(str(file)).rows(Share(1000))
+    rows = find_input(str(file)).rows(Assignment(1000))
     scored = score_rows(rows, Predictor(tiny[0]), 2, workers)
     handles = [len(os.listdir("/proc/self/fd")) for _ in scored]
     assert len(handles) > 4
@@ -102,7 +101,7 @@ def test_file_handles_do_not_grow(tiny, tmp_path, workers):
 
 def test_a_worker_that_cannot_hand_its_batch_over_is_not_waited_for_for_ever(tiny, table):
     """What workers hand over lies in shared memory, which counts as files and is refused."""
-    rows = find_input(str(table[0])).rows(Share(1000))
+    rows = find_input(str(table[0])).rows(Assignment(1000))
     predictor = Predictor(tiny[0])
     predictor.load()
     with limited_files(100), pytest.raises(RuntimeError, match="timed out after 3 seconds"):

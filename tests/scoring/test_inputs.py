@@ -17,11 +17,12 @@ from many_posts import (
 )
 
 from datasets_scripts import PostsError, prepare
+from datasets_scripts.intake import find_image
 from hybridsent.bundled.synthetic import write_posts
 from hybridsent.scoring.inputs import find_input
-from hybridsent.scoring.share import Share
+from hybridsent.scoring.rows import Assignment
 
-EVERYTHING = Share(rows_per_shard=10)
+EVERYTHING = Assignment(rows_per_shard=10)
 WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "parquet": write_parquet}
 
 
@@ -45,7 +46,7 @@ def test_a_file_gives_its_rows(kind, tmp_path):
 @pytest.mark.parametrize("kind", WRITERS)
 def test_the_shares_of_processes_are_the_whole(kind, tmp_path):
     file = WRITERS[kind](tmp_path / f"posts.{kind}", good_posts(43))
-    shares = [Share(4, done=(1, 5), process=i, processes=3) for i in range(3)]
+    shares = [Assignment(4, done=(1, 5), process=i, processes=3) for i in range(3)]
     found = [[row.number for row in rows_of(file, share)] for share in shares]
     assert all(len(part) > 8 for part in found)
     done = {*range(4, 8), *range(20, 24)}
@@ -116,7 +117,14 @@ def test_broken_lines_of_json_keep_their_place(tmp_path):
     assert [row.id for row in rows] == ["7", None, None, "five", None, None, None, '[1, "a"]']
     assert (rows[0].text, rows[-1].text) == ("one", "last")
     said = [row.problem or "" for row in rows]
-    wanted = ["", "well-formed JSON", "not a JSON object", "text: is a int", "utf-8", "not UTF-8"]
+    wanted = [
+        "",
+        "well-formed JSON",
+        "not a JSON object",
+        "text must be str",
+        "not UTF-8",
+        "surrogate",
+    ]
     for words, problem in zip([*wanted, "well-formed JSON", ""], said, strict=True):
         assert words in problem
         assert bool(words) == bool(problem)
@@ -146,7 +154,7 @@ def test_a_damaged_row_group_costs_its_rows_only(tmp_path):
     rows = rows_of(file)
     assert [row.number for row in rows] == list(range(30))
     assert [bool(row.problem) for row in rows] == [10 <= i < 20 for i in range(30)]
-    assert "row group 1 of posts.parquet is damaged" in rows[10].problem
+    assert "row group 1 is damaged" in rows[10].problem
 
 
 @pytest.mark.parametrize(
@@ -155,7 +163,7 @@ def test_a_damaged_row_group_costs_its_rows_only(tmp_path):
         ("posts.csv", b"", "neither a column 'text' nor 'image'"),
         ("posts.csv", b"tweet,label\na,b\n", "neither a column 'text' nor 'image'"),
         ("posts.csv", b"text,text\na,b\n", "column 'text' stands twice"),
-        ("posts.csv", b"\xff\xfe\n", "header cannot be read"),
+        ("posts.csv", b"\xff\xfe\n", "not UTF-8"),
         ("posts.jsonl", b'{"tweet": "a"}\n', "neither a column 'text' nor 'image'"),
         ("posts.parquet", b"nothing", "not a Parquet file"),
         ("posts.xlsx", b"", "no such file or folder of posts"),
@@ -166,6 +174,22 @@ def test_a_file_that_cannot_be_read_at_all_is_one_error(name, content, words, tm
     with pytest.raises(PostsError, match=words) as caught:
         find_input(str(tmp_path / name))
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_links_of_the_owner_are_followed_as_in_the_cache_of_the_hub(tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    (snapshot / "images").mkdir(parents=True)
+    blobs.mkdir()
+    (blobs / "1f").write_text("id,text,image\n1,sun,images/0.png\n")
+    (snapshot / "posts.csv").symlink_to("../../blobs/1f")
+    for name in (str(snapshot), str(snapshot / "posts.csv")):
+        (row,) = rows_of(name)
+        assert (row.id, row.image, row.folder) == ("1", "images/0.png", str(snapshot))
+    (blobs / "2e").write_bytes(b"")
+    (snapshot / "images" / "0.png").symlink_to("../../../blobs/2e")
+    assert find_image(row.image, row.folder, follow_links=True).endswith("images/0.png")
+    with pytest.raises(ValueError, match="image leaves the folder"):
+        find_image(row.image, row.folder, follow_links=False)
 
 
 def test_what_is_not_there_is_named(tmp_path):

@@ -1,6 +1,9 @@
 """A predictor answers each post as the model itself does, and a bad one with a reason."""
 
+import contextlib
+import json
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,12 +11,14 @@ import pyarrow as pa
 import pytest
 import torch
 from many_posts import BAD, direct, good_posts, png, save_pictures, with_bad
-from tiny_models import LABELS, save_tiny
+from tiny_models import LABELS, picture, save_tiny, tiny_processor
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
+from hybridsent.scoring.answers import Window
+from hybridsent.scoring.backends import identify_model
 from hybridsent.scoring.preparing import Preparer
-from hybridsent.scoring.row import Row
-from hybridsent.scoring.windows import Window
+from hybridsent.scoring.rows import Row
+from hybridsent.support.errors import PostsError
 
 BRANCHES = ("text", "image", "fusion")
 ALL = ("probabilities", "branches", "weights", "embeddings")
@@ -68,7 +73,7 @@ def test_bad_posts_keep_their_place_and_say_why(tiny, posts):
     name, model, processor = tiny
     given, errors = with_bad(good_posts(35))
     given.append({"id": "number", "text": 3, "image": None})
-    errors[len(given) - 1] = "text: is a int"
+    errors[len(given) - 1] = "text must be str or None, got int"
     assert len(set(errors.values())) == len(BAD) + 1
     answers = Predictor(name, ALL, folder=str(posts))(as_batch(given))
     for i, post in enumerate(given):
@@ -178,13 +183,64 @@ def test_an_error_that_quotes_half_a_character_can_be_written(tiny):
 
 
 @pytest.mark.parametrize(
-    "image", ["images/0.png", "/etc/hostname", "hf://datasets/USER/OTHER@1/0.png", "http://a/0.png"]
+    "image",
+    [
+        "images/0.png",
+        "/etc/hostname",
+        "hf://datasets/USER/OTHER@1/0.png",
+        "http://a/0.png",
+        "/etc/hostname::hf://datasets/USER/SET@1/0.png",
+        "ftp://127.0.0.1:9/0.png::hf://datasets/USER/SET@1/0.png",
+        "zip://0.png::http://a/b.zip::hf://datasets/USER/SET@1/0.png",
+        "zip://../0.png::hf://datasets/USER/SET@1/0.zip",
+        "hf://datasets/USER/SET@1/../../OTHER@1/0.png",
+    ],
 )
 def test_a_data_set_of_the_hub_names_no_file_but_its_own(tiny, posts, image, monkeypatch):
     """Not even one of the folder that the run was started in."""
     monkeypatch.chdir(posts)
     row = Row(0, None, "sun", image, "hf://datasets/USER/SET@1")
     assert "image is not in the data set" in Preparer(tiny[0], None, None)[[row]].problems[0]
+
+
+def test_a_text_of_millions_of_characters_is_answered_as_its_start(tmp_path):
+    save_tiny(tmp_path)
+    tiny_processor(max_length=64).save_pretrained(tmp_path)  # the model has 64 places
+    start = "a happy day " * 10_000
+    answers = Predictor(str(tmp_path))({"text": [start * 100, start, " " * 3_000_000 + "sad"]})
+    assert answers["error"] == [None] * 3
+    assert answers["score"][0] == pytest.approx(answers["score"][1], abs=1e-6)
+
+
+def test_a_larger_limit_of_pixels_reaches_the_processor(tiny, tmp_path):
+    save_tiny(tmp_path)
+    tiny_processor(max_image_pixels=4_500).save_pretrained(tmp_path)
+    large = {"image": [picture(width=100, height=80)]}
+    assert "more than max_image_pixels" in Predictor(str(tmp_path))(large)["error"][0]
+    assert Predictor(str(tmp_path), max_image_pixels=8_000)(large)["error"] == [None]
+
+
+def test_code_of_strangers_is_not_run_unasked(tiny, tmp_path):
+    folder = tmp_path / "theirs"
+    shutil.copytree(tiny[0], folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["tokenizer_class"], config["auto_map"] = (
+        "Theirs",
+        {"AutoTokenizer": ["theirs.Theirs", None]},
+    )
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Theirs: pass\n")
+    answers = None
+    with contextlib.suppress(ValueError, OSError):
+        answers = Predictor(str(folder))({"text": ["sun"]})
+    assert not (tmp_path / "ran").exists()
+    assert answers is None or answers["error"] == [None]
+    (folder / "config.json").write_text(
+        '{"model_type": "theirs", "auto_map": {"AutoConfig": "theirs.Theirs"}}'
+    )
+    with pytest.raises(PostsError, match="no model"):
+        identify_model(str(folder))
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("wrong", [{"columns": ["x"]}, {"dtype": "x"}, {"backend": "x"}])

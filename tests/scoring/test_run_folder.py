@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datasets_scripts import PostsError
-from hybridsent.scoring.run_folder import RunFolder
-from hybridsent.scoring.shard_files import ShardWriter, finished_shards
+from hybridsent.scoring.run_folder import RunFolder, ShardWriter, finished_shards
 
 QUESTION = {"model": "a", "input": [["posts.csv", 1, 2]], "columns": (), "rows_per_shard": 10}
 HOLD = """
@@ -50,8 +49,9 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
         RunFolder(tmp_path / "thesis.txt").begin(QUESTION)
 
 
-def test_a_damaged_manifest_is_named(tmp_path):
-    (tmp_path / "manifest.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "", "{}", "[]"])
+def test_a_damaged_manifest_is_named(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(PostsError, match=r"manifest.json: is damaged"):
         RunFolder(tmp_path).check(QUESTION)
 
@@ -62,9 +62,12 @@ def test_what_a_killed_run_left_goes_and_what_is_done_stays(tmp_path):
         writer.write(answers(20, 30))
     (tmp_path / ".draft-000000000030").write_bytes(b"PAR1 half")
     (tmp_path / ".manifest.json.77").write_text("{")
+    (tmp_path / "rows-000000000040-000000000050.parquet").touch()  # the machine lost its content
+    (tmp_path / ".draft-thesis.txt").write_text("mine")
     assert RunFolder(tmp_path).begin(QUESTION) == (2,)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [".lock", "manifest.json", "rows-000000000020-000000000030.parquet"]
+    names = sorted(path.name for path in tmp_path.iterdir() if path.stat().st_size)
+    kept = [".draft-thesis.txt", "manifest.json", "rows-000000000020-000000000030.parquet"]
+    assert names == kept
 
 
 def test_killed_before_its_manifest_a_run_starts_anew(tmp_path):

@@ -9,7 +9,7 @@ from fabricated_sets import write_tumemo
 
 from datasets_scripts import EMOTIONS
 from datasets_scripts.post import CONTRADICTORY
-from datasets_scripts.prepare import prepare
+from datasets_scripts.preparing import prepare
 from datasets_scripts.published.label_words import MASKED
 from datasets_scripts.published.text_forms import PUBLISHED
 from datasets_scripts.table import Table
