@@ -1,12 +1,13 @@
 # Two commands are enough for a newcomer: `make quickstart` and `make test`.
-# Each target makes the virtual environment when it is absent. The targets from `types` on are for who changes
+# Each target makes the virtual environment when it is absent, and installs what it runs. The targets from `types` on are for who changes
 # the code; CONTRIBUTING.md says when.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # One process; --quiet: our message and no traceback of the launcher; the others keep it from warning.
 TRAIN := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
-READY := $(VENV)/.ready
+QUICKSTART := $(VENV)/.quickstart
+READY := $(VENV)/.dev
 GATES := $(VENV)/.gates
 OLDEST := .venv-oldest
 RECIPE ?= quickstart
@@ -17,15 +18,16 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 INPUTS ?= 25000
 SEED ?= 0
 
-.PHONY: quickstart test lint fuzz train demo types sizes coverage mutation audit lock test-oldest dist clean space
+.PHONY: quickstart test lint fuzz train demo types coverage mutation audit lock test-oldest dist clean space
 
-$(READY): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+# The package with one extra of pyproject.toml; each target asks for those that it needs.
+$(VENV)/.%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	touch $@
 
-quickstart: $(READY)
+quickstart: $(QUICKSTART)
 	$(TRAIN)
 	@echo
 	@echo "Try it in a browser:     make demo"
@@ -46,11 +48,11 @@ lint: $(READY)
 fuzz: $(READY)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzzing $(TARGETS) --inputs $(INPUTS) --seed $(SEED)
 
-train: $(READY)
+train: $(QUICKSTART)
 	$(TRAIN) $(RECIPE) $(ARGS)
 
-demo: $(READY)
-	HYBRIDSENT_MODEL=$(MODEL) $(BIN)/python space/app.py
+demo: $(QUICKSTART) $(VENV)/.space
+	$(BIN)/hybridsent demo --model $(MODEL)
 
 # The page is pushed as a folder, so it has copies of what it shares with the package; a test holds them equal.
 space:
@@ -60,9 +62,6 @@ space:
 types: $(READY)
 	$(BIN)/python -m mypy
 
-sizes: $(READY)
-	$(BIN)/python -m quality.sizes
-
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/modeling_hybridsent \
 		--cov=modeling_hybridsent --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
@@ -71,28 +70,29 @@ $(GATES): $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,gates]"
 	touch $@
 
+# Lists the changes that no test noticed; pyproject.toml says what is changed.
 mutation: $(GATES)
-	OMP_NUM_THREADS=1 $(BIN)/python -m quality.mutation
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run 'datasets_scripts.published.labels.*' 'modeling_hybridsent.birau_hybridsent.*' \
+		'modeling_hybridsent.fusion_hybridsent.*DecisionFusion*'
+	$(BIN)/mutmut results
 
 audit: $(GATES)
 	$(BIN)/pip-audit --strict --requirement ci.lock --disable-pip
 
-lock: $(READY)
-	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json ".[dev]"
-	$(BIN)/python -m quality.lock $(VENV)/report.json > ci.lock
+lock: $(GATES)
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-platform x86_64-manylinux_2_28 \
+		--python-version 3.11 --extra dev --output-file ci.lock --custom-compile-command "make lock" pyproject.toml
 
 # An environment with exactly the floors of pyproject.toml, thrown away before each run.
-test-oldest:
-	rm -rf $(OLDEST)
-	$(PYTHON) -m venv $(OLDEST)
-	$(PYTHON) -m quality.oldest_versions > $(OLDEST)/oldest.txt
-	$(OLDEST)/bin/python -m pip install --quiet --editable ".[dev]" --constraint $(OLDEST)/oldest.txt
+test-oldest: $(GATES)
+	$(BIN)/uv venv --quiet --clear --seed --python $(PYTHON) $(OLDEST)
+	$(BIN)/uv pip install --quiet --python $(OLDEST) --resolution lowest-direct --editable ".[dev]"
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore-glob='*/test_export*.py'
 
 dist: $(GATES)
 	rm -rf dist
 	$(BIN)/python -m build
-	$(BIN)/python -m quality.installed dist
+	$(BIN)/python tests/installed_wheel.py dist
 
 clean:
 	rm -rf $(VENV) $(OLDEST) dist mutants outputs

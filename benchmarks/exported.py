@@ -1,28 +1,27 @@
-"""How fast exported graphs score ready inputs, beside the model that they were made of.
+"""How fast exported models score ready inputs, beside the model that they were made of.
 
     python -m benchmarks.exported --model outputs/quickstart --exports outputs/openvino outputs/onnx
 
 Each way has a process of its own, for threads that wait for work would slow the others; the processes
 take turns, so that whatever else the machine does falls on all of them alike: compare the ratios. A
-round before those that count lets each way meet all lengths of texts. The posts are made up: texts and
-pictures of the quickstart's kind.
+round before those that count lets each way meet all lengths of texts. Posts are texts and noise.
 """
 
 import argparse
 import os
-import statistics
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from typing import Any
 
 import torch
 
+from benchmarks.turns import rates_table, take_turns
+from hybridsent import Predictor
 from hybridsent.exporting.comparison import made_up_rows
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.exported import read_export
 from hybridsent.scoring.processes import keep_freed_memory
 
@@ -39,8 +38,7 @@ def ways_to_score(model: str, exports: Sequence[str]) -> dict[str, dict[str, Any
         told = read_export(folder)
         if told is None:
             raise SystemExit(f"error: {folder} has no export.json. Give exported folders.")
-        name = told["format"] + (" int8" if told["quantization"] == "int8" else "")
-        ways[name] = {"model": folder, "backend": told["format"]}
+        ways[told["format"]] = {"model": folder, "backend": told["format"]}
     return ways
 
 
@@ -62,49 +60,24 @@ def _batches(batch_size: int, posts: int) -> list[dict[str, torch.Tensor]]:
     return [PREDICTOR.preparer[whole[i : i + batch_size]].inputs for i in starts]
 
 
-def _measure(batch_size: int, posts: int) -> list[float]:
-    """Return seconds a post, batch by batch."""
-    seconds = []
-    for inputs in _batches(batch_size, posts):
-        begun = time.perf_counter()
+def _measure(batch_size: int, posts: int) -> float:
+    """Return posts a second in the process of this way."""
+    batches = _batches(batch_size, posts)
+    begun = time.perf_counter()
+    for inputs in batches:
         PREDICTOR.backend(inputs, PREDICTOR.layout.fields)
-        seconds.append((time.perf_counter() - begun) / batch_size)
-    return seconds
+    return len(batches) * batch_size / (time.perf_counter() - begun)
 
 
 def measure(
-    ways: dict[str, Pool], batch_size: int, posts: int, rounds: int
+    processes: dict[str, Pool], batch_size: int, posts: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Let the ways take turns.
-
-    Args:
-        ways: Processes that have loaded a predictor.
-        batch_size: Posts in a batch.
-        posts: How many to score with each in a round.
-        rounds: How many count.
-
-    Returns:
-        Mean seconds a post, by way, round by round.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name, process in ways.items():
-            found = process.apply(_measure, (batch_size, posts))
-            if number:
-                seconds[name].append(statistics.mean(found))
-    return seconds
-
-
-def as_table(measured: dict[int, dict[str, list[float]]]) -> str:
-    """Return the measurements, by batch size, as Markdown."""
-    lines = ["| batch | way | ms a post | times the model's rate |", "|---:|---|---:|---:|"]
-    for size, seconds in measured.items():
-        model = next(iter(seconds.values()))
-        for name, found in seconds.items():
-            ratio = statistics.median(a / b for a, b in zip(model, found, strict=True))
-            milliseconds = 1000 * statistics.median(found)
-            lines.append(f"| {size} | {name} | {milliseconds:.1f} | {ratio:.2f} |")
-    return "\n".join(lines)
+    """Return posts a second of each process, round by round; they take turns."""
+    ways = {
+        name: partial(process.apply, _measure, (batch_size, posts))
+        for name, process in processes.items()
+    }
+    return take_turns(ways, rounds, warm_up=1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -122,10 +95,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             name: opened.enter_context(context.Pool(1, _open, (way, given.cpu_threads)))
             for name, way in ways_to_score(given.model, given.exports).items()
         }
-        table = {size: measure(ways, size, given.posts, given.rounds) for size in BATCHES}
+        rates = {size: measure(ways, size, given.posts, given.rounds) for size in BATCHES}
     for process in ways.values():
         process.join()
-    print(as_table(table))
+    for size, found in rates.items():
+        print(f"Batches of {size}:\n\n{rates_table(found, {'times the model': 'the model'})}\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ loading fall out. The ways take turns in one run; compare the ratios. The posts 
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.scoring import ROOT, make_posts, open_pipeline, score_in_a_loop
+from benchmarks.turns import rates_table, take_turns
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.rows import Assignment
 
@@ -43,20 +43,6 @@ def seconds_of(launcher: Sequence[str], model: str, posts: Path) -> float:
         begun = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own script
         return time.perf_counter() - begun
-
-
-def as_table(rates: dict[str, list[float]]) -> str:
-    """Return the rates, round by round, as Markdown."""
-    lines = ["| way | posts/s | times one process | times the loop |", "|---|---:|---:|---:|"]
-    one, loop = rates[next(iter(LAUNCHERS))], rates[LOOP]
-    for name, found in rates.items():
-        ratios = [
-            statistics.median(a / b for a, b in zip(found, other, strict=True))
-            for other in (one, loop)
-        ]
-        cells = (f"{x:.2f}" for x in ratios)
-        lines.append(f"| {name} | {statistics.median(found):.1f} | {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,14 +72,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             return rate
 
         ways = {name: command(launcher) for name, launcher in LAUNCHERS.items()} | {LOOP: loop}
-        rates: dict[str, list[float]] = {name: [] for name in ways}
         with other:
             loop()  # warms up
-            for _ in range(given.rounds):
-                for name, way in ways.items():
-                    rates[name].append(way())
+            rates = take_turns(ways, given.rounds)
         other.join()
-    print(as_table(rates))
+    bases = {"times one process": next(iter(LAUNCHERS)), "times the loop": LOOP}
+    print(rates_table(rates, bases))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ the vision encoder frozen, as the recipes do. The posts are the quickstart's syn
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoProcessor
 
+from benchmarks.turns import take_turns
 from datasets_scripts import load_table
-from hybridsent.training.data import PostCollator
+from hybridsent.training.collator import PostCollator
 
 ENCODERS = ("text encoder", "vision encoder")
 Call = Callable[[], Any]
@@ -92,16 +94,11 @@ def call_of(modules: list[nn.Module], given: dict[nn.Module, tuple], train: bool
     return call
 
 
-def take_times(calls: dict[str, Call], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each call, taken in turns after one round that warms up."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(rounds + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if number:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
+def seconds_of(call: Call) -> float:
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def measure(
@@ -133,7 +130,8 @@ def measure(
         given = record_inputs(model, scored)
         calls = {"whole": whole, "data loading, one process": load}
         calls |= {name: call_of(some, given, train) for name, some in parts_of(model).items()}
-        return take_times(calls, rounds)
+        ways = {name: partial(seconds_of, call) for name, call in calls.items()}
+        return {k: statistics.median(x) for k, x in take_turns(ways, rounds, warm_up=1).items()}
 
 
 def as_rows(times: dict[str, float]) -> dict[str, tuple[float, float]]:
@@ -144,7 +142,7 @@ def as_rows(times: dict[str, float]) -> dict[str, tuple[float, float]]:
     return {name: (1000 * seconds, seconds / whole) for name, seconds in found.items()}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")
@@ -153,7 +151,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--bf16", action="store_true", help="run under autocast in bfloat16")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     model = AutoModelForSequenceClassification.from_pretrained(
         options.model, trust_remote_code=True

@@ -10,7 +10,6 @@ The plain loop runs in a process of its own, without anything that run_predict.p
 import argparse
 import csv
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,9 +25,10 @@ from typing import Any
 import torch
 from transformers import pipeline
 
+from benchmarks.turns import rates_table, take_turns
+from hybridsent import Predictor
 from hybridsent.bundled.drawings import draw_picture
 from hybridsent.bundled.templates import write_text
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.answers import Window, windows
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.inputs import find_input
@@ -38,7 +38,7 @@ from hybridsent.scoring.rows import Assignment
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = 300  # files; posts use them in turn
 MOODS = ("negative", "neutral", "positive")
-Way = Callable[[], int]  # scores posts and returns how many
+Way = Callable[[], float]  # scores posts and returns posts a second
 
 
 def make_posts(folder: Path, count: int, seed: int = 0) -> Path:
@@ -97,14 +97,11 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
                     call(inputs)
             return len(rows)
 
-        return way
+        return _rate_of(way)
 
     def engine() -> int:
         scored = score_rows(iter(rows), predictor, given.batch_size, given.num_workers)
         return sum(answers.num_rows for answers in scored)
-
-    def loop() -> int:
-        return other.apply(score_in_a_loop, (few,))
 
     return {
         "encoders alone, inputs ready": on_ready(encoders),
@@ -112,8 +109,8 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
         "the same, as run_predict.py reworks it": on_ready(
             lambda inputs: predictor.backend.model(**inputs)
         ),
-        "run_predict.py": engine,
-        "loop over the pipeline": loop,
+        "run_predict.py": _rate_of(engine),
+        "loop over the pipeline": _rate_of(lambda: other.apply(score_in_a_loop, (few,))),
     }
 
 
@@ -138,22 +135,14 @@ def _ready_inputs(predictor: Predictor, rows: list, batch_size: int) -> list[dic
     return ready
 
 
-def measure_rates(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    """Return posts a second of each way, round by round; a round before them warms up.
+def _rate_of(score: Callable[[], int]) -> Way:
+    """Return a function that scores posts and returns posts a second."""
 
-    Each round begins with another way, for the first one suffers from what went before.
-    """
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    names = list(ways)
-    for number in range(rounds + 1):
-        first = number % len(names)
-        for name in [*names[first:], *names[:first]]:
-            way = ways[name]
-            start = time.perf_counter()
-            posts = way()
-            if number:
-                rates[name].append(posts / (time.perf_counter() - start))
-    return rates
+    def rate() -> float:
+        start = time.perf_counter()
+        return score() / (time.perf_counter() - start)
+
+    return rate
 
 
 def measure_memory(file: Path, given: argparse.Namespace) -> float:
@@ -172,11 +161,7 @@ def measure_memory(file: Path, given: argparse.Namespace) -> float:
 
 def as_table(rates: dict[str, list[float]], memory: dict[int, float]) -> str:
     """Return the measurements as Markdown."""
-    first = next(iter(rates.values()))
-    lines = ["| way | posts/s | of the encoders' rate |", "|---|---:|---:|"]
-    for name, found in rates.items():
-        ratio = statistics.median(a / b for a, b in zip(found, first, strict=True))
-        lines.append(f"| {name} | {statistics.median(found):.1f} | {100 * ratio:.0f} % |")
+    lines = [rates_table(rates, {"times the encoders": next(iter(rates))})]
     if memory:
         lines += ["", "| posts in the table | peak memory, MiB |", "|---:|---:|"]
         lines += [f"| {posts:,} | {peak:.0f} |" for posts, peak in memory.items()]
@@ -207,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with other:
             ways = ways_to_score(make_posts(Path(folder), given.sample), given, other)
-            rates = measure_rates(ways, given.rounds)
+            rates = take_turns(ways, given.rounds, warm_up=1)
         other.join()
         sizes = [given.posts, 10 * given.posts] if given.posts else []
         memory = {size: measure_memory(make_posts(Path(folder), size), given) for size in sizes}

@@ -8,17 +8,14 @@ Every figure is of the machine it ran on; batched and unbatched are measured in 
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "tests"))
+from gradio_client import Client, handle_file
 
-from gradio_client import Client, handle_file  # noqa: E402
-from running_space import running_space  # noqa: E402
+from benchmarks.running_space import ROOT, running_space
 
 EXAMPLES = ROOT / "space" / "examples"
 TEXT = "Absolutely delighted, my old phone exceeded all my hopes"

@@ -7,22 +7,23 @@ bare loop is what one writes in an afternoon: both encoders, mean pooling, one l
 """
 
 import argparse
-import statistics
 import tempfile
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
+from benchmarks.turns import rates_table, take_turns
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.arguments import parse_arguments
-from hybridsent.training.data import PostCollator, load_posts
+from hybridsent.training.collator import PostCollator
 from hybridsent.training.encoder_layers import prepare_encoders
 from hybridsent.training.feature_cache import FeatureCache
 from hybridsent.training.model import build_model, build_processor
+from hybridsent.training.run_posts import load_posts, write_synthetic_posts
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification
 
@@ -84,7 +85,8 @@ class Contest:
         self.training.early_stopping_patience = None
         self.training.disable_tqdm = True
         self.training.logging_steps = steps + 1
-        self.posts = load_posts(self.data)[0]
+        write_synthetic_posts(self.data)
+        self.posts = load_posts(self.data).posts
         self.processor = build_processor(self.models)
         self.names = self.posts["train"].features["label"].names
         self.posts = {name: rows for name, rows in self.posts.items() if len(rows)}
@@ -100,7 +102,7 @@ class Contest:
         if cached:
             posts, states = FeatureCache(model, self.processor, self.training).attach(posts)
         trainer = HybridSentTrainer(
-            scores=SentimentScores(self.names),
+            scores=SentimentScores(self.names).of_logits,
             states=states,
             model=model,
             args=self.training,
@@ -136,43 +138,25 @@ class Contest:
         return rate(ends[: self.training.max_steps], size)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--recipe", default="posts")
     parser.add_argument("--data_dir", default="outputs/synthetic-posts")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
-    given, more = parser.parse_known_args()
+    given, more = parser.parse_known_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        argv = [
-            given.recipe,
-            "--data_dir",
-            given.data_dir,
-            "--output_dir",
-            str(Path(folder, "out")),
-        ]
-        argv += [
-            "--vision_encoder_learning_rate",
-            "0",
-            "--cache_folder",
-            str(Path(folder, "states")),
-        ]
-        contest = Contest([*argv, *more], given.steps)
+        words = [given.recipe, "--data_dir", given.data_dir, "--output_dir", f"{folder}/out"]
+        words += ["--vision_encoder_learning_rate", "0", "--cache_folder", f"{folder}/states"]
+        contest = Contest([*words, *more], given.steps)
         ways = {
             "bare PyTorch loop, concatenation": contest.bare_loop,
             "run_train.py": lambda: contest.trainer(cached=False),
             "run_train.py --cache_features true": lambda: contest.trainer(cached=True),
         }
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(given.rounds):
-            for name, way in ways.items():
-                rates[name].append(way())
-    first = next(iter(rates.values()))
-    print("\n| way | posts/s | of the bare loop |\n|---|---:|---:|")
-    for name, found in rates.items():
-        ratio = statistics.median(a / b for a, b in zip(found, first, strict=True))
-        print(f"| {name} | {statistics.median(found):.1f} | {100 * ratio:.0f} % |")
+        rates = take_turns(ways, given.rounds)
+    print(f"\n{rates_table(rates, {'times the bare loop': next(iter(ways))})}")
 
 
 if __name__ == "__main__":

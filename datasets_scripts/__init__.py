@@ -7,7 +7,6 @@ _HOMES = {
     "EMOTIONS": "datasets_scripts.published.labels",
     "READERS": "datasets_scripts.loading",
     "SENTIMENTS": "datasets_scripts.published.labels",
-    "PostsBuilder": "datasets_scripts.builder",
     "PostsError": "hybridsent.support.errors",
     "Table": "datasets_scripts.table",
     "joint_label": "datasets_scripts.published.labels",

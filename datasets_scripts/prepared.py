@@ -20,7 +20,7 @@ from hybridsent.support.errors import PostsError
 FORMAT_VERSION = 1  # raise it whenever the same posts give other files
 REJECTED = "rejected.jsonl"
 IDS = "split_ids.json"
-AGAIN = "Prepare the folder anew: python -m datasets_scripts NAME --data_dir RAW --output_dir OUT."
+AGAIN = "Prepare the folder anew: hybridsent prepare NAME --data_dir RAW --output_dir OUT."
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from datasets.exceptions import DatasetGenerationError
+from datasets import Dataset, Image
+from datasets.table import embed_table_storage
+from pyarrow.parquet import ParquetWriter
 
-from datasets_scripts.builder import PostsBuilder
 from datasets_scripts.dataset_card import dataset_card
+from datasets_scripts.loading import load_table
 from datasets_scripts.post_files import SUMMARY
 from datasets_scripts.prepared import (
     AGAIN,
@@ -24,9 +25,12 @@ from datasets_scripts.table import Table
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, write_whole
 
+SHARD_SIZE = 500_000_000  # bytes of images in a file, about
+BATCH = 100  # posts in memory at once, and in a row group
+
 
 def prepare(name: str, data_dir: str | Path, output_dir: str | Path, **options: Any) -> Table:
-    """Read a set and write it as a folder that `load_dataset` and `run_train.py` take.
+    """Read a set and write it as a folder that `load_dataset` and `hybridsent train` take.
 
     Args:
         name: Name of the set.
@@ -45,38 +49,59 @@ def prepare(name: str, data_dir: str | Path, output_dir: str | Path, **options: 
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         remedy = "It is left as it is. Give another output_dir, or remove that one."
         raise PostsError.about(target, "is there already", remedy=remedy)
-    with tempfile.TemporaryDirectory() as cache:  # for locks; the files go to the draft
-        builder = PostsBuilder(name, data_dir, cache_dir=cache, **options)
-        with build_beside(target) as draft:
-            _fill(draft, name, builder)
-    if read_summary(target).counts != json.loads(json.dumps(builder.table.counts)):
+    table = load_table(name, data_dir, **options)
+    with build_beside(target) as draft:
+        _fill(draft, name, table)
+    if read_summary(target).counts != json.loads(json.dumps(table.counts)):
         raise PostsError.about(target, "was filled by another process meanwhile", remedy=AGAIN)
-    return builder.table
+    return table
 
 
-def _fill(draft: Path, name: str, builder: PostsBuilder) -> None:
-    table, data = builder.table, draft / "data"
-    _write_parquet(builder, data)
+def _fill(draft: Path, name: str, table: Table) -> None:
+    # The digest goes into the names of the files: load_dataset caches a folder by its own name and
+    # those of its files, and would give the posts of another folder of the same names.
+    stem = f"{name}-{table.counts['fingerprint']}"
+    (draft / "data").mkdir()
+    files = {
+        split: _write_parquet(posts, draft / "data" / f"{stem}-{split}")
+        for split, posts in table.posts.items()
+    }
     ids = {split: list(posts["id"]) for split, posts in table.posts.items()}
     _write_json(ids, draft / IDS)
     write_whole(rejected_lines(table.rejected), draft / REJECTED)
     _write_json(
         {"format_version": FORMAT_VERSION, "set": name, "counts": table.counts}, draft / SUMMARY
     )
-    files = {split: sorted(f.name for f in data.glob(f"*-{split}[-.]*parquet")) for split in ids}
     (draft / "README.md").write_text(dataset_card(name, table, files), encoding="utf-8")
 
 
-def _write_parquet(builder: PostsBuilder, folder: Path) -> None:
-    try:
-        builder.download_and_prepare(str(folder), file_format="parquet")
-    except DatasetGenerationError as error:
-        if isinstance(error.__cause__, OSError):
-            raise error.__cause__ from error
-        raise
-    for lock in folder.parent.glob("data*.lock"):
-        lock.unlink()
-    (folder / "dataset_info.json").unlink()  # what it says stands in the summary and the files
+def _write_parquet(posts: Dataset, stem: Path) -> list[str]:
+    """Write a split with the bytes of its images, which `Dataset.to_parquet` leaves out.
+
+    Args:
+        posts: The split; of an empty one nothing is written, for `load_dataset` refuses it.
+        stem: What the names of the files begin with.
+
+    Returns:
+        Names of the files.
+    """
+    undecoded = posts.cast_column("image", Image(decode=False))
+    count = -(-sum(map(_size, undecoded["image"])) // SHARD_SIZE) or min(len(posts), 1)
+    endings = [f"-{i:05d}-of-{count:05d}" for i in range(count)] if count > 1 else [""] * count
+    files = [stem.with_name(f"{stem.name}{ending}.parquet") for ending in endings]
+    for i, file in enumerate(files):
+        shard = posts.shard(count, i).with_format("arrow")
+        with file.open("wb") as out, ParquetWriter(out, posts.features.arrow_schema) as writer:
+            for batch in shard.iter(BATCH):
+                writer.write_table(embed_table_storage(batch))
+    return [file.name for file in files]
+
+
+def _size(image: dict[str, Any] | None) -> int:
+    """Return the bytes of an undecoded image."""
+    if image is None:
+        return 0
+    return len(image["bytes"]) if image["bytes"] else Path(image["path"]).stat().st_size
 
 
 def _write_json(content: Any, file: Path) -> None:

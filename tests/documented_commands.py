@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from types import MappingProxyType
 
-from in_process import train_here
+from in_process import run_in_process, train_here
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -69,6 +69,11 @@ def run(command, folder):
     )
 
 
+def here(command, folder):
+    """Run a command `hybridsent ...` in this process; its result is that of `run`."""
+    return run_in_process(command[1], command[2:], folder)
+
+
 def train(command, folder, **overrides):
     """Run a training command as it stands, on tiny encoders."""
     tiny = {
@@ -80,10 +85,10 @@ def train(command, folder, **overrides):
         **overrides,
     }
     extra = [str(part) for name, value in tiny.items() for part in (f"--{name}", value)]
-    if command[:3] == ["accelerate", "launch", "run_train.py"]:
-        result = train_here(
-            *command[3:], *extra, folder=folder
-        )  # one process: without the launcher
+    for start in (["accelerate", "launch", "run_train.py"], ["hybridsent", "train"]):
+        if command[: len(start)] == start:  # one process: without the launcher
+            result = train_here(*command[len(start) :], *extra, folder=folder)
+            break
     else:
         result = run([str(BIN / command[0]), *command[1:], *extra], folder)
     assert result.returncode == 0, result.stderr

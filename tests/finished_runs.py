@@ -8,9 +8,8 @@ from hostile_pictures import encoded
 from scipy.special import softmax
 from tiny_models import picture, save_tiny
 
-from hybridsent.evaluation.agreement import agreement_groups, describe_groups
-from hybridsent.evaluation.figures import draw_figures
-from hybridsent.evaluation.final_scores import Scored
+from hybridsent.evaluation.figures import write_figures
+from hybridsent.evaluation.final_scores import FinalScores, agreement_groups, describe_groups
 from hybridsent.evaluation.report_page import write_page
 from hybridsent.publishing.model_card import write_card
 from hybridsent.support.folders import write_whole
@@ -105,7 +104,7 @@ def made_up_answers(posts=60, labels=LABELS, seed=0):
         name: logits + generator.normal(size=logits.shape) for name in ("text", "image", "fusion")
     }
     complete = np.arange(posts) % 5 > 0
-    return Scored("test", [], logits, TEMPERATURE * logits, gold, weights, complete, branches)
+    return FinalScores("test", [], logits, TEMPERATURE * logits, gold, weights, complete, branches)
 
 
 def made_up_posts(answers, **first):
@@ -127,7 +126,7 @@ def save_finished_run(folder, **changed):
     run = finished_run(**changed)
     write_whole(json.dumps(run), folder / "metrics.json")
     answers = made_up_answers()
-    draw_figures(answers, run, folder)
+    write_figures(answers, run, folder)
     write_page(run, answers, made_up_posts(answers), 10**6, {"seed": "7"}, folder)
     write_card([run], folder, "outputs/tiny")
     (folder / "checkpoint-9").mkdir()

@@ -51,15 +51,12 @@ class HubError(Exception):
 
 
 class CutShort(Response):
-    """The headers and a share of the body, then the end of the connection."""
-
-    share = 0.0
+    """The headers, then the end of the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
-        body = self.body[: int(len(self.body) * self.share)]
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,6 @@ class Fault:
 
     status: int = 0
     share: float = 0.5  # of the body that passes before the connection drops
-    late: bool = False  # an upload is kept and only its answer is lost
 
     def strike(self) -> None:
         raise HubError(self.status, message="fault asked for by the test")
@@ -193,8 +189,8 @@ class LoopbackHub:
         self.token = f"hf_{secrets.token_hex(17)}"
         self.tokens = {self.token: user}  # a test may add a second user
         self.repos: dict[tuple[str, str], Repo] = {}  # by ("model", "tester/name")
-        self.faults: dict[str, list[Fault]] = defaultdict(list)  # of "commit", "lfs", "download"
-        self.requests: list[tuple[str, str, str | None]] = []  # method, path, Range
+        self.faults: dict[str, list[Fault]] = defaultdict(list)  # of "commit" and "lfs"
+        self.requests: list[tuple[str, str]] = []  # method, path
         self.tickets: dict[str, tuple[Repo, str, int]] = {}  # announced LFS uploads
 
     def __enter__(self) -> "LoopbackHub":
@@ -267,7 +263,7 @@ async def answer_error(_: Request, error: Any) -> Response:
 async def hub_of(request: Request) -> LoopbackHub:
     """The hub that was asked, with the request noted; FastAPI calls this once a request."""
     hub = request.app.state.hub
-    hub.requests.append((request.method, request.url.path, request.headers.get("range")))
+    hub.requests.append((request.method, request.url.path))
     return hub
 
 
@@ -296,17 +292,17 @@ router = APIRouter(dependencies=[Depends(hub_of)])
 API = "/api/{kind}/{ns}/{name}"
 
 
-async def receive_body(request: Request, faults: list[Fault]) -> tuple[bytes, Fault | None]:
-    """The body of an upload and the late fault it will meet; an early one strikes here."""
+async def receive_body(request: Request, faults: list[Fault]) -> bytes:
+    """The body of an upload, unless a fault strikes it."""
     fault = faults.pop(0) if faults else None
     body, size = bytearray(), int(request.headers.get("content-length", 0))
     async for chunk in request.stream():
         body += chunk
-        if fault and not fault.late and not fault.status and len(body) >= size * fault.share:
+        if fault and not fault.status and len(body) >= size * fault.share:
             fault.strike()
-    if fault and not fault.late:
+    if fault:
         fault.strike()
-    return bytes(body), fault
+    return bytes(body)
 
 
 @router.get("/api/whoami-v2")
@@ -366,26 +362,22 @@ async def lfs_batch(repo: Writable, request: Request, hub: Hub) -> Json:
 
 @router.put("/lfs-objects/{ticket}")
 async def lfs_put(ticket: str, request: Request, hub: Hub) -> Response:
-    data, fault = await receive_body(request, hub.faults["lfs"])
+    data = await receive_body(request, hub.faults["lfs"])
     repo, oid, size = hub.tickets.get(ticket, (None, "", 0))
     if repo is None or (sha256(data), len(data)) != (oid, size):
         raise HubError(400, message="size or sha256 is not what was announced")
     repo.objects[oid] = data
-    if fault:
-        fault.strike()
     return Response()
 
 
 @router.post(API + "/commit/{rev:path}")
 async def make_commit(repo: Writable, rev: str, request: Request, hub: Hub) -> Json:
-    body, fault = await receive_body(request, hub.faults["commit"])
+    body = await receive_body(request, hub.faults["commit"])
     if "create_pr" in request.query_params:
         raise HubError(501, message="the loopback hub has no pull requests")
     if rev not in repo.heads:
         raise HubError(404, "RevisionNotFound", f"Invalid rev id: {rev}")
     commit = repo.apply((json.loads(line) for line in body.splitlines()), rev)
-    if fault:
-        fault.strike()
     url = f"{hub.endpoint}/{PREFIXES[repo.kind + 's']}{repo.id}/commit/{commit.sha}"
     return {"success": True, "commitOid": commit.sha, "commitUrl": url}
 
@@ -415,15 +407,6 @@ async def repo_info(repo: Readable, rev: str = "main", blobs: bool = False) -> J
     return {**info, "tags": card.get("tags", []), "pipeline_tag": card.get("pipeline_tag")}
 
 
-@router.get(API + "/refs")
-async def refs(repo: Readable) -> Json:
-    branches = [
-        {"name": name, "ref": f"refs/heads/{name}", "targetCommit": commit.sha}
-        for name, commit in repo.heads.items()
-    ]
-    return {"branches": branches, "converts": [], "tags": [], "pullRequests": []}
-
-
 @router.get(API + "/tree/{rev}")
 @router.get(API + "/tree/{rev}/{path:path}")
 async def tree(
@@ -446,29 +429,15 @@ async def paths_info(repo: Readable, rev: str, request: Request) -> list[Json]:
 
 @router.api_route("/{ns}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
 @router.api_route("/{kind}/{ns}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
-async def resolve(repo: Readable, rev: str, path: str, request: Request, hub: Hub) -> Response:
+async def resolve(repo: Readable, rev: str, path: str) -> Response:
     commit = repo.at(rev)
     if path not in commit.files:
         raise HubError(404, "EntryNotFound", "Entry not found", commit.sha)
-    data, etag, status = commit.files[path], f'"{commit.etag(path)}"', 200
-    headers = {"X-Repo-Commit": commit.sha, "ETag": etag, "Accept-Ranges": "bytes"}
+    data, etag = commit.files[path], f'"{commit.etag(path)}"'
+    headers = {"X-Repo-Commit": commit.sha, "ETag": etag}
     if path in commit.lfs:
         headers |= {"X-Linked-Etag": etag, "X-Linked-Size": str(len(data))}
-    if asked := re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", request.headers.get("range", "")):
-        start = int(asked[1]) if asked[1] else max(len(data) - int(asked[3]), 0)
-        part = data[start : int(asked[2]) + 1 if asked[2] else None]
-        if not part:
-            raise HubError(416, message="Range not satisfiable")
-        headers["Content-Range"] = f"bytes {start}-{start + len(part) - 1}/{len(data)}"
-        data, status = part, 206
-    if request.method == "HEAD" or not hub.faults["download"]:
-        return Response(data, status, headers)
-    fault = hub.faults["download"].pop(0)
-    if fault.status:
-        fault.strike()
-    response = CutShort(data, status, headers)
-    response.share = fault.share
-    return response
+    return Response(data, headers=headers)
 
 
 @router.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])

@@ -7,8 +7,9 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DistributedType
 from documented_commands import BIN, ROOT, environment, on_two_machines, typed
-from running_space import free_port
 from tiny_runs import write_recipe
+
+from benchmarks.running_space import free_port
 
 FOLDER = ROOT / "configs" / "accelerate"
 KINDS = {

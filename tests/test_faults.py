@@ -1,6 +1,7 @@
 """What goes wrong on real machines: one message tells it, and nothing half-written stays."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,10 +56,10 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_writes_a_model(recipe,
 def test_with_debug_the_traceback_is_shown(tmp_path):
     (tmp_path / "recipe.yaml").write_text("- no\n- mapping\n")
     result = train_here(tmp_path / "recipe.yaml")
-    require_one_message(result, f"{tmp_path}/recipe.yaml is no recipe")
+    require_one_message(result, f"{tmp_path}/recipe.yaml is not a recipe")
     result = launch(tmp_path / "recipe.yaml", "--debug")
     assert "Traceback" in result.stderr
-    assert "is no recipe" in result.stderr
+    assert "is not a recipe" in result.stderr
 
 
 def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, tmp_path):
@@ -125,7 +126,7 @@ def test_the_newest_checkpoint_is_that_of_the_highest_step_whatever_the_clock_sa
             os.utime(path, (2_000_000_000 - step * 86_400,) * 2)
     capsys.readouterr()
     run_here(recipe, "--output_dir", folder, "--save_total_limit", 3, *AGAIN)
-    assert f"Going on from {folder}/checkpoint-12." in capsys.readouterr().out
+    assert f"Resuming from {folder}/checkpoint-12." in capsys.readouterr().out
     assert_same_weights(folder, whole)
 
 
@@ -135,8 +136,12 @@ def prepare(posts, output):
 
 
 def test_killed_while_it_prepares_no_half_of_a_set_is_there(recipe, tmp_path):
-    output = tmp_path / "prepared"
-    command = prepare(recipe.parent / "posts", output)
+    output, raw = tmp_path / "prepared", tmp_path / "posts"
+    shutil.copytree(recipe.parent / "posts", raw)
+    header, *rows = (raw / "train.csv").read_text().splitlines()
+    many = [f"{i}-{row}" for i in range(200) for row in rows]  # so that it takes a while
+    (raw / "train.csv").write_text("\n".join([header, *many]))
+    command = prepare(raw, output)
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while not list(tmp_path.glob(".prepared-*")):
         assert process.poll() is None

@@ -5,23 +5,23 @@ import sys
 
 import pytest
 import yaml
-from documented_commands import BIN, ROOT, blocks, commands, run, train
+from documented_commands import ROOT, blocks, commands, here, run, train
 from fabricated_sets import clmlf_ids, write_mvsa_single, write_tumemo
 from finished_runs import save_finished_run
 from loopback_hub import LoopbackHub, point_client_at
-from running_space import running_space
 from tiny_models import save_tiny_encoders
 
+from benchmarks.running_space import running_space
 from datasets_scripts import EMOTIONS
-from datasets_scripts.__main__ import main as prepare_or_audit
 from hybridsent.bundled.synthetic import write_posts
-from hybridsent.publishing.publish import main as publish
+from hybridsent.cli import COMMANDS as COMMAND_NAMES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = commands(README)
+OURS = {name: [c for c in COMMANDS if c[:2] == ["hybridsent", name]] for name in COMMAND_NAMES}
 LAUNCHED = [command for command in COMMANDS if command[:2] == ["accelerate", "launch"]]
-TRAININGS = [command for command in LAUNCHED if "run_train.py" in command]
-SCORINGS = [command for command in LAUNCHED if command[2] == "run_predict.py"]
+TRAININGS = [*OURS["train"], *LAUNCHED]
+SCORINGS = OURS["predict"]
 SEEDS = [command for command in TRAININGS if "--seed" in command]
 
 
@@ -29,8 +29,7 @@ SEEDS = [command for command in TRAININGS if "--seed" in command]
 def folder(tmp_path_factory):
     """A folder as `make quickstart` leaves it, on a tiny scale, with the data sets beside it."""
     folder = tmp_path_factory.mktemp("readme")
-    for script in ("run_train.py", "run_predict.py"):
-        (folder / script).symlink_to(ROOT / script)
+    (folder / "run_train.py").symlink_to(ROOT / "run_train.py")
     (folder / "configs").symlink_to(ROOT / "configs")
     save_finished_run(folder / "outputs" / "quickstart")
     save_tiny_encoders(folder)
@@ -73,24 +72,27 @@ def test_training_command_runs(command, folder, tmp_path):
 def test_commands_of_the_seeds_give_the_table(folder):
     for command in SEEDS:
         train(command, folder)
-    (command,) = [c for c in COMMANDS if "hybridsent.evaluation.over_seeds" in c]
-    result = run([sys.executable, *command[1:]], folder)
+    (command,) = OURS["card"]
+    result = here(command, folder)
     assert result.returncode == 0, result.stderr
-    table = [line.split(" | ")[:2] for line in result.stdout.splitlines()]
+    table = [line.split(" | ")[:2] for line in result.stdout.splitlines() if line[0] == "|"]
     rows = [line for line in README.splitlines() if line.startswith("| ") and "±" in line]
     shown = [row.split(" | ")[:2] for row in rows]
     assert table[2:] == shown
 
 
-def test_every_launched_command_is_of_a_kind_that_is_tested():
-    assert len(LAUNCHED) == len(TRAININGS) + len(SCORINGS)
+def test_every_command_is_of_a_kind_that_is_tested():
+    others = [c[0] for c in COMMANDS if c not in LAUNCHED and c[0] != "hybridsent"]
+    assert set(others) <= {"make"}
+    assert sum(map(len, OURS.values())) + len(LAUNCHED) + len(others) == len(COMMANDS)
+    assert all("run_train.py" in command for command in LAUNCHED)
 
 
 @pytest.fixture(scope="module")
 def exported(folder):
     """The folder with what the command of the section on export makes of the model."""
-    (command,) = [c for c in COMMANDS if "hybridsent.exporting.export" in c]
-    result = run([sys.executable, *command[1:]], folder)
+    (command,) = OURS["export"]
+    result = here(command, folder)
     assert result.returncode == 0, result.stderr
     assert "agrees with the model on 60 posts" in result.stdout
     return folder
@@ -100,35 +102,32 @@ def exported(folder):
 def test_scoring_command_runs(command, folder, request):
     if "--backend" in command:
         request.getfixturevalue("exported")
-    result = run([str(BIN / command[0]), *command[1:]], folder)
+    result = here(command, folder)
     assert result.returncode == 0, result.stderr
     assert "Scored 400 posts, 0 with an error" in result.stdout
     assert (folder / command[-1] / "rows-000000000000-000000000400.parquet").is_file()
 
 
-def test_data_commands_run(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    chosen = [c for c in COMMANDS if c[:3] == ["python", "-m", "datasets_scripts"]]
-    assert [command[3] for command in chosen] == ["mvsa_single", "audit"]
+def test_data_commands_run(folder):
+    chosen = [c for name in ("prepare", "audit") for c in OURS[name] if "synthetic" not in c]
+    assert [command[2] for command in chosen] == ["mvsa_single", "prepared/mvsa_single"]
     for command in chosen:
-        assert prepare_or_audit(command[3:]) == 0
+        assert here(command, folder).returncode == 0
     assert (folder / "audit.parquet").is_file()
 
 
-def test_publishing_commands_run(folder, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    dry, real = [c for c in COMMANDS if "hybridsent.publishing.publish" in c]
-    assert publish(dry[3:]) == 0
-    assert "nothing was sent" in capsys.readouterr().out
+def test_publishing_commands_run(folder, monkeypatch):
+    dry, real = OURS["publish"]
+    assert "nothing was sent" in here(dry, folder).stdout
     with LoopbackHub(user="USER") as hub:
         point_client_at(hub, monkeypatch)
-        assert publish(real[3:]) == 0
+        assert here(real, folder).returncode == 0
         assert hub.repos["model", "USER/NAME"].private
 
 
 def test_generating_command_runs(folder, tmp_path):
-    (command,) = [c for c in COMMANDS if c[:3] == ["python", "-m", "hybridsent.bundled.synthetic"]]
-    result = run([sys.executable, *command[1:], "--train", "6", "--validation", "6"], tmp_path)
+    (command,) = [c for c in OURS["prepare"] if "synthetic" in c]
+    result = here([*command, "--train", "6", "--validation", "6"], tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / command[-1] / "train.csv").is_file()
 
@@ -144,7 +143,7 @@ def test_python_block_runs(block, folder):
 
 
 def test_page_is_served_and_called_as_told(folder, tmp_path):
-    assert ["python", "space/app.py"] in COMMANDS
+    assert len(OURS["demo"]) == 1
     with running_space(folder / "outputs" / "quickstart", tmp_path / "log") as space:
         block = CLIENT_BLOCK.replace("http://127.0.0.1:7860", space.url)
         result = run([sys.executable, "-c", block], folder)
@@ -152,14 +151,15 @@ def test_page_is_served_and_called_as_told(folder, tmp_path):
 
 
 def test_showcase_draws_the_picture(folder):
-    result = run([sys.executable, "-m", "hybridsent.evaluation.showcase"], folder)
+    (line,) = re.findall(r"`(hybridsent card .*? --figure .*?)`", README)
+    result = here(line.split(), folder)
     assert result.returncode == 0, result.stderr
     assert (folder / "docs" / "quickstart.png").read_bytes().startswith(b"\x89PNG")
     assert (ROOT / "docs" / "quickstart.png").is_file()
 
 
 def test_help_lists_every_setting_the_recipes_use():
-    result = run([sys.executable, "run_train.py", "--help"], ROOT)
+    result = here(["hybridsent", "train", "--help_all"], ROOT)
     assert result.returncode == 0, result.stderr
     for recipe in (ROOT / "hybridsent" / "recipes").glob("*.yaml"):
         for name in yaml.safe_load(recipe.read_text()):

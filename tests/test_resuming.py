@@ -85,12 +85,12 @@ def test_killed_twice_it_ends_in_the_same_weights(recipe, whole, tmp_path, capsy
     lacks = [
         f"{name} is missing" for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", STATE)
     ]
-    assert f"Passing over {half}, which is not whole: {', '.join(lacks)}." in said
-    assert f"Going on from {five}." in said
+    assert f"Skipping incomplete checkpoint {half}: {', '.join(lacks)}." in said
+    assert f"Resuming from {five}." in said
     assert not (folder / "metrics.json").exists()
 
     run_here(recipe, "--output_dir", folder, *AGAIN)
-    assert "Going on from " in capsys.readouterr().out
+    assert "Resuming from " in capsys.readouterr().out
     assert_same_weights(folder, whole)
 
 
@@ -105,7 +105,7 @@ def test_sigterm_saves_the_step_says_so_and_leaves(recipe, whole, tmp_path):
     (line,) = [line for line in said.splitlines() if "SIGTERM" in line]
     step = max(steps_of(folder))
     assert line.startswith(
-        f"Stopped by SIGTERM after step {step} of 12, {folder}/checkpoint-{step}"
+        f"Stopped by SIGTERM after step {step} of 12. Saved {folder}/checkpoint-{step}. "
     )
     assert "--resume_from_checkpoint true" in line
     assert not (folder / "metrics.json").exists()
@@ -129,5 +129,5 @@ def test_a_named_checkpoint_that_is_not_whole_is_refused_at_once(recipe, tmp_pat
     given = ("--resume_from_checkpoint", tmp_path / "checkpoint-3")
     result = launch(recipe, *given, "--output_dir", tmp_path)
     assert result.returncode == 1
-    said = f"{tmp_path}/checkpoint-3 is no whole checkpoint: model.safetensors is missing"
+    said = f"{tmp_path}/checkpoint-3: incomplete checkpoint (model.safetensors is missing"
     assert said in result.stderr.splitlines()[-1]

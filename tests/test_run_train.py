@@ -9,7 +9,7 @@ from isolated_python import run_isolated
 from loopback_hub import LoopbackHub
 from tiny_runs import ONE, SIZES, TWO, assert_same_weights, launch, run_here, write_recipe
 
-from datasets_scripts.__main__ import main as prepare
+from hybridsent.cli import main
 from hybridsent.evaluation.final_scores import TEMPERATURES
 
 
@@ -84,7 +84,7 @@ def test_metrics_tell_what_a_reader_needs(trained):
 
 
 def test_counts_are_printed_before_training(trained):
-    assert "Posts of posts: train 24, validation 12, test 18; without text" in trained[1].stdout
+    assert "Loaded posts: 24 train, 12 validation, 18 test; " in trained[1].stdout
 
 
 def test_table_is_printed_and_stands_in_the_card(trained):
@@ -107,10 +107,10 @@ def test_report_shows_the_table_the_settings_and_the_mistakes(trained):
     assert '<th scope="row">lr_scheduler_type</th><td class="name">cosine</td>' in page
     metrics = json.loads((folder / "metrics.json").read_text())
     wrong = SIZES["test"] - sum(line[i] for i, line in enumerate(metrics["confusion"]))
-    assert f"{wrong} test posts were not decided as they are labelled" in page
+    assert f"{wrong} test posts were decided wrongly" in page
     assert page.count('<p class="id">post <bdi>test-') == min(wrong, 10)
-    assert "ECE in percent on the validation posts" in result.stdout
-    assert f"worst mistakes: {folder / 'report' / 'index.html'}" in result.stdout
+    assert "(ECE, percent) on the validation posts" in result.stdout
+    assert f"most confident mistakes: {folder / 'report' / 'index.html'}" in result.stdout
 
 
 def test_no_path_of_this_machine_is_left_in_what_is_published(trained, recipe):
@@ -133,7 +133,7 @@ def test_the_trained_folder_scores_where_the_project_is_absent(trained, tmp_path
 def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
     """Same ids, texts, labels and pixels give the same weights and scores, to the bit."""
     raw, prepared = recipe.parent / "posts", tmp_path / "prepared"
-    assert prepare(["posts", "--data_dir", str(raw), "--output_dir", str(prepared)]) == 0
+    assert main(["prepare", "posts", "--data_dir", str(raw), "--output_dir", str(prepared)]) == 0
     for name, folder in (("from_raw", raw), ("from_prepared", prepared)):
         run_here(recipe, "--data_dir", folder, "--output_dir", tmp_path / name, "--max_steps", 3)
     one, other = (
@@ -200,7 +200,9 @@ def test_cached_states_serve_two_processes_and_then_one_with_the_same_scores(
         recipe, *cache, "--output_dir", tmp_path / "two", "--max_steps", 2, launcher=TWO
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("text encoder: trained, so not cached; image encoder: ") == 1
+    assert (
+        result.stdout.count("text encoder: not cached, because it is trained; image encoder: ") == 1
+    )
     assert json.loads((tmp_path / "two" / "metrics.json").read_text())["processes"] == 2
     built = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").rglob("*")}
     assert len(list((tmp_path / "cache").iterdir())) == len(SIZES)

@@ -11,6 +11,7 @@ from finished_runs import save_finished_run
 
 from benchmarks.scale import hours
 from benchmarks.scale import main as scale
+from benchmarks.scoring import main as scoring
 from hybridsent.bundled.synthetic import write_posts
 
 TEXT = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
@@ -47,16 +48,17 @@ def test_the_rate_is_the_one_the_page_says_was_measured():
     assert told in TEXT
 
 
-def test_the_command_that_measures_runs(folder):
+def test_the_command_that_measures_runs(folder, monkeypatch, capsys):
     few = ["--sample", "8", "--loop_sample", "2", "--rounds", "1"]
-    result = run([sys.executable, *MEASURE[1:], *few], folder)
-    assert result.returncode == 0, result.stderr
-    assert re.search(r"^\| run_predict.py \| [\d.]+ \|", result.stdout, re.MULTILINE)
+    monkeypatch.chdir(folder)
+    assert MEASURE[:3] == ["python", "-m", "benchmarks.scoring"]
+    scoring([*MEASURE[3:], *few])
+    assert re.search(r"^\| run_predict.py \| [\d.]+ \|", capsys.readouterr().out, re.MULTILINE)
 
 
 @with_ray
 def test_the_command_of_ray_runs(folder):
-    result = run([sys.executable, *ON_RAY[1:]], folder)
+    result = run([sys.executable, "-m", *ON_RAY], folder)
     assert result.returncode == 0, result.stderr
     assert "Scored 12 posts, 0 with an error" in result.stdout
     assert pq.read_table(folder / ON_RAY[-1]).num_rows == 12

@@ -160,12 +160,12 @@ def test_sigterm_to_one_of_two_stops_both_at_one_step(recipe, two, tmp_path):
     (checkpoint,) = folder.glob("checkpoint-*")
     step = int(checkpoint.name.split("-")[1])
     assert 7 <= step < STEPS
-    assert f"Stopped by SIGTERM after step {step} of 50, {checkpoint} is written" in said
+    assert f"Stopped by SIGTERM after step {step} of 50. Saved {checkpoint}." in said
     assert "143" in errors
     assert not (folder / "metrics.json").exists()
 
     result = launch(*command, "--resume_from_checkpoint", "true", launcher=TWO)
     assert result.returncode == 0, result.stderr
-    assert f"Going on from {checkpoint}." in result.stdout
+    assert f"Resuming from {checkpoint}." in result.stdout
     assert result.stdout.count("{'loss'") == STEPS - step
     assert_same_weights(folder, two)

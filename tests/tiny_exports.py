@@ -5,7 +5,7 @@ from filelock import FileLock
 from many_posts import good_posts, save_pictures, with_bad, write_csv
 from tiny_models import tiny_config, tiny_processor
 
-from hybridsent.exporting.export import main
+from hybridsent.exporting.export import export
 from modeling_hybridsent import HybridSentForSequenceClassification
 
 TOKENS = 40  # what the processor cuts texts to
@@ -33,7 +33,7 @@ def save_smallest(folder, seed=0):
 class TinyExports:
     """The model, a table of posts, and exports that are made when first asked for, in any process.
 
-    `exports["openvino"]` is compared on made-up posts, `exports["openvino-int8"]` on the table.
+    `exports["openvino"]` is compared on made-up posts, `exports["onnx"]` on the table.
     """
 
     def __init__(self, folder):
@@ -52,9 +52,6 @@ class TinyExports:
         target = self.folder / name
         with FileLock(self.folder / f".{name}.lock"):
             if not target.exists():
-                kind, _, quantization = name.partition("-")
-                given = ["--model", str(self.model), "--output", str(target), "--format", kind]
-                if quantization:
-                    given += ["--quantize", quantization, "--posts", str(self.table)]
-                assert main(given) == 0
+                posts = str(self.table) if name == "onnx" else None
+                export(str(self.model), target, name, posts)
         return target

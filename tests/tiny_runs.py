@@ -10,8 +10,8 @@ from in_process import command_line
 from safetensors.torch import load_file
 from tiny_models import save_tiny_encoders
 
-import run_train
 from hybridsent.bundled.synthetic import write_posts
+from hybridsent.commands.train import run
 
 SIZES = {"train": 24, "validation": 12, "test": 18}
 MODEL = {
@@ -69,8 +69,8 @@ def start(*arguments, launcher=PLAIN, **environment):
 
 def run_here(*arguments):
     """Run to the end in this process, which saves the imports; on one thread, as `start` does."""
-    with command_line(run_train, arguments):
-        run_train.main()
+    with command_line("train", arguments) as argv:
+        run(argv[2:])
 
 
 def wait_for_losses(process, number):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from hybridsent.training.arguments import DEFAULT_RECIPE, parse_arguments, read_recipe
-from hybridsent.training.recipes import is_recipe
 
 DEFAULT_FOLDS = 10
 # What decides nothing of a run's answers, or says where things are on this machine.
@@ -64,7 +63,7 @@ def given_settings(argv: Sequence[str]) -> dict[str, list[str]]:
         Name -> its words; without what decides nothing.
     """
     words = list(argv)
-    named = bool(words) and is_recipe(words[0])
+    named = bool(words) and not words[0].startswith("-")
     words = [*read_recipe(words.pop(0) if named else DEFAULT_RECIPE), *words]
     found: dict[str, list[str]] = {}
     name = ""
@@ -85,21 +84,21 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     from benchmarks.accuracy.runs import Experiment
     from benchmarks.accuracy.schedule import chosen_rate, pending, trial_rates
     from benchmarks.accuracy.training import Setup
-    from hybridsent.training.data import load_posts
-    from hybridsent.training.label_words import with_both_forms
     from hybridsent.training.model import build_processor
+    from hybridsent.training.run_posts import forms_of_texts, load_posts, write_synthetic_posts
 
     methods, results = methods_named(given.methods), Results(given.results)
     models, data, training = parse_arguments(argv)
     rates = trial_rates(training.learning_rate, given.trials)
     folds = DEFAULT_FOLDS if given.folds is None and not given.seeds else given.folds
-    posts, counts, _ = load_posts(data)
-    label_names = posts["train"].features["label"].names
+    write_synthetic_posts(data)
+    table = load_posts(data)
+    label_names = table.posts["train"].features["label"].names
     settings: dict[str, Any] = given_settings(argv)
-    settings |= {"folds": folds, "trials": given.trials, "posts": counts["fingerprint"]}
+    settings |= {"folds": folds, "trials": given.trials, "posts": table.counts["fingerprint"]}
     settings["model_config"] = models.fields_of_config()
     mask = build_processor(models).tokenizer.mask_token
-    posts, _ = with_both_forms(posts, counts, data, mask)
+    posts = forms_of_texts(table, data, mask)[0][1].posts
     pooled, parts = posts_and_parts(posts, data, folds, given.seeds, training.seed, given.repeats)
     results.claim(settings, label_names)
     experiment = Experiment(Setup(models, training, pooled, label_names))

@@ -7,7 +7,7 @@ from torch import nn
 
 from benchmarks.accuracy.networks import QueryAttention
 from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
-from hybridsent.training.data import NO_LABEL
+from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
 
 LAYERS = 3

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.accuracy.networks import mean_of_tokens
 from benchmarks.accuracy.records import DECISION, IMAGE_ONLY, TEXT_ONLY, Answers, Trained
-from hybridsent.training.data import PostCollator
+from hybridsent.training.collator import PostCollator
 from modeling_hybridsent import HybridSentForSequenceClassification
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # values of C

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from datasets_scripts.grouping import group_duplicates
 from datasets_scripts.post import CONTRADICTORY, SPLITS, Picture, Post
 from hybridsent.training.arguments import DataArguments
-from hybridsent.training.fingerprints import content_of
+from hybridsent.training.encoder_states import content_of
 
 VALIDATION_FOLDS = 10  # of a fold's training part, one is kept for choices
 NUMBER = "number"  # column: place of a post among all posts at hand

@@ -29,7 +29,7 @@ from hybridsent.evaluation.calibration import (
     fit_temperature,
 )
 from hybridsent.evaluation.metrics import SentimentScores
-from hybridsent.training.data import NO_LABEL, PostCollator
+from hybridsent.training.collator import NO_LABEL, PostCollator
 from hybridsent.training.model import build_model, build_processor
 
 

@@ -18,10 +18,10 @@ from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, WEIGHT, Answer
 from benchmarks.accuracy.rivals import RivalForSequenceClassification
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
-from hybridsent.training.data import with_only
 from hybridsent.training.encoder_layers import prepare_encoders
 from hybridsent.training.feature_cache import FeatureCache
 from hybridsent.training.model import build_model, build_processor
+from hybridsent.training.run_posts import with_only
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification
 
@@ -109,7 +109,7 @@ class NetworkTraining:
         if isinstance(model, RivalForSequenceClassification):
             model.freeze_unused_parts()
         trainer = HybridSentTrainer(
-            scores=SentimentScores(self.setup.label_names),
+            scores=SentimentScores(self.setup.label_names).of_logits,
             states=states,
             model=model,
             args=arguments,

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from hybridsent.evaluation.calibration import BranchAnswers
-from hybridsent.training.data import NO_LABEL
+from hybridsent.training.collator import NO_LABEL
 
 _LOWEST = torch.finfo(torch.float32).min
 

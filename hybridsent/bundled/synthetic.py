@@ -1,6 +1,6 @@
 """Generate the SYNTHETIC set of posts of the quickstart: drawn pictures with short texts.
 
-    python -m hybridsent.bundled.synthetic --output_dir posts --seed 0
+    hybridsent prepare synthetic --output_dir posts --seed 0
 
 The set teaches nothing about the world; it is there to see training work where nothing can be
 downloaded, and to tell whether a model fuses. Text and picture of a post each carry a sentiment, and
@@ -13,11 +13,10 @@ The splits share no sentence frame (templates.py) and no palette, backdrop, clut
 or variant of the things drawn (styles.py): a model has to generalise.
 """
 
-import argparse
 import csv
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
@@ -188,19 +187,3 @@ def _is_complete(folder: Path, settings: Mapping) -> bool:
 def _seeded(seed: int, name: str) -> Random:
     """Return a source of choices that depends on nothing but seed and name."""
     return Random(f"{seed}/{name}")  # noqa: S311 - it draws pictures, it guards nothing
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the posts that the command line asks for and print where they are."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output_dir", required=True, help="folder to write, absent or empty")
-    parser.add_argument("--seed", type=int, default=0)
-    for split, size in SIZES.items():
-        parser.add_argument(f"--{split}", type=int, default=size, help="posts (%(default)s)")
-    given = parser.parse_args(arguments)
-    sizes = {split: getattr(given, split) for split in SIZES}
-    print(write_posts(given.output_dir, given.seed, sizes))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ LABELS = ("negative", "neutral", "positive")
 TEMPLATE = """# Synthetic posts
 
 **This set is synthetic.** A program drew the pictures and wrote the texts from sentence frames
-(`python -m hybridsent.bundled.synthetic`, seed {seed}, format {format_version}). It serves to see a
+(`hybridsent prepare synthetic`, seed {seed}, format {format_version}). It serves to see a
 model train and fuse without a download. Figures on it say nothing about real posts, and its drawings
 were adjusted with a look at its test posts, so they are a demonstration, not a measurement.
 

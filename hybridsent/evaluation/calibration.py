@@ -1,4 +1,4 @@
-"""Temperatures of the decision and of its weights, and how familiar a post must look.
+"""Temperatures of the decision and of its weights, and limits of the energy of familiar posts.
 
 Sources: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017; Liu,
 Wang, Owens, Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020.
@@ -16,37 +16,38 @@ from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.model_selection import StratifiedKFold
 
 from hybridsent.evaluation.metrics import expected_calibration_error
-from hybridsent.training.data import NO_LABEL, posts_with
+from hybridsent.training.collator import NO_LABEL
+from hybridsent.training.run_posts import has_modality
 
 BOUNDS = (0.05, 20.0)
 FOLDS = 10
 # As in the source: the limit that keeps 95 % of the posts it was set on.
 KEPT_BY_LIMIT = 0.95
-DRAWS = 200  # sets of labels, which settle the mean error to about a twentieth of its value
+DRAWS = 200  # sets of labels; the mean error is then known to about a twentieth of its value
 
 
 class Calibration(NamedTuple):
-    """What turns the answers of branches into a calibrated decision.
+    """Temperatures that turn the logits of branches into a calibrated decision.
 
     Attributes:
-        temperature: What the decision's log-probabilities are divided by.
-        weight_temperature: What the scores behind the dynamic weights are divided by.
+        temperature: Divisor of the decision's log-probabilities.
+        weight_temperature: Divisor of the scores behind the dynamic weights.
     """
 
     temperature: float = 1.0
     weight_temperature: float = 1.0
 
     def decide(self, decision: BranchAnswers) -> np.ndarray:
-        """Decide: calibrated log-probabilities up to a constant a post, (posts, labels)."""
+        """Return calibrated log-probabilities, up to a constant per post, (posts, labels)."""
         return decision.mixed(self.weight_temperature) / self.temperature
 
 
 class BranchAnswers(NamedTuple):
-    """What branches say of posts, and how they are weighed.
+    """Logits of branches for posts, and their decision weights.
 
     Attributes:
-        logits: (posts, branches, labels); any where the weight is 0.
-        weights: As the model gave them, (posts, branches); 0 where a branch may not decide.
+        logits: (posts, branches, labels); arbitrary where the weight is 0.
+        weights: Weights of the model, (posts, branches); 0 where a branch may not decide.
         dynamic: Whether the weights depend on the post, so that they have a temperature.
     """
 
@@ -55,11 +56,11 @@ class BranchAnswers(NamedTuple):
     dynamic: bool
 
     def __getitem__(self, posts: Any) -> BranchAnswers:
-        """Choose posts, by numbers or a mask."""
+        """Select posts by index or mask."""
         return BranchAnswers(self.logits[posts], self.weights[posts], self.dynamic)
 
     def tempered_weights(self, temperature: float) -> np.ndarray:
-        """Return the weights that their scores over a temperature give, (posts, branches)."""
+        """Return the weights whose scores are divided by a temperature, (posts, branches)."""
         return np.exp(self._log_weights(temperature))
 
     def _log_weights(self, temperature: float) -> np.ndarray:
@@ -67,7 +68,7 @@ class BranchAnswers(NamedTuple):
             return log_softmax(np.log(self.weights.astype(np.float64)) / temperature, axis=1)
 
     def mixed(self, weight_temperature: float = 1.0) -> np.ndarray:
-        """Mix the branches' distributions: log-probabilities, (posts, labels)."""
+        """Return the log-probabilities of the weighted branches, (posts, labels)."""
         log_probabilities = log_softmax(self.logits.astype(np.float64), axis=-1)
         log_weights = self._log_weights(weight_temperature)
         return logsumexp(log_weights[..., None] + log_probabilities, axis=1)
@@ -81,7 +82,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         labels: (posts,); -100 is left out.
 
     Returns:
-        What to divide the logits by, within `BOUNDS`.
+        Divisor of the logits, within `BOUNDS`.
     """
     known = labels != NO_LABEL
     logits, labels = logits[known].astype(np.float64), labels[known]
@@ -99,10 +100,10 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def fit_calibration(answers: BranchAnswers, labels: np.ndarray) -> Calibration:
-    """Find both temperatures with the least negative log likelihood; of fixed weights only one.
+    """Find the temperatures with the least negative log likelihood; fixed weights have none.
 
     Args:
-        answers: Of validation posts, not those of a test.
+        answers: Answers to validation posts, not to those of a test.
         labels: (posts,); -100 is left out.
 
     Returns:
@@ -110,7 +111,7 @@ def fit_calibration(answers: BranchAnswers, labels: np.ndarray) -> Calibration:
     """
     known = labels != NO_LABEL
     answers, labels = answers[known], labels[known]
-    # Of one branch alone, the weight is 1 whatever its temperature.
+    # A single branch has weight 1 at any temperature.
     if not answers.dynamic or (answers.weights.max(axis=1) == 1).all():
         return Calibration(fit_temperature(answers.mixed(), labels))
 
@@ -125,13 +126,13 @@ def fit_calibration(answers: BranchAnswers, labels: np.ndarray) -> Calibration:
 
 
 def number_of_folds(labels: np.ndarray) -> int | None:
-    """Say in how many folds to cross-fit: ten, or as many as the rarest label has posts, at least two.
+    """Return the number of folds to cross-fit: the posts of the rarest label, but 2 to 10.
 
     Args:
         labels: (posts,), all known.
 
     Returns:
-        The number; None for fewer than ten posts, or where no label occurs twice: too few to tell.
+        The number; None for fewer than ten posts, or where no label occurs twice: too few.
     """
     posts = np.unique(labels, return_counts=True)[1]
     if len(labels) < FOLDS or posts.max() < 2:
@@ -142,22 +143,22 @@ def number_of_folds(labels: np.ndarray) -> int | None:
 def cross_fitted(answers: BranchAnswers, labels: np.ndarray, seed: int) -> np.ndarray | None:
     """Decide each post with a calibration that was fitted without this post.
 
-    Scores of the result are honest where those after `fit_calibration` on the same posts flatter.
+    Scores of the result are unbiased; those after `fit_calibration` on the same posts are not.
 
     Args:
-        answers: Of the posts.
+        answers: Answers to the posts.
         labels: (posts,), all known.
-        seed: Of the shuffle before the posts are cut into folds, each with its share of every label.
+        seed: Seed of the shuffle before the posts are divided into stratified folds.
 
     Returns:
         Log-probabilities of the held-out posts of all folds, (posts, labels) in the given order; None
-        where `number_of_folds` says that the posts are too few.
+        where `number_of_folds` is None.
     """
     folds = number_of_folds(labels)
     if folds is None:
         return None
     decided = np.empty((len(labels), answers.logits.shape[-1]))
-    with warnings.catch_warnings():  # of a label with a single post, which the two folds must bear
+    with warnings.catch_warnings():  # about a label with a single post
         warnings.filterwarnings("ignore", message="The least populated class")
         cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
         splits = list(cut.split(labels, labels))
@@ -168,14 +169,14 @@ def cross_fitted(answers: BranchAnswers, labels: np.ndarray, seed: int) -> np.nd
 
 
 def error_by_chance(logits: np.ndarray, seed: int) -> float:
-    """Say what expected calibration error a perfectly calibrated model shows on so few posts.
+    """Return the calibration error that a perfectly calibrated model would still show on these posts.
 
-    Its mean over labels that are drawn from the very probabilities that are scored: the error is a
-    sum of absolute gaps, and chance alone leaves one in every bin.
+    It is a mean over labels that are drawn from the scored probabilities: the error is a sum of
+    absolute gaps, and chance alone leaves a gap in every bin.
 
     Args:
         logits: (posts, labels), calibrated.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         The mean error over `DRAWS` draws, between 0 and 1.
@@ -188,22 +189,22 @@ def error_by_chance(logits: np.ndarray, seed: int) -> float:
 
 
 def present_branches(posts: Dataset) -> dict[str, np.ndarray]:
-    """Tell which posts have what a branch reads: bool (posts,) for text, image and fusion."""
-    present = {name: posts_with(posts, name) for name in ("text", "image")}
+    """Return which posts have the modalities of text, image and fusion branch, each bool (posts,)."""
+    present = {name: has_modality(posts, name) for name in ("text", "image")}
     return {**present, "fusion": present["text"] & present["image"]}
 
 
 def energy_limits(outputs: dict[str, np.ndarray], posts: Dataset) -> dict[str, float]:
     """Find the energy, -logsumexp(logits), that 95 % of the posts stay below, for each branch.
 
-    A post above its branch's limit looks unlike those that the model knows.
+    A post above the limit of its branch is unlike the posts that the model knows.
 
     Args:
         outputs: Result of `predict_posts`, with logits of the branches, (posts, labels).
-        posts: The posts, of the kind that the model was made for.
+        posts: Posts like those that the model will score.
 
     Returns:
-        Branch -> limit; without branches that are off or that no post has.
+        Branch -> limit; without branches that are off or that no post has the modalities of.
     """
     return {
         name: float(np.quantile(-logsumexp(outputs[f"{name}_logits"][has], axis=1), KEPT_BY_LIMIT))

@@ -1,4 +1,4 @@
-"""The figures of report and card: confusion, reliability, decision weights; with no post in them."""
+"""The figures of report and card: learning, confusion, reliability, decision weights; without posts."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy.special import softmax
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from hybridsent.evaluation.agreement import BRANCHES, agreement_groups, label_groups
-from hybridsent.evaluation.final_scores import Scored
-from hybridsent.evaluation.learning_figure import COLOURS, WIDTH, draw_learning
+from hybridsent.evaluation.final_scores import BRANCHES, FinalScores, agreement_groups, label_groups
 from hybridsent.evaluation.metrics import calibration_bins, expected_calibration_error
 from hybridsent.support.folders import write_whole
 
@@ -30,15 +28,32 @@ STYLE = {
 }
 LONGEST_NAME = 24  # characters
 MOST_DOTS = 200
+SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "weighted_f1": "weighted F1"}
+WIDTH = 6.4  # inches: letters are still 9 pixels high on a phone, which shows a third of that
+COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
+PARTS = {  # name in the log -> label, colour, dash
+    "loss_decision": ("part: decision", "#222222", "--"),
+    **{f"loss_{name}": (f"part: {name} branch", colour, "--") for name, colour in COLOURS.items()},
+    **{
+        f"loss_own_{name}": (f"part: {name} label", COLOURS[name], ":")
+        for name in ("text", "image")
+    },
+}
+# They differ by dash and mark as well as by colour.
+LOOKS = (
+    {"color": COLOURS["text"], "linestyle": "-", "marker": "o"},
+    {"color": "#c8553d", "linestyle": "--", "marker": "s"},
+    {"color": COLOURS["fusion"], "linestyle": ":", "marker": "^"},
+)
 
 
-def draw_figures(scored: Scored, run: Mapping[str, Any], output_dir: str | Path) -> None:
-    """Draw what report and card show into `report/` of the model's folder.
+def write_figures(scored: FinalScores, run: Mapping[str, Any], output_dir: str | Path) -> None:
+    """Write the figures of report and card to `report/` of the model's folder.
 
-    `agreement.png` of an earlier run is taken away where this model has no branches to agree.
+    `agreement.png` of an earlier run is deleted if this model has no unimodal branches.
 
     Args:
-        scored: The final model's answers.
+        scored: The scored posts.
         run: The content of metrics.json.
         output_dir: Folder of the model.
     """
@@ -62,15 +77,59 @@ def draw_figures(scored: Scored, run: Mapping[str, Any], output_dir: str | Path)
         (folder / "agreement.png").unlink(missing_ok=True)
 
 
+def draw_learning(learning: Mapping[str, Any]) -> Figure:
+    """Draw the losses of training and validation above the scores of each evaluation.
+
+    Args:
+        learning: Result of `report.learning_curves`.
+
+    Returns:
+        The figure; a panel without data has a note instead.
+    """
+    figure = Figure(figsize=(WIDTH, WIDTH))
+    above, below = figure.subplots(2, 1, sharex=True)
+    _draw_losses(above, learning["training"], learning["validation"])
+    for (name, label), look in zip(SCORES.items(), LOOKS, strict=True):
+        _draw(below, learning["validation"], name, 100, label=label, **look)
+    above.set(title="Loss while learning", ylabel="loss (nats)")
+    below.set(title="Scores on the validation posts", ylabel="score (%)", xlabel="epoch")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (above, below):
+        axes.tick_params(labelbottom=True)
+        if axes.lines:
+            axes.axvline(learning["kept_epoch"], color="gray", linestyle="-.", label="model kept")
+            axes.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        else:
+            axes.text(0.5, 0.5, "nothing was logged", ha="center", transform=axes.transAxes)
+    return figure
+
+
+def _draw_losses(
+    axes: Axes, training: Sequence[Mapping[str, float]], validation: Sequence[Mapping[str, float]]
+) -> None:
+    for name, (label, colour, dash) in PARTS.items():
+        _draw(axes, training, name, label=label, color=colour, linewidth=1, linestyle=dash)
+    _draw(axes, training, "loss", label="training posts", **LOOKS[0] | {"markersize": 2})
+    _draw(axes, validation, "loss", label="validation posts", **LOOKS[1])
+
+
+def _draw(
+    axes: Axes, rows: Sequence[Mapping[str, float]], name: str, factor: float = 1, **look: Any
+) -> None:
+    rows = [row for row in rows if name in row]
+    if rows:
+        axes.plot([row["epoch"] for row in rows], [factor * row[name] for row in rows], **look)
+
+
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-def draw_confusion(scored: Scored, names: Sequence[str]) -> Figure:
-    """Draw how often each label (row) was decided as each (column): posts, and shaded by share.
+def draw_confusion(scored: FinalScores, names: Sequence[str]) -> Figure:
+    """Draw how often each label (row) was decided as each (column), in posts and in percent.
 
     Args:
-        scored: The final model's answers.
+        scored: The scored posts.
         names: Names of the labels.
 
     Returns:
@@ -97,7 +156,7 @@ def draw_confusion(scored: Scored, names: Sequence[str]) -> Figure:
         count = int(((labels == row) & (decided == column)).sum())
         text.set_text(f"{count}\n{100 * display.confusion_matrix[row, column]:.0f} %")
         text.set_fontsize(11 if len(names) <= 5 else 8)
-    figure.suptitle(f"What was decided for {len(labels)} {scored.split} posts")
+    figure.suptitle(f"Labels and decisions, {len(labels)} {scored.split} posts")
     axes.set(xlabel="decided", ylabel="label")
     axes.spines[:].set_visible(True)
     axes.tick_params(axis="x", rotation=30)
@@ -106,18 +165,18 @@ def draw_confusion(scored: Scored, names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_reliability(scored: Scored) -> Figure:
-    """Draw accuracy against confidence, before and after calibration, and how many posts are where.
+def draw_reliability(scored: FinalScores) -> Figure:
+    """Draw accuracy against confidence, before and after calibration, and the posts in each bin.
 
     Args:
-        scored: The final model's answers.
+        scored: The scored posts.
 
     Returns:
-        The figure; bars below the diagonal mean that the model is too sure of itself.
+        The figure; bars below the diagonal mean that the model is overconfident.
     """
     labels = scored.labels[scored.known]
     figure = Figure(figsize=(WIDTH, 5))
-    figure.suptitle(f"Is it right as often as it says? {len(labels)} {scored.split} posts")
+    figure.suptitle(f"Confidence and accuracy, {len(labels)} {scored.split} posts")
     cells = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
     both = {"before": scored.uncalibrated, "after": scored.logits}
     for column, (when, some) in zip(cells.T, both.items(), strict=True):
@@ -144,17 +203,17 @@ def _draw_bins(pair: Sequence[Axes], probabilities: np.ndarray, labels: np.ndarr
     pair[1].bar(left, bins.posts, **bar)
 
 
-def draw_weights(scored: Scored, groups: Mapping[str, np.ndarray], by: str) -> Figure:
-    """Draw how the decision weights of each branch are distributed in groups of posts.
+def draw_weights(scored: FinalScores, groups: Mapping[str, np.ndarray], by: str) -> Figure:
+    """Draw the distribution of the decision weights of each branch in groups of posts.
 
     Args:
-        scored: The final model's answers.
+        scored: The scored posts.
         groups: Name -> bool (posts,); empty groups are left out.
-        by: What the groups are.
+        by: Name of the grouping.
 
     Returns:
-        The figure: a dot for each post, and a stroke at the median. Boxes would hide that a weight
-        often is near 0 for some posts of a group and near 1 for others.
+        The figure: a dot for each post, and a line at the median. Boxes would hide that a weight is
+        often near 0 for some posts of a group and near 1 for others.
     """
     groups = {name: group for name, group in groups.items() if group.any()}
     figure = Figure(figsize=(WIDTH, 1.6 + 0.8 * max(1, len(groups))))
@@ -172,7 +231,7 @@ def draw_weights(scored: Scored, groups: Mapping[str, np.ndarray], by: str) -> F
     if groups:
         figure.legend(loc="outside lower center", ncols=3, frameon=False, markerscale=2)
     else:
-        axes.text(0.5, 0.5, "no post has both text and picture", ha="center")
+        axes.text(0.5, 0.5, "no post has both text and image", ha="center")
     return figure
 
 

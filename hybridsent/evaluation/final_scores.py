@@ -1,10 +1,10 @@
-"""Calibrate the final model on validation posts, then score the posts that no choice was made on."""
+"""Calibrate the final model on validation posts, and score the posts that no choice was made on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 
 from hybridsent.evaluation.calibration import (
     BranchAnswers,
@@ -16,12 +16,14 @@ from hybridsent.evaluation.calibration import (
     number_of_folds,
     present_branches,
 )
-from hybridsent.evaluation.metrics import SentimentScores
-from hybridsent.training.data import NO_LABEL, with_only
+from hybridsent.training.collator import NO_LABEL
+from hybridsent.training.run_posts import ScoredSet, with_only
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentConfig
 
+BRANCHES = ("text", "image", "fusion")
 Row = dict[str, Any]
+Scores = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 TEMPERATURES = {
     "both": "temperature",
     "text only": "text_only_temperature",
@@ -29,56 +31,62 @@ TEMPERATURES = {
 }
 
 
-def calibrate(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
-    """Fit the temperatures on validation posts and store them in the model's configuration.
+def fit_temperatures(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, Any]:
+    """Fit temperatures to validation posts, and measure how well they calibrate.
 
-    A modality alone has a temperature of its own, fitted on the posts without their other modality:
-    that of complete posts would leave it far too sure of itself.
+    Each modality alone has a separate temperature, fitted on the posts without their other modality:
+    with that of complete posts it would be overconfident.
 
     Args:
-        trainer: With the final model; its configuration is changed.
+        trainer: Trainer of the final model.
         posts: Validation posts.
 
     Returns:
         `weight_temperature` of the decision's weights, `energy_limits`, and `inputs`: for "both",
         "text only" and "image only", unless no labelled post has that, the `temperature`, the number
-        of `posts`, and likelihood and ECE: `nll_before`, `ece_before` without temperatures,
-        `nll_after`, `ece_after` with them, which flatter, since they were fitted on the same posts,
-        and `nll_cross_fitted`, `ece_cross_fitted`, where each post has temperatures that were fitted
-        on the other of `folds` folds; None, all three, where the posts are too few for that;
-        `ece_by_chance`, what a perfectly calibrated model would show on these posts.
+        of `posts`, and likelihood and ECE: `nll_before`, `ece_before` without temperatures;
+        `nll_after`, `ece_after` with them, which are too good, since the same posts fitted them;
+        `nll_cross_fitted`, `ece_cross_fitted`, where the temperatures of each post were fitted on the
+        other of `folds` folds, None, all three, if the posts are too few for that; `ece_by_chance`,
+        which a perfectly calibrated model would still show on these posts.
     """
-    config, found = trainer.model.config, {}
+    config, inputs = trainer.model.config, {}
     outputs, labels = trainer.predict_posts(posts)
     complete = present_branches(posts)["fusion"]
-    limits = energy_limits(outputs, posts)
-    asked = {"both": (branch_answers(outputs, config)[complete], labels[complete])}
-    for given, outputs, labels in _each_alone(trainer, posts):
-        asked[given] = (branch_answers(outputs, config), labels)
-    for given, (answers, labels) in asked.items():
+    limits, weight_temperature = energy_limits(outputs, posts), config.decision_weight_temperature
+    given = {"both": (branch_answers(outputs, config)[complete], labels[complete])}
+    for name, outputs, labels in _each_alone(trainer, posts):
+        given[name] = (branch_answers(outputs, config), labels)
+    for name, (answers, labels) in given.items():
         known = labels != NO_LABEL
         if not known.any():
             continue
         answers, labels = answers[known], labels[known]
         fitted = fit_calibration(answers, labels)
-        found[given] = {
+        inputs[name] = {
             "temperature": fitted.temperature,
             "posts": len(labels),
             **_likelihood_and_ece(answers, fitted, labels, trainer),
         }
-        setattr(config, TEMPERATURES[given], fitted.temperature)
-        config.decision_weight_temperature *= fitted.weight_temperature  # 1 but for "both"
+        weight_temperature *= fitted.weight_temperature  # 1 except for "both"
     return {
-        "weight_temperature": config.decision_weight_temperature,
+        "weight_temperature": weight_temperature,
         "energy_limits": limits,
-        "inputs": found,
+        "inputs": inputs,
     }
+
+
+def store_temperatures(config: HybridSentConfig, calibration: dict[str, Any]) -> None:
+    """Store the result of `fit_temperatures` in the configuration of a model."""
+    for given, row in calibration["inputs"].items():
+        setattr(config, TEMPERATURES[given], row["temperature"])
+    config.decision_weight_temperature = calibration["weight_temperature"]
 
 
 def _each_alone(
     trainer: HybridSentTrainer, posts: Dataset
 ) -> Iterator[tuple[str, dict[str, np.ndarray], np.ndarray]]:
-    """Yield what the model says of the posts with one modality taken away, by what is left of them."""
+    """Yield the modality that is left, outputs and labels, for posts without their other modality."""
     for modality in ("text", "image"):
         alone = with_only(posts, modality)
         if len(alone):
@@ -86,14 +94,11 @@ def _each_alone(
 
 
 def branch_answers(outputs: dict[str, np.ndarray], config: HybridSentConfig) -> BranchAnswers:
-    """Gather what calibration needs.
+    """Return the answers of the branches that are on.
 
     Args:
         outputs: Result of `predict_posts`.
-        config: Of the model.
-
-    Returns:
-        The answers of the branches that are on.
+        config: Configuration of the model.
     """
     names = [f"{name}_logits" for name in ("text", "image", "fusion")]
     on = [i for i, name in enumerate(names) if name in outputs]
@@ -105,21 +110,21 @@ def branch_answers(outputs: dict[str, np.ndarray], config: HybridSentConfig) -> 
 def _likelihood_and_ece(
     answers: BranchAnswers, fitted: Calibration, labels: np.ndarray, trainer: HybridSentTrainer
 ) -> dict[str, float | None]:
-    """Return the errors of `calibrate` for one input, whose labels are all known."""
+    """Return the errors in `fit_temperatures` of one input, whose labels are all known."""
     decided, seed = fitted.decide(answers), trainer.args.seed
     compared = {
         "before": answers.mixed(),
         "after": decided,
         "cross_fitted": cross_fitted(answers, labels, seed),
     }
-    found = {
-        when: None if logits is None else trainer.scores.of_logits(logits, labels)
+    scores = {
+        when: None if logits is None else trainer.scores(logits, labels)
         for when, logits in compared.items()
     }
     errors = {
         f"{name}_{when}": row and row[name]
         for name in ("nll", "ece")
-        for when, row in found.items()
+        for when, row in scores.items()
     }
     return {
         **errors,
@@ -128,18 +133,18 @@ def _likelihood_and_ece(
     }
 
 
-class Scored(NamedTuple):
-    """What the final model says of the posts that no choice was made on.
+class FinalScores(NamedTuple):
+    """Scores and answers of the final model on posts that no choice was made on.
 
     Attributes:
         split: Name of the split.
-        rows: One row of scores for each input and branch; posts without what a row needs are left
-            out, and `posts` of the row says how many are left. The last one is the decision's.
-        logits: Of the calibrated decision, (posts, labels).
-        uncalibrated: What the decision would be with all temperatures 1, (posts, labels).
+        rows: One row of scores for each input and branch, over the `posts` that have what the row
+            needs. The last row is that of the decision.
+        logits: Logits of the calibrated decision, (posts, labels).
+        uncalibrated: Logits of the decision if all temperatures were 1, (posts, labels).
         labels: (posts,), -100 where unknown.
-        decision_weights: Of text, image and fusion, (posts, 3).
-        complete: True where a post has both text and picture, (posts,).
+        decision_weights: Weights of text, image and fusion, (posts, 3).
+        complete: True where a post has both text and image, (posts,).
         branches: Branch -> logits, (posts, labels); without branches that are off.
     """
 
@@ -163,31 +168,18 @@ class Scored(NamedTuple):
         return self.logits.argmax(axis=1)
 
 
-def split_to_score(posts: DatasetDict) -> str:
-    """Name the split for the final scores: test if one of its posts has a label, else validation."""
-    labels = posts["test"]["label"] if "test" in posts else []
-    return "test" if any(label is not None for label in labels) else "validation"
-
-
-def score_posts(
-    trainer: HybridSentTrainer,
-    split: str,
-    posts: Dataset,
-    form: str = "",
-    others: Mapping[str, Dataset] | None = None,
-) -> Scored:
-    """Score posts with the text alone, with the picture alone, by each branch and by the decision.
+def score_posts(trainer: HybridSentTrainer, *sets: ScoredSet) -> FinalScores:
+    """Score posts with the text alone, with the image alone, by each branch and by the decision.
 
     Args:
-        trainer: With the final model.
-        split: Name of the split.
-        posts: Posts that no choice was made on.
-        form: Form of their texts, such as "label words masked", where the set has several.
-        others: The same posts in other forms, by the form's name; each gets a row of its own.
+        trainer: Trainer of the final model.
+        *sets: Posts that no choice was made on; after the first set, the same posts in other forms,
+            which get a row of the decision each.
 
     Returns:
         The scores; without rows of what no labelled post has.
     """
+    (split, posts), others = (sets[0].split, sets[0].posts), sets[1:]
     rows = []
     for name, outputs, labels in _each_alone(trainer, posts):
         rows += _rows(name, "decision", outputs["logits"], labels, trainer.scores)
@@ -197,13 +189,13 @@ def score_posts(
     for name, logits in branches.items():
         of = has[name]
         rows += _rows("both", f"{name} branch", logits[of], labels[of], trainer.scores)
-    for name, same in (others or {}).items():
-        found, gold = trainer.predict_posts(same)
-        rows += _rows(f"both ({name})", "decision", found["logits"], gold, trainer.scores)
-    given = f"both ({form})" if form else "both"
+    for other in others:
+        answers, gold = trainer.predict_posts(other.posts)
+        rows += _rows(f"both ({other.form})", "decision", answers["logits"], gold, trainer.scores)
+    given = f"both ({sets[0].form})" if sets[0].form else "both"
     rows += _rows(given, "decision", outputs["logits"], labels, trainer.scores)
     config = trainer.model.config
-    return Scored(
+    return FinalScores(
         split,
         rows,
         outputs["logits"],
@@ -216,10 +208,72 @@ def score_posts(
 
 
 def _rows(
-    given: str, decided_by: str, logits: np.ndarray, labels: np.ndarray, scores: SentimentScores
+    given: str, decided_by: str, logits: np.ndarray, labels: np.ndarray, scores: Scores
 ) -> list[Row]:
-    """Return the row of scores in a list, which is empty if no post has a label."""
+    """Return one row of scores, in a list that is empty if no post has a label."""
     if not (labels != NO_LABEL).any():
         return []
     named = {"input": given, "decided_by": decided_by, "posts": len(labels)}
-    return [{**named, **scores.of_logits(logits, labels)}]
+    return [{**named, **scores(logits, labels)}]
+
+
+def label_groups(scored: FinalScores, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Group the posts that have both text and image by their label.
+
+    Args:
+        scored: The scored posts.
+        names: Names of the labels.
+
+    Returns:
+        Name -> bool (posts,).
+    """
+    return {name: scored.complete & (scored.labels == i) for i, name in enumerate(names)}
+
+
+def agreement_groups(scored: FinalScores) -> dict[str, np.ndarray]:
+    """Group the posts that have both text and image by which branch disagrees.
+
+    Args:
+        scored: The scored posts.
+
+    Returns:
+        Agreement -> bool (posts,); each such post is in one of five groups. Empty for a model without
+        unimodal branches.
+    """
+    if not set(BRANCHES) <= set(scored.branches):
+        return {}
+    text, image, fusion = (scored.branches[name].argmax(axis=1) for name in BRANCHES)
+    groups = {
+        "all agree": (text == image) & (image == fusion),
+        "text differs": (image == fusion) & (text != image),
+        "image differs": (text == fusion) & (text != image),
+        "fusion differs": (text == image) & (fusion != image),
+        "all differ": (text != image) & (image != fusion) & (text != fusion),
+    }
+    return {name: scored.complete & group for name, group in groups.items()}
+
+
+def describe_groups(
+    scored: FinalScores, groups: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, Any]]:
+    """Return number, accuracy and mean decision weights of the posts of each group.
+
+    Args:
+        scored: The scored posts.
+        groups: Name -> bool (posts,).
+
+    Returns:
+        Name -> `posts`, their number; `weights`, the mean decision weights of text, image and fusion;
+        `accuracy` of the decision among those with a label. None where there are no such posts.
+    """
+    return {name: _describe(scored, group) for name, group in groups.items()}
+
+
+def _describe(scored: FinalScores, group: np.ndarray) -> dict[str, Any]:
+    judged = group & scored.known
+    right = (scored.decided == scored.labels)[judged]
+    return {
+        "posts": int(group.sum()),
+        "accuracy": float(right.mean()) if judged.any() else None,
+        "weights": scored.decision_weights[group].mean(axis=0).tolist() if group.any() else None,
+    }

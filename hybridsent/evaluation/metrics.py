@@ -1,15 +1,14 @@
 """Scores of probabilities against labels: accuracy, F1, negative log likelihood, ECE, Brier score."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import datasets
-import evaluate
 import numpy as np
 from scipy.special import softmax
 from sklearn.metrics import f1_score
 
-from hybridsent.training.data import NO_LABEL
+from hybridsent.training.collator import NO_LABEL
 
 CALIBRATION_BINS = 15
 
@@ -20,7 +19,7 @@ class CalibrationBins(NamedTuple):
     Attributes:
         posts: Number of posts.
         confidence: Sum of their confidences.
-        correct: Number of those whose top label is right.
+        correct: Number of posts whose top label is right.
     """
 
     posts: np.ndarray
@@ -63,39 +62,22 @@ def expected_calibration_error(
     Returns:
         ECE of the top label, between 0 and 1.
     """
-    found = calibration_bins(probabilities, labels, bins)
-    return float(np.abs(found.correct - found.confidence).sum() / len(labels))
+    binned = calibration_bins(probabilities, labels, bins)
+    return float(np.abs(binned.correct - binned.confidence).sum() / len(labels))
 
 
-class SentimentScores(evaluate.Metric):
-    """Score class probabilities; works offline, since it is instantiated rather than loaded.
+@dataclass(frozen=True)
+class SentimentScores:
+    """Score posts with known labels.
 
-    Args:
+    Attributes:
         label_names: Names of the labels by index; they name the per-class scores.
-        **kwargs: As in `evaluate.Metric`.
     """
 
-    def __init__(self, label_names: Sequence[str], **kwargs: Any) -> None:
-        self.label_names = list(label_names)
-        # In memory: every process scores the gathered predictions, and files would collide.
-        super().__init__(keep_in_memory=True, **kwargs)
+    label_names: Sequence[str]
 
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description="Accuracy, F1, likelihood and calibration of class probabilities.",
-            citation="",
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float64")),
-                    "references": datasets.Value("int64"),
-                }
-            ),
-        )
-
-    def _compute(
-        self, predictions: Sequence[Sequence[float]], references: Sequence[int]
-    ) -> dict[str, float]:
-        probabilities, labels = np.asarray(predictions), np.asarray(references)
+    def of_probabilities(self, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Score probabilities (posts, labels), float64, against labels (posts,), all known."""
         best = probabilities.argmax(axis=1)
         every = range(len(self.label_names))
         per_class = f1_score(labels, best, labels=every, average=None, zero_division=0)
@@ -114,7 +96,7 @@ class SentimentScores(evaluate.Metric):
         }
 
     def of_logits(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Score logits (posts, labels) against labels (posts,), leaving out those without a label.
+        """Score logits (posts, labels) against labels (posts,); posts without a label are left out.
 
         Raises:
             ValueError: No post has a label.
@@ -122,4 +104,5 @@ class SentimentScores(evaluate.Metric):
         known = labels != NO_LABEL
         if not known.any():
             raise ValueError("No post to score has a label.")
-        return self.compute(predictions=softmax(logits[known], axis=1), references=labels[known])
+        probabilities = softmax(logits[known], axis=1).astype(np.float64)
+        return self.of_probabilities(probabilities, labels[known])

@@ -1,17 +1,24 @@
-"""What a run says at its end: the table of inputs and branches, and metrics.json."""
+"""The content of metrics.json, and tables of scores and calibration."""
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from sklearn.metrics import confusion_matrix
 from transformers import TrainerState
 
-from hybridsent.evaluation.agreement import agreement_groups, describe_groups, label_groups
-from hybridsent.evaluation.final_scores import Row, Scored
-from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.evaluation.final_scores import (
+    FinalScores,
+    Row,
+    Scores,
+    agreement_groups,
+    describe_groups,
+    label_groups,
+)
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments
 from hybridsent.training.trainer import HybridSentTrainer
@@ -19,20 +26,56 @@ from hybridsent.training.trainer import HybridSentTrainer
 PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
 COLUMNS = {"accuracy": "acc", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
 ABSENT = "-"  # in tables
-# What an evaluation logs besides.
+# Values of an evaluation's log that are not scores.
 NO_SCORE = ("step", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 
 
 def as_markdown(rows: list[Row]) -> str:
-    """Return the rows of `Scored` as a Markdown table, in percent."""
-    lines = [
-        "| input | decided by | " + " | ".join(COLUMNS.values()) + " | posts |",
-        "|---|---|" + "---:|" * (len(COLUMNS) + 1),
-    ]
+    """Return the rows of `FinalScores` as a Markdown table, in percent."""
+    lines = _table_head("posts")
     for row in rows:
         scores = " | ".join(f"{100 * row[name]:.1f}" for name in COLUMNS)
         lines.append(f"| {row['input']} | {row['decided_by']} | {scores} | {row['posts']} |")
     return "\n".join(lines)
+
+
+def table_over_seeds(runs: Sequence[dict[str, Any]]) -> str:
+    """Return a Markdown table with one line for each input and branch.
+
+    Args:
+        runs: Contents of metrics.json of two or more runs that differ only in their seed.
+
+    Returns:
+        Scores in percent, mean ± standard deviation.
+
+    Raises:
+        ValueError: The runs are on different data or share a seed.
+    """
+    seeds = [run["seed"] for run in runs]
+    data = {
+        (
+            run["dataset"]["name"],
+            run["dataset"]["protocol"],
+            run["dataset"]["counts"]["fingerprint"],
+            run["scored_split"],
+        )
+        for run in runs
+    }
+    if len(data) > 1 or len(set(seeds)) < max(2, len(seeds)):
+        raise ValueError(f"Give runs on the same posts with different seeds, not {data}, {seeds}.")
+    lines = _table_head()
+    for rows in zip(*(run["scores"] for run in runs), strict=True):
+        cells = []
+        for name in COLUMNS:
+            values = [100 * row[name] for row in rows]
+            cells.append(f"{mean(values):.1f} ± {stdev(values):.1f}")
+        lines.append(f"| {rows[0]['input']} | {rows[0]['decided_by']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _table_head(*more: str) -> list[str]:
+    numbers = [*COLUMNS.values(), *more]
+    return [f"| input | decided by | {' | '.join(numbers)} |", "|---|---|" + "---:|" * len(numbers)]
 
 
 def describe_run(
@@ -40,24 +83,21 @@ def describe_run(
     data: DataArguments,
     counts: dict[str, Any],
     calibration: dict[str, Any],
-    scored: Scored,
+    scored: FinalScores,
     seconds: float,
 ) -> dict[str, Any]:
-    """Collect what a reader needs to judge and repeat a run, and write it to metrics.json.
+    """Return the content of metrics.json: what a reader needs to judge and repeat a run.
 
     Args:
-        trainer: With the final model.
+        trainer: Trainer of the final model.
         data: Settings of the data.
-        counts: What the loader counted.
-        calibration: Result of `calibrate`.
+        counts: Counts of the loader.
+        calibration: Result of `fit_temperatures`.
         scored: Result of `score_posts`.
         seconds: Wall time of the whole run.
-
-    Returns:
-        The content of metrics.json.
     """
-    names = trainer.scores.label_names
-    run = {
+    names = list(trainer.model.config.id2label.values())
+    return {
         "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
         "labels": names,
@@ -84,22 +124,24 @@ def describe_run(
         "seconds": round(seconds, 1),
         "versions": versions(),
     }
-    text = json.dumps(run, indent=2) + "\n"
-    write_whole(text, Path(trainer.args.output_dir) / "metrics.json")
-    return run
+
+
+def write_metrics(run: dict[str, Any], folder: str | Path) -> None:
+    """Write the result of `describe_run` to metrics.json in a folder."""
+    write_whole(json.dumps(run, indent=2) + "\n", Path(folder) / "metrics.json")
 
 
 def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
-    """Take out of the Trainer's log what was measured while the model learned.
+    """Return the losses and scores in the Trainer's log.
 
     Args:
-        state: Of a trainer whose training has ended.
-        kept_best: Whether it went back to the best evaluation; else the last step's model is kept.
+        state: State of a trainer after the training.
+        kept_best: Whether the model of the best evaluation was kept, and not that of the last step.
 
     Returns:
-        `training`: rows of `epoch`, `loss` and, where they were logged, its parts `loss_NAME`, each a
-        mean since the row before; `validation`: rows of `epoch` with all scores; `kept_epoch`, that
-        of the model that was kept.
+        `training`: rows of `epoch`, `loss` and, where logged, its parts `loss_NAME`, each a mean since
+        the row before; `validation`: rows of `epoch` with all scores; `kept_epoch`: the epoch of the
+        model that was kept.
     """
     training = [row for row in state.log_history if "loss" in row]
     validation = [row for row in state.log_history if "eval_loss" in row]
@@ -118,43 +160,44 @@ def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
 
 
 def describe_calibration(calibration: dict[str, Any]) -> str:
-    """Say the temperatures, and for each input what they did to the validation posts' ECE."""
+    """Return the temperatures, and their effect on the ECE of the validation posts, in lines."""
     lines = [
-        "Calibration: ECE in percent on the validation posts (by chance: were every probability right)"
+        "Calibration error (ECE, percent) on the validation posts, before and after temperatures;",
+        "cross-fitted: fitted on other posts; by chance: what a perfectly calibrated model would show",
     ]
     for given, row in calibration["inputs"].items():
         whens = ("before", "after", "cross_fitted", "by_chance")
         before, after, honest, chance = (percent(row[f"ece_{when}"]) for when in whens)
         lines.append(
-            f"  {given}: temperature {row['temperature']:.3f}; {before} before, {after} after, "
-            f"{honest} cross-fitted, {chance} by chance"
+            f"  {given}: {before} before, {after} after, {honest} cross-fitted, {chance} by chance "
+            f"(temperature {row['temperature']:.3f})"
         )
     lines.append(f"  temperature of the decision weights: {calibration['weight_temperature']:.3f}")
     return "\n".join(lines)
 
 
 def percent(share: float | None) -> str:
-    """Word a share in percent, or that there is none."""
+    """Format a fraction in percent; None as a dash."""
     return ABSENT if share is None else f"{100 * share:.1f}"
 
 
-def _calibration_of(scored: Scored, scores: SentimentScores) -> dict[str, float]:
-    """Compare likelihood and ECE without and with the temperatures on the scored posts."""
-    found = {
-        "before": scores.of_logits(scored.uncalibrated, scored.labels),
-        "after": scores.of_logits(scored.logits, scored.labels),
+def _calibration_of(scored: FinalScores, scores: Scores) -> dict[str, float]:
+    """Return likelihood and ECE of the scored posts without and with the temperatures."""
+    rows = {
+        "before": scores(scored.uncalibrated, scored.labels),
+        "after": scores(scored.logits, scored.labels),
     }
-    return {f"{name}_{when}": found[when][name] for name in ("nll", "ece") for when in found}
+    return {f"{name}_{when}": row[name] for name in ("nll", "ece") for when, row in rows.items()}
 
 
-def _confusion(scored: Scored, labels: int) -> list[list[int]]:
+def _confusion(scored: FinalScores, labels: int) -> list[list[int]]:
     """Count posts by label (row) and decision (column)."""
     gold, decided = scored.labels[scored.known], scored.decided[scored.known]
     return confusion_matrix(gold, decided, labels=range(labels)).tolist()
 
 
-def _mean_weights(scored: Scored, names: list[str]) -> dict[str, list[float] | None]:
-    """Average the weights of text, image and fusion by label, over posts that have both."""
+def _mean_weights(scored: FinalScores, names: list[str]) -> dict[str, list[float] | None]:
+    """Return the mean weights of text, image and fusion by label, over posts that have both."""
     groups = {**label_groups(scored, names), "all": scored.complete}
     return {name: group["weights"] for name, group in describe_groups(scored, groups).items()}
 
@@ -167,5 +210,5 @@ def versions() -> dict[str, str]:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # a checkout runs without being installed, too
+    except PackageNotFoundError:  # a checkout also runs uninstalled
         return "not installed"

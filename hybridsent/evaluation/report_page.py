@@ -1,22 +1,29 @@
-"""The page of a run's report: one file that loads nothing, for those who may see the posts."""
+"""The report page of a run: one HTML file that loads nothing, for those who may see the posts."""
 
 import base64
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from datasets import Dataset
 from jinja2 import Environment, StrictUndefined
+from PIL import Image
+from scipy.special import softmax
 
 from hybridsent.evaluation.figures import FOLDER
-from hybridsent.evaluation.final_scores import Scored
-from hybridsent.evaluation.mistakes import confident_mistakes
+from hybridsent.evaluation.final_scores import BRANCHES, FinalScores
 from hybridsent.evaluation.report import ABSENT, COLUMNS, percent
 from hybridsent.support.folders import write_whole
-from hybridsent.training.data import describe_counts
+from hybridsent.training.run_posts import describe_counts
+from modeling_hybridsent.inputs_hybridsent import load_image
 
 TEMPLATE = files("hybridsent.evaluation") / "report_page.html"
+MOST = 10
+SIDE = 360  # pixels of a thumbnail at most, in width and height
+LONGEST_TEXT = 600  # characters
 SETTINGS = (
     *("dataset", "protocol", "dataset_options", "on_bad_rows", "use_contradictory_posts"),
     *("max_train_posts", "text_encoder", "vision_encoder", "max_text_length", "model_config"),
@@ -30,40 +37,37 @@ SETTINGS = (
 
 
 def chosen_settings(*groups: Any) -> dict[str, str]:
-    """List the settings that decide what a training gives; no folders, no tokens.
+    """Return the settings that affect the result of a training, by name, except those that are None.
 
     Args:
         *groups: Dataclasses of settings.
-
-    Returns:
-        Name -> value; without those that are None.
     """
-    found = {
+    settings = {
         name: value
         for name in SETTINGS
         for group in groups
         if (value := getattr(group, name, None)) is not None
     }
-    return {name: str(getattr(value, "value", value)) for name, value in found.items()}
+    return {name: str(getattr(value, "value", value)) for name, value in settings.items()}
 
 
 def write_page(
     run: Mapping[str, Any],
-    scored: Scored,
+    scored: FinalScores,
     posts: Dataset,
     max_pixels: int,
     settings: Mapping[str, str],
     output_dir: str | Path,
 ) -> Path:
-    """Write `report/index.html`; it holds posts, and publishing leaves it out.
+    """Write `report/index.html`; it contains posts, so publishing leaves it out.
 
     Args:
         run: The content of metrics.json.
-        scored: The final model's answers.
-        posts: The posts that were scored, with undecoded pictures.
-        max_pixels: Do not decode larger pictures.
-        settings: What was chosen.
-        output_dir: Folder of the model, in which `draw_figures` has drawn.
+        scored: The scored posts.
+        posts: The same posts, with undecoded images.
+        max_pixels: Larger images are not decoded.
+        settings: Result of `chosen_settings`.
+        output_dir: Folder of the model, with the result of `write_figures`.
 
     Returns:
         The file.
@@ -100,3 +104,111 @@ def _figures(folder: Path) -> dict[str, str]:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+class Branch(NamedTuple):
+    """Answer of one branch: its label, the probability of that label, and the weight of the branch."""
+
+    name: str
+    label: str
+    probability: float
+    weight: float
+
+
+class Mistake(NamedTuple):
+    """A post that was decided wrongly.
+
+    Attributes:
+        id: Id of the post.
+        text: The first `LONGEST_TEXT` characters of its text; None without text.
+        cut: Number of characters that were left out.
+        image: Data URI of a small JPEG; None if there is no image to show.
+        no_image: Why there is none; empty where there is one.
+        label: Name of its label.
+        decided: Name of the label that was decided.
+        probability: Probability of that.
+        branches: Answers of the branches whose modalities the post has.
+    """
+
+    id: str
+    text: str | None
+    cut: int
+    image: str | None
+    no_image: str
+    label: str
+    decided: str
+    probability: float
+    branches: list[Branch]
+
+
+def confident_mistakes(
+    scored: FinalScores, posts: Dataset, names: Sequence[str], max_pixels: int
+) -> list[Mistake]:
+    """Return the mistakes with the highest probability, at most ten, the most confident first.
+
+    Args:
+        scored: The scored posts.
+        posts: The same posts, with undecoded images.
+        names: Names of the labels.
+        max_pixels: Larger images are not decoded.
+    """
+    probabilities = softmax(scored.logits, axis=1).max(axis=1)
+    (wrong,) = np.nonzero(scored.known & (scored.decided != scored.labels))
+    chosen = wrong[np.argsort(-probabilities[wrong], kind="stable")[:MOST]]
+    mistakes = []
+    for i in chosen.tolist():
+        post = posts[i]
+        text = post.get("text")
+        image, no_image = thumbnail(post.get("image"), max_pixels)
+        mistakes.append(
+            Mistake(
+                id=str(post.get("id", i)),
+                text=text and text[:LONGEST_TEXT],
+                cut=max(0, len(text or "") - LONGEST_TEXT),
+                image=image,
+                no_image=no_image,
+                label=names[scored.labels[i]],
+                decided=names[scored.decided[i]],
+                probability=float(probabilities[i]),
+                branches=_branches(scored, i, post, names),
+            )
+        )
+    return mistakes
+
+
+def _branches(
+    scored: FinalScores, i: int, post: dict[str, Any], names: Sequence[str]
+) -> list[Branch]:
+    has = {name: post.get(name) is not None for name in ("text", "image")}
+    has["fusion"] = all(has.values()) or scored.decision_weights[i, 2] > 0
+    answers = []
+    for name, weight in zip(BRANCHES, scored.decision_weights[i].tolist(), strict=True):
+        if has[name] and name in scored.branches:
+            probabilities = softmax(scored.branches[name][i])
+            best = int(probabilities.argmax())
+            answers.append(Branch(name, names[best], float(probabilities[best]), weight))
+    return answers
+
+
+def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
+    """Build a small copy of the image of a post.
+
+    Args:
+        source: Cell of the table of posts: None or {"bytes", "path"}.
+        max_pixels: Larger images are not decoded.
+
+    Returns:
+        A data URI and an empty string, or None and the reason.
+    """
+    if source is None:
+        return None, "no image"
+    try:
+        image = load_image(source, max_pixels, "image")
+    except ValueError as error:
+        return None, f"The image cannot be shown: {error}"
+    if image is None:
+        return None, "The image file is missing."
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}", ""

@@ -1,33 +1,26 @@
-"""Draw posts with what the model says of them and which branch decided.
+"""Draw posts with the answers of the model and its decision weights."""
 
-python -m hybridsent.evaluation.showcase --model outputs/quickstart \
-    --data_dir outputs/synthetic-posts --output docs/quickstart.png
-"""
-
-import argparse
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from transformers import pipeline
 
-from datasets_scripts import load_table
+from datasets_scripts.loading import load_table
 from hybridsent.evaluation.figures import COLOURS
 
 COLUMNS, ROWS = 4, 2
 
 
 def _draw_weights(axes: Axes, answer: dict[str, Any]) -> None:
-    """Draw the decision weights as one bar that is cut in up to three parts."""
+    """Draw the decision weights as one stacked bar."""
     left = 0.0
     for name, branch in answer["branches"].items():
         weight = branch["weight"]
         axes.barh(0, weight, left=left, color=COLOURS[name])
-        if weight > 0.2:  # else the label would not fit
+        if weight > 0.2:  # a smaller part is too narrow for its label
             label = f"{name} {weight:.2f}"
             axes.text(left + weight / 2, 0, label, ha="center", va="center", color="white", size=8)
         left += weight
@@ -36,17 +29,17 @@ def _draw_weights(axes: Axes, answer: dict[str, Any]) -> None:
 
 
 def _draw_post(
-    picture: Axes, weights: Axes, post: dict[str, Any], gold: str, answer: dict[str, Any]
+    image: Axes, weights: Axes, post: dict[str, Any], gold: str, answer: dict[str, Any]
 ) -> None:
     """Draw one post above its decision weights."""
     if post["image"] is None:
-        picture.text(0.5, 0.5, "no picture", ha="center", va="center", color="gray")
+        image.text(0.5, 0.5, "no image", ha="center", va="center", color="gray")
     else:
-        picture.imshow(post["image"])
-    picture.set_xticks([])
-    picture.set_yticks([])
-    picture.set_title("\n".join(textwrap.wrap(post["text"] or "(no text)", 34)[:3]), size=8)
-    picture.set_xlabel(
+        image.imshow(post["image"])
+    image.set_xticks([])
+    image.set_yticks([])
+    image.set_title("\n".join(textwrap.wrap(post["text"] or "(no text)", 34)[:3]), size=8)
+    image.set_xlabel(
         f"{answer['label']} {answer['score']:.2f} (label: {gold})",
         color="black" if answer["label"] == gold else "crimson",
         size=9,
@@ -78,17 +71,3 @@ def draw_posts(model: str, data_dir: str, output: str) -> Path:
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=80)
     return Path(output)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")
-    parser.add_argument("--data_dir", default="outputs/synthetic-posts", help="folder of posts")
-    parser.add_argument("--output", default="docs/quickstart.png", help="PNG file to write")
-    mpl.use("agg")
-    print(draw_posts(**vars(parser.parse_args(arguments))))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,51 +1,56 @@
-"""Compare what two predictors say of the same posts."""
+"""Compare the answers of two predictors for the same posts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from random import Random
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybridsent.bundled.drawings import draw_picture
-from hybridsent.bundled.templates import write_text
-from hybridsent.scoring import Predictor
 from hybridsent.scoring.engine import score_rows
+from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.rows import Row
 
+TOLERANCE = 1e-4  # greatest difference of a probability
+BATCHES = (1, 7)  # all posts are compared with each
 MADE_UP = 60
-MOODS = ("negative", "neutral", "positive")
+TEXTS = (
+    "Rain",
+    "So happy with the new camera, best day of the year!",
+    "Stuck at the airport again :(",
+    "The meeting starts at nine",
+    "not bad at all, @friend, see https://example.org #sunset",
+    "Worst service ever, I want my money back",
+)
 
 
 class Compared(NamedTuple):
-    """How far two predictors agree.
+    """The agreement of two predictors.
 
     Attributes:
-        posts: How many were compared.
-        greatest_difference: Of any probability of any post; NaN if one gave no number.
-        other_labels: Posts with another label, but for those whose two highest probabilities are
-            closer than the tolerance.
+        posts: Number of posts compared.
+        greatest_difference: Of any probability of any post; NaN if a predictor gave NaN.
+        other_labels: Posts with another label, except those whose two highest probabilities differ
+            by less than `TOLERANCE`.
     """
 
     posts: int = 0
     greatest_difference: float = 0.0
     other_labels: int = 0
 
-    def plus(self, found: np.ndarray, expected: np.ndarray, tolerance: float) -> Compared:
-        """Take in further posts.
+    def plus(self, found: np.ndarray, expected: np.ndarray) -> Compared:
+        """Return the agreement over these and further posts.
 
         Args:
-            found: Probabilities, (posts, labels).
-            expected: Those that they should be, (posts, labels).
-            tolerance: Difference of probabilities that does not count.
+            found: Probabilities to compare, (posts, labels).
+            expected: Probabilities to compare with, (posts, labels).
         """
         if not len(expected):
             return self
         highest = np.sort(expected, axis=1)[:, -2:]  # (posts, 2), or 1 of a single label
-        clear = highest[:, -1] - highest[:, 0] >= tolerance
+        clear = highest[:, -1] - highest[:, 0] >= TOLERANCE
         other = found.argmax(axis=1) != expected.argmax(axis=1)
         difference = np.abs(found - expected).max()
         return Compared(
@@ -56,60 +61,45 @@ class Compared(NamedTuple):
 
 
 def made_up_rows(count: int = MADE_UP) -> list[Row]:
-    """Make posts of the quickstart's kind, the same each time.
+    """Return posts of fixed texts and seeded noise, the same each time.
 
     Args:
-        count: How many.
+        count: Number of posts.
 
     Returns:
-        Rows with texts of one word to three sentences; every fifth lacks a text, every fifth a picture.
+        Rows of one to eight sentences; every fifth lacks a text, every fifth an image.
     """
-    random, rows = Random(0), []  # noqa: S311 - made-up posts guard nothing
+    random, rows = np.random.default_rng(0), []
     for i in range(count):
-        sentences = [write_text(random, "test", random.choice(MOODS)) for _ in range(i % 4 or 1)]
-        text = " ".join(sentences) if i % 4 else sentences[0].split()[0]
-        picture = draw_picture(random, "test", random.choice(MOODS))
-        rows.append(
-            Row(i, None, None if i % 5 == 3 else text, None if i % 5 == 4 else np.asarray(picture))
-        )
+        text = " ".join(random.choice(TEXTS, 1 + i % 8))
+        image = random.integers(0, 256, (96, 128, 3), dtype=np.uint8)
+        rows.append(Row(i, None, None if i % 5 == 3 else text, None if i % 5 == 4 else image))
     return rows
 
 
-def compare(
-    exported: Predictor,
-    eager: Predictor,
-    rows: Callable[[], Iterator[Row]],
-    batch_sizes: Sequence[int],
-    tolerance: float,
-) -> Compared:
+def compare(exported: Predictor, eager: Predictor, rows: Callable[[], Iterator[Row]]) -> Compared:
     """Score posts with two predictors; posts that cannot be scored do not count.
 
     Args:
-        exported: Answers "probabilities".
-        eager: Likewise; says how it should be.
-        rows: Gives the posts anew at each call.
-        batch_sizes: Posts in a batch; all posts are scored once with each.
-        tolerance: As in `Compared.plus`.
+        exported: Predictor of "probabilities" to compare.
+        eager: Predictor of "probabilities" to compare with.
+        rows: Function that gives the posts anew at each call.
 
     Returns:
-        What was found, with the worst of the batch sizes.
+        The agreement, with the worst of the batch sizes.
     """
-    found = [_compare(exported, eager, rows, size, tolerance) for size in batch_sizes]
+    found = [_compare(exported, eager, rows, size) for size in BATCHES]
     posts, difference, labels = np.max(found, axis=0)
     return Compared(int(posts), float(difference), int(labels))
 
 
 def _compare(
-    exported: Predictor,
-    eager: Predictor,
-    rows: Callable[[], Iterator[Row]],
-    batch_size: int,
-    tolerance: float,
+    exported: Predictor, eager: Predictor, rows: Callable[[], Iterator[Row]], batch_size: int
 ) -> Compared:
     compared = Compared()
     answers = (score_rows(rows(), x, batch_size, num_workers=0) for x in (exported, eager))
     for found, expected in zip(*answers, strict=True):
-        compared = compared.plus(_probabilities(found), _probabilities(expected), tolerance)
+        compared = compared.plus(_probabilities(found), _probabilities(expected))
     return compared
 
 

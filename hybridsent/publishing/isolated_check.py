@@ -1,4 +1,4 @@
-"""Load a folder the way a stranger would: another process, no network, none of our packages."""
+"""Load a folder as a user without our packages would: in another process, offline."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hybridsent.publishing.published_files import PublishError
 
-# The finder makes an absolute import of ours fail even where the package is installed.
+# The finder makes absolute imports of our packages fail although they are installed.
 CODE = """
 import sys
 
@@ -27,21 +27,21 @@ processor = AutoProcessor.from_pretrained(folder, **trusted)
 for auto in (AutoModel, AutoModelForSequenceClassification):
     auto.from_pretrained(folder, **trusted)
 answer = pipeline("image-text-sentiment", model=folder, **trusted)({"text": "what a lovely day"})
-print(f"Loads by itself; says of 'what a lovely day': {answer['label']} {answer['score']:.2f}")
+print(f"Loads without hybridsent; 'what a lovely day': {answer['label']} {answer['score']:.2f}")
 """
 
 
 def check_loads_isolated(folder: Path) -> str:
-    """Load config, processor, both Auto models and the pipeline in a process of their own.
+    """Load config, processor, both Auto models and the pipeline in a separate process.
 
     Args:
-        folder: What is to be published.
+        folder: Folder that is to be published.
 
     Returns:
-        A line that says what the model answered.
+        A line with the answer of the model.
 
     Raises:
-        PublishError: It does not load; the message ends with the other process's last words.
+        PublishError: It does not load; the message ends with the last lines of that process.
     """
     with tempfile.TemporaryDirectory() as home:
         kept = {
@@ -58,5 +58,5 @@ def check_loads_isolated(folder: Path) -> str:
         )
     if result.returncode:
         last = "\n".join(result.stderr.strip().splitlines()[-3:])
-        raise PublishError(f"{folder} does not load by itself, and is not published:\n{last}")
+        raise PublishError(f"Not published: {folder} does not load without hybridsent:\n{last}")
     return result.stdout.strip().splitlines()[-1]

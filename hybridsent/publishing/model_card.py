@@ -1,10 +1,5 @@
-"""Fill the model card's template with what one or more runs found.
+"""Fill the template of the model card with the results of one or more runs."""
 
-python -m hybridsent.publishing.model_card outputs/mvsa_single_0 --runs outputs/mvsa_single_1
-"""
-
-import argparse
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
@@ -12,13 +7,14 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hybridsent.evaluation.over_seeds import table_over_seeds
-from hybridsent.evaluation.report import as_markdown
+from hybridsent.evaluation.report import as_markdown, table_over_seeds
 from hybridsent.support.folders import write_whole
 
 WHENS = ("before", "after", "cross_fitted")
 TEMPLATE = Path(__file__).parent / "model_card.md"  # a link, so that a wheel holds it
-FLATTERING = " No test posts were at hand: these are the very posts of that choice, and flatter it."
+FLATTERING = (
+    " There were no labelled test posts: these are the same posts, so the scores are too good."
+)
 METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "f1",
@@ -31,13 +27,13 @@ Run = dict[str, Any]
 
 
 class DataText(NamedTuple):
-    """What the card says of a set.
+    """Texts of the card about a set.
 
     Attributes:
-        title: Its name.
-        limits: What its posts and labels cannot teach.
-        note: What must not be overlooked.
-        citation: Where it comes from.
+        title: Name of the set.
+        limits: Limits of its posts and labels.
+        note: A warning about the set.
+        citation: Source of the set.
     """
 
     title: str
@@ -48,15 +44,15 @@ class DataText(NamedTuple):
 
 _TWEETS = (
     "The training posts are English tweets of 2014 and 2015; other languages, platforms, years and "
-    "topics will look different. "
+    "topics differ from them. "
 )
 _MVSA = "Posts: Niu, Zhu, Pang, El Saddik, MMM 2016, doi 10.1007/978-3-319-27674-8_2."
 DATA = {
     "mvsa_single": DataText(
         "MVSA-Single",
-        f"{_TWEETS}One annotator labelled each text and each picture; the joint label follows from a "
-        "rule. It is the picture's label for 89.6 % of the posts and the text's for 67.8 %, neutral is "
-        "rare (one post in ten), and copies of one text or picture carry contradicting labels.",
+        f"{_TWEETS}One annotator labelled each text and each image; the joint label follows from a "
+        "rule. It is the image's label for 89.6 % of the posts and the text's for 67.8 %, neutral is "
+        "rare (one post in ten), and copies of one text or image have contradicting labels.",
         citation=_MVSA,
     ),
     "mvsa_multiple": DataText(
@@ -67,20 +63,19 @@ DATA = {
     "tumemo": DataText(
         "TumEmo",
         "The labels are the emotion tags by which the Tumblr posts were collected, not judgements of "
-        "readers. A tag may still stand in its text, and scores on label words as published are then "
-        "too good: believe those on masked ones (the protocol says which texts were trained on).",
+        "readers. Texts may still contain their tag, so scores on label words as published are too "
+        "good: rely on those on masked ones (the protocol names the texts of the training).",
         citation="Posts: Yang et al., IEEE TMM 23 (2021), doi 10.1109/TMM.2020.3035277.",
     ),
     "synthetic": DataText(
         "synthetic posts",
-        "It knows drawn pictures and made-up sentences and nothing of the world: do not use it on real "
-        "posts.",
-        note=" The set is synthetic: drawn and worded by a program.",
+        "It has seen only drawn images and generated sentences: do not use it on real posts.",
+        note=" The set is synthetic: a program drew the images and wrote the texts.",
     ),
     "posts": DataText(
         "own posts",
-        "What the posts are, who labelled them and how, is known to those who trained the model: ask "
-        "them before you rely on it.",
+        "Only those who trained the model know the posts and how they were labelled: ask them before "
+        "you rely on it.",
     ),
 }
 
@@ -97,7 +92,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         Markdown with a YAML header, as the Hub wants it.
 
     Raises:
-        KeyError: The template has a place that the runs do not fill.
+        KeyError: The template has a field that the runs do not fill.
         ValueError: The runs do not belong together.
     """
     run = runs[0]
@@ -159,16 +154,16 @@ def _header(run: Run, data: DataText, model: str) -> str:
 
 
 def _split_counts(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {found['present']}" for name, found in counts["splits"].items())
+    return ", ".join(f"{split['present']} {name}" for name, split in counts["splits"].items())
 
 
 def _spread(runs: Sequence[Run]) -> str:
     if len(runs) == 1:
-        return f"One run with seed {runs[0]['seed']}: how far another seed would fall is not known."
+        return f"One run with seed {runs[0]['seed']}; the spread over seeds is not known."
     seeds = ", ".join(str(run["seed"]) for run in runs)
     return (
-        f"Mean and standard deviation of {len(runs)} runs, seeds {seeds}; this model is that of seed "
-        f"{runs[0]['seed']}, of which everything below the table is."
+        f"Mean and standard deviation of {len(runs)} runs, seeds {seeds}. This model is that of seed "
+        f"{runs[0]['seed']}; everything below the table is about it."
     )
 
 
@@ -181,15 +176,15 @@ def _per_class(run: Run) -> str:
 
 
 def _calibration(run: Run) -> str:
-    found = run["calibration"]
-    rows = {f"validation, {given}": row for given, row in found["inputs"].items()}
+    calibration = run["calibration"]
+    rows = {f"validation, {given}": row for given, row in calibration["inputs"].items()}
     if run["scored_split"] != "validation":
-        rows[f"{run['scored_split']}, as they are"] = found["scored"]
+        rows[f"{run['scored_split']}, all posts"] = calibration["scored"]
     return "\n".join(f"| {posts} | {' | '.join(_errors(row))} |" for posts, row in rows.items())
 
 
 def _errors(row: dict[str, float | None]) -> Iterable[str]:
-    """Yield the temperature, ECE in percent and likelihood, "-" for what was not measured."""
+    """Yield the temperature, ECE in percent and likelihood; "-" for a value that was not measured."""
     kinds = {"temperature": (1, 3)}
     kinds |= {f"ece_{when}": (100, 1) for when in (*WHENS, "by_chance")}
     kinds |= {f"nll_{when}": (1, 3) for when in WHENS}
@@ -207,21 +202,5 @@ def _weights(run: Run) -> str:
 
 
 def write_card(runs: Sequence[Run], output_dir: str | Path, model: str) -> None:
-    """Write the filled card as README.md of the model's folder; arguments as of `fill_card`."""
+    """Write the card as README.md to the model's folder; arguments as of `fill_card`."""
     write_whole(fill_card(runs, model), Path(output_dir) / "README.md")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the card of a finished run anew, with the spread over further runs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("folder", help="output folder of the model's run")
-    parser.add_argument("--runs", nargs="+", default=[], help="those of runs with other seeds")
-    given = parser.parse_args(arguments)
-    files = [Path(folder) / "metrics.json" for folder in (given.folder, *given.runs)]
-    runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    write_card(runs, given.folder, given.folder)
-    print(f"Wrote {Path(given.folder) / 'README.md'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,10 @@
-"""Publish a trained model: weights, code, processor, card and results, in one commit.
+"""Publish a trained model: weights, code, processor, card and results, in one commit."""
 
-python -m hybridsent.publishing.publish --model outputs/quickstart --repo_id USER/NAME --dry_run
-"""
-
-import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import LocalTokenNotFoundError
@@ -24,17 +19,16 @@ from hybridsent.publishing.published_files import (
     published_files,
     write_eval_results,
 )
-from hybridsent.support.command_line import add_debug, run_command
 
 
 class Target(NamedTuple):
-    """Where a model goes.
+    """Where to publish a model.
 
     Attributes:
         repo_id: USER/NAME.
         private: Whether a new repository is private; None leaves it to the Hub.
-        revision: Branch; made if it is absent. None is main.
-        token: Of the user; None takes that of the login.
+        revision: Branch; created if it is absent. None is main.
+        token: Token of the user; None takes that of the login.
     """
 
     repo_id: str
@@ -42,26 +36,14 @@ class Target(NamedTuple):
     revision: str | None = None
     token: str | None = None
 
-    @classmethod
-    def of_arguments(cls, arguments: Any) -> "Target | None":
-        """Return the target that the settings of a training run ask for, None if none."""
-        if not arguments.publish_at_end:
-            return None
-        return cls(
-            arguments.hub_model_id,
-            arguments.hub_private_repo,
-            arguments.hub_revision,
-            arguments.hub_token,
-        )
-
 
 def _refused(target: Target, error: Exception) -> PublishError:
-    """Word a failure of the Hub or of the way there."""
+    """Build the error for a failure of the Hub or of the network."""
     return PublishError(
-        f"{target.repo_id}: the Hub could not be reached or refused: {error}\n"
-        "Nothing is there in part: a commit is whole or absent. See that you are logged in "
-        "(hf auth login), that the name is USER/NAME and yours, and publish again: "
-        "python -m hybridsent.publishing.publish --model DIR --repo_id USER/NAME."
+        f"{target.repo_id}: the Hub could not be reached, or refused: {error}\n"
+        "Nothing was published in part. Check that you are logged in (hf auth login) and that the name "
+        "is USER/NAME and yours, then publish again: "
+        "hybridsent publish --model DIR --repo_id USER/NAME."
     )
 
 
@@ -70,10 +52,10 @@ _FAILURES = (httpx.HTTPError, LocalTokenNotFoundError, OSError, RuntimeError, Va
 
 
 def prepare_target(target: Target) -> None:
-    """Make the repository and branch, if they are absent, and see that we may write there.
+    """Create the repository and branch, if they are absent, and check that we may write there.
 
     Args:
-        target: Where the model goes.
+        target: Where to publish.
 
     Raises:
         PublishError: The Hub refuses or cannot be reached.
@@ -89,7 +71,7 @@ def prepare_target(target: Target) -> None:
 
 
 def stage(model: str | Path, repo_id: str, folder: Path) -> list[str]:
-    """Lay out what is published, nothing else, and check it.
+    """Fill a folder with exactly the files that are published, and check them.
 
     Args:
         model: Folder of the model.
@@ -121,14 +103,14 @@ def publish(model: str | Path, target: Target) -> str:
 
     Args:
         model: Folder that a training run wrote.
-        target: Where it goes.
+        target: Where to publish.
 
     Returns:
-        Address of the commit.
+        URL of the commit.
 
     Raises:
-        PublishError: The folder cannot be published, does not load by itself, or the Hub refuses; the
-            repository is then as it was.
+        PublishError: The folder cannot be published, does not load without our packages, or the Hub
+            refuses; the repository is then unchanged.
     """
     with tempfile.TemporaryDirectory() as staged:
         names = stage(model, target.repo_id, Path(staged))
@@ -141,12 +123,12 @@ def publish(model: str | Path, target: Target) -> str:
 
 
 def _commit(folder: Path, names: Sequence[str], target: Target) -> str:
-    """Replace our files of the branch's head, all at once or not at all."""
+    """Replace our files in the branch in one commit."""
     api = HfApi(token=target.token)
     branch = target.revision or "main"
     head = api.repo_info(target.repo_id, revision=branch).sha
-    there = api.list_repo_files(target.repo_id, revision=branch)
-    stale = [name for name in there if is_ours(name) and name not in names]
+    published = api.list_repo_files(target.repo_id, revision=branch)
+    stale = [name for name in published if is_ours(name) and name not in names]
     operations = [
         *(CommitOperationAdd(name, str(folder / name)) for name in names),
         *(CommitOperationDelete(name) for name in stale),
@@ -169,36 +151,9 @@ def describe(folder: Path, names: Sequence[str]) -> str:
 
 
 def try_out(model: str, repo_id: str) -> None:
-    """Do all but the sending, and print what would be sent."""
+    """Do everything except sending, and print what would be sent."""
     with tempfile.TemporaryDirectory() as staged:
         names = stage(model, repo_id, Path(staged))
         print(describe(Path(staged), names))
         print(check_loads_isolated(Path(staged)))
         print(f"Would be published as {repo_id}; nothing was sent.")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Publish what the command line names; a failure is one message and exit status 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--model", required=True, help="folder that a training run wrote")
-    parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="where it goes")
-    parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--revision", help="branch to commit to; made if it is absent")
-    parser.add_argument(
-        "--dry_run", action="store_true", help="list the files and load them by themselves only"
-    )
-    add_debug(parser)
-    given = parser.parse_args(argv)
-    target = Target(given.repo_id, given.private or None, given.revision)
-
-    def do() -> None:
-        if given.dry_run:
-            try_out(given.model, given.repo_id)
-        else:
-            print(f"Published: {publish(given.model, target)}")
-
-    return run_command(do, given.debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

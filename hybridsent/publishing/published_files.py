@@ -1,4 +1,4 @@
-"""What of a model's folder is published, and what must never be."""
+"""Which files of a model's folder are published, and the checks before that."""
 
 import json
 import re
@@ -32,7 +32,7 @@ PUBLISHED = (
     "*_hybridsent.py",
     "README.md",
     "metrics.json",
-    # One by one: what else lies in report/ may hold posts.
+    # One by one, because other files in report/ may contain posts.
     "report/confusion.png",
     "report/decision_weights.png",
     "report/learning.png",
@@ -52,8 +52,8 @@ class PublishError(Exception):
 
 
 def is_ours(name: str) -> bool:
-    """Say whether a file of a repository is one that publishing writes."""
-    depth = name.count("/")  # which fnmatch does not mind: its stars match any slash
+    """Check whether publishing writes a file of this name to a repository."""
+    depth = name.count("/")  # the stars of fnmatch match slashes, too
     return any(fnmatch(name, p) for p in PUBLISHED if p.count("/") == depth)
 
 
@@ -70,20 +70,20 @@ def published_files(folder: Path) -> list[str]:
         PublishError: No such folder.
     """
     if not folder.is_dir():
-        raise PublishError(f"{folder}: there is no such folder. Give one that run_train.py wrote.")
-    found = (file.relative_to(folder).as_posix() for file in _shallow(folder) if file.is_file())
-    return sorted(name for name in found if is_ours(name))
+        raise PublishError(f"{folder}: there is no such folder. Give the output_dir of a training.")
+    names = (file.relative_to(folder).as_posix() for file in _shallow(folder) if file.is_file())
+    return sorted(name for name in names if is_ours(name))
 
 
 def _shallow(folder: Path) -> Iterable[Path]:
-    """Yield what lies in a folder and one level below, not the inside of checkpoints."""
+    """Yield the content of a folder and of the subfolders that may be published."""
     yield from folder.iterdir()
     for inner in ("report", ".eval_results"):
         yield from (folder / inner).glob("*")
 
 
 def fill_in_repo(folder: Path, repo_id: str) -> None:
-    """Let the card's example name the repository in place of the folder that was trained into."""
+    """Replace the output folder by the repository in the card's example and name."""
     card = folder / "README.md"
     if card.is_file():
         text = card.read_text(encoding="utf-8")
@@ -97,7 +97,7 @@ def write_eval_results(folder: Path) -> None:
     """Write the scores in the form that the Hub shows on the model's page.
 
     Args:
-        folder: With metrics.json; without one nothing is written, and `check_files` will say so.
+        folder: With metrics.json; without one nothing is written, and `check_files` reports it.
     """
     file = folder / "metrics.json"
     if not file.is_file():
@@ -122,15 +122,15 @@ def write_eval_results(folder: Path) -> None:
 
 
 def check_files(folder: Path, names: Sequence[str], source: Path) -> None:
-    """Refuse a folder that lacks something or would tell of this machine.
+    """Refuse a folder that is incomplete or names paths of this machine.
 
     Args:
-        folder: With exactly what is to be published.
-        names: Its files.
+        folder: Folder with exactly the files to publish.
+        names: Names of the files.
         source: The model's folder, for messages.
 
     Raises:
-        PublishError: It names every problem at once.
+        PublishError: There are problems; the message lists them all.
     """
     problems = [f"{name} is missing" for name in NEEDED if name not in names]
     if not any(name.endswith(".safetensors") for name in names):
@@ -138,26 +138,26 @@ def check_files(folder: Path, names: Sequence[str], source: Path) -> None:
     for name in names:
         if name.endswith((".json", ".md", ".yaml", ".py")):
             text = (folder / name).read_text(encoding="utf-8")
-            if place := _local_path(text, source):
-                problems.append(f"{name} holds a path of this machine: {place!r}")
+            if path := _local_path(text, source):
+                problems.append(f"{name} contains a path of this machine: {path!r}")
     if "config.json" in names:
         problems += _config_problems(_read_json(folder / "config.json"))
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise PublishError(
             f"{source} cannot be published:\n{listed}\n"
-            "Save the model anew with save_pretrained of model and processor, or train it anew."
+            "Save model and processor again with save_pretrained, or train again."
         )
 
 
 def _local_path(text: str, source: Path) -> str | None:
-    """Return a folder of this machine that a text names, None if it names none."""
-    own = {Path.home(), Path.cwd(), source.resolve(), source.resolve().parent, Path(sys.prefix)}
-    for folder in sorted(str(path) for path in own if len(path.parts) > 1):
+    """Return a folder of this machine that is in a text, None if there is none."""
+    ours = {Path.home(), Path.cwd(), source.resolve(), source.resolve().parent, Path(sys.prefix)}
+    for folder in sorted(str(path) for path in ours if len(path.parts) > 1):
         if re.search(rf"(?<![\w/.]){re.escape(folder)}(?![\w.-])", text):
             return folder
-    found = HOME_FOLDER.search(text)
-    return text[found.start() : found.start() + 40].split('"')[0] if found else None
+    match = HOME_FOLDER.search(text)
+    return text[match.start() : match.start() + 40].split('"')[0] if match else None
 
 
 def _config_problems(config: dict[str, Any]) -> list[str]:
@@ -175,4 +175,4 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise PublishError(f"{file.name} is not JSON: {error}. Save the model anew.") from error
+        raise PublishError(f"{file.name} is not JSON: {error}. Save the model again.") from error

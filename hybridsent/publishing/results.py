@@ -1,45 +1,83 @@
-"""What a finished training leaves: figures, page, card, the printed table and, if asked, the Hub."""
+"""The results of a finished training: files beside the model, the text to print, the target."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
-from hybridsent.evaluation.figures import draw_figures
-from hybridsent.evaluation.final_scores import Scored
-from hybridsent.evaluation.report import as_markdown, describe_calibration
+from hybridsent.evaluation.figures import write_figures
+from hybridsent.evaluation.final_scores import FinalScores
+from hybridsent.evaluation.report import as_markdown, describe_calibration, write_metrics
 from hybridsent.evaluation.report_page import write_page
 from hybridsent.publishing.model_card import write_card
-from hybridsent.publishing.publish import Target, publish
+from hybridsent.training.arguments import HybridSentTrainingArguments
+
+if TYPE_CHECKING:
+    from hybridsent.publishing.publish import Target
+
+
+def checked_target(arguments: HybridSentTrainingArguments) -> Target | None:
+    """Return where the settings publish the model, None if nowhere.
+
+    Raises:
+        PublishError: The Hub refuses; a wrong token should not wait for the end of the training.
+    """
+    if not arguments.publish_at_end:
+        return None
+    from hybridsent.publishing.publish import Target, prepare_target  # most runs do not publish
+
+    target = Target(
+        arguments.hub_model_id,
+        arguments.hub_private_repo,
+        arguments.hub_revision,
+        arguments.hub_token,
+    )
+    prepare_target(target)
+    return target
 
 
 def write_results(
     run: dict[str, Any],
-    scored: Scored,
+    scored: FinalScores,
     posts: Dataset,
     max_image_pixels: int,
     settings: dict[str, Any],
     folder: str | Path,
-    target: Target | None,
-) -> None:
-    """Write report and card beside the model, print the scores, and publish.
+    name: str,
+) -> Path:
+    """Write metrics.json, figures, report page and model card.
 
     Args:
         run: Result of `describe_run`.
-        scored: The final scores.
-        posts: The posts that were scored.
-        max_image_pixels: Larger pictures are not shown.
+        scored: Result of `score_posts`.
+        posts: The scored posts.
+        max_image_pixels: Larger images are not shown.
         settings: Result of `chosen_settings`.
         folder: Output folder of the run.
-        target: Where to publish; None does not.
+        name: How users will call the model: a repository or folder.
+
+    Returns:
+        The file of the report page.
     """
-    draw_figures(scored, run, folder)
-    page = write_page(run, scored, posts, max_image_pixels, settings, folder)
-    write_card([run], folder, target.repo_id if target else folder)
-    print(f"\nScores in percent on the {scored.split} posts of {run['dataset']['name']}:\n")
-    print(as_markdown(scored.rows))
-    print(f"\n{describe_calibration(run['calibration'])}")
-    print(f"Model, model card (README.md) and metrics.json: {folder}")
-    print(f"Report, with the posts of the worst mistakes: {page}")
-    if target:
-        print(f"Published: {publish(folder, target)}")
+    write_metrics(run, folder)
+    write_figures(scored, run, folder)
+    write_card([run], folder, name)
+    return write_page(run, scored, posts, max_image_pixels, settings, folder)
+
+
+def describe_results(run: dict[str, Any], folder: str | Path, page: Path) -> str:
+    """Return the tables of scores and calibration, and the paths of what was written, in lines.
+
+    Args:
+        run: Result of `describe_run`.
+        folder: Output folder of the run.
+        page: The file of the report page.
+    """
+    return (
+        f"\nScores in percent on the {run['scored_split']} posts of {run['dataset']['name']}:\n\n"
+        f"{as_markdown(run['scores'])}\n\n{describe_calibration(run['calibration'])}\n"
+        f"Saved model, model card (README.md) and metrics.json to {folder}\n"
+        f"Report, with the most confident mistakes: {page}"
+    )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import argparse
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from transformers import HfArgumentParser
-
-from hybridsent.scoring.answers import CHOICES
-from hybridsent.scoring.backends import BACKENDS, DTYPES
-
+# The names alone, so that help needs no torch: keys of answers.CHOICES, backends.BACKENDS and DTYPES.
+COLUMNS = ("probabilities", "branches", "weights", "embeddings")
+BACKENDS = ("torch", "openvino", "onnx")
+DTYPES = ("float32", "bfloat16", "float16")
 POSITIVE = ("batch_size", "rows_per_shard", "cpu_threads", "max_image_pixels")
 
 
@@ -45,7 +44,7 @@ class ScoringArguments:
         default_factory=list,
         metadata={
             "help": "What to write besides row, id, label, score, error.",
-            "choices": list(CHOICES),
+            "choices": COLUMNS,
         },
     )
     batch_size: int = _setting(32, "Posts in a batch.")
@@ -63,11 +62,11 @@ class ScoringArguments:
         None, "Threads of each model on the CPU; left out, the cores are shared out evenly."
     )
     device: str | None = _setting(None, "Such as cpu; left out, an accelerator where there is one.")
-    dtype: str = _setting("float32", "Precision of the model.", choices=list(DTYPES))
+    dtype: str = _setting("float32", "Precision of the model.", choices=DTYPES)
     backend: str = _setting(
         "torch",
-        "What runs the model: openvino and onnx run what hybridsent.exporting.export wrote for them.",
-        choices=list(BACKENDS),
+        "What runs the model: openvino and onnx run what hybridsent export wrote for them.",
+        choices=BACKENDS,
     )
     trust_remote_code: bool = _setting(
         False, "Run code that comes with the model; a model of hybridsent needs none."
@@ -75,7 +74,6 @@ class ScoringArguments:
     max_image_pixels: int | None = _setting(
         None, "Refuse larger images, undecoded; left out, the limit stored with the model."
     )
-    debug: bool = _setting(False, "Show where an error came from: the whole traceback.")
 
     def __post_init__(self) -> None:
         for name in POSITIVE:
@@ -91,18 +89,15 @@ class ScoringArguments:
         return {name: getattr(self, name) for name in names}
 
 
-def parse_arguments(argv: Sequence[str] | None = None) -> ScoringArguments:
-    """Read the settings from the command line; wrong ones end the program with one message.
-
-    Args:
-        argv: Arguments without the program's name. Default: those of this process.
-
-    Returns:
-        The settings.
-    """
-    parser = HfArgumentParser(ScoringArguments, allow_abbrev=False)  # type: ignore[arg-type]
-    given = parser.parse_args(argv)
-    try:
-        return ScoringArguments(**vars(given))
-    except ValueError as error:
-        parser.error(str(error))
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Give a parser an option for each field of `ScoringArguments`."""
+    for each in fields(ScoringArguments):
+        options: dict[str, Any] = dict(each.metadata)
+        if each.default is not MISSING:
+            options["default"] = each.default
+            options["help"] += "" if each.default is None else f" ({each.default})"
+        elif each.default_factory is not MISSING:
+            options |= {"default": each.default_factory(), "nargs": "+"}
+        else:
+            options["required"] = True
+        parser.add_argument(f"--{each.name}", type=int if "int" in each.type else str, **options)

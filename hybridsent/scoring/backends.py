@@ -15,8 +15,6 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from hybridsent.scoring.exported import (
     OnnxGraph,
     OpenVinoGraph,
-    TorchGraph,
-    read_export,
     require_backend,
     update_digest,
 )
@@ -108,16 +106,8 @@ class TorchBackend:
         return torch.autocast(self.device.type, self.dtype)
 
 
-def _torch(
-    model: str, revision: str | None, device: str, dtype: str, trust_remote_code: bool
-) -> Backend:
-    if read_export(model) is None:
-        return TorchBackend(model, revision, device, dtype, trust_remote_code)
-    return TorchGraph(model, revision, device, dtype)
-
-
 BACKENDS: dict[str, Callable[..., Backend]] = {
-    "torch": _torch,
+    "torch": TorchBackend,
     "openvino": OpenVinoGraph,
     "onnx": OnnxGraph,
 }
@@ -146,7 +136,7 @@ def open_backend(
     """
     require_backend(model, backend)
     if backend == "torch":
-        return _torch(model, revision, device, dtype, trust_remote_code)
+        return TorchBackend(model, revision, device, dtype, trust_remote_code)
     return BACKENDS[backend](model, revision, device, dtype)
 
 

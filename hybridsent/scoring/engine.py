@@ -86,7 +86,8 @@ def _as_it_is(prepared: Any) -> Any:
 
 def _ignore_dead_workers() -> None:
     """Keep torch's handler from reporting a dead worker again while its loader is taken down."""
-    if threading.current_thread() is threading.main_thread():
+    on_posix = hasattr(signal, "SIGCHLD")
+    if on_posix and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
 

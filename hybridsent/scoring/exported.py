@@ -1,8 +1,4 @@
-"""Run exported graphs in place of the torch model: what `hybridsent.exporting.export` writes.
-
-Loading a graph of OpenVINO or ONNX Runtime runs no code from it. That of torch is read by
-`torch.export.load`, which trusts the file as loading a model with remote code trusts its folder.
-"""
+"""Run what `hybridsent export` wrote in place of the torch model; loading it runs no code."""
 
 from __future__ import annotations
 
@@ -22,14 +18,10 @@ from transformers import AutoConfig
 from hybridsent.support.errors import PostsError
 
 MANIFEST = "export.json"
-GRAPHS = {"openvino": "openvino_model.xml", "onnx": "model.onnx", "torch": "model.pt2"}
-ENGINES = {
-    "openvino": "openvino",
-    "onnx": "onnxruntime",
-    "torch": "torch",
-}  # packages that run them
+GRAPHS = {"openvino": "openvino_model.xml", "onnx": "model.onnx"}
+ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}  # packages that run them
 INSTALL = "Type: pip install 'hybridsent[export]'"
-EXPORT = "python -m hybridsent.exporting.export --model MODEL --output FOLDER"
+EXPORT = "hybridsent export --model MODEL --output FOLDER"
 AGAIN = f"Export the model again: {EXPORT}"
 
 
@@ -82,7 +74,7 @@ def require_backend(model: str, backend: str) -> None:
 
     Args:
         model: Folder or Hub id.
-        backend: One of `GRAPHS`.
+        backend: "torch" or one of `GRAPHS`.
 
     Raises:
         PostsError: The message says what to type.
@@ -100,7 +92,8 @@ def require_backend(model: str, backend: str) -> None:
             raise PostsError.about(model, problem, remedy=f"{remedy} --format {backend}")
         problem = f"holds a graph of format {kind!r}, which --backend {backend} does not run"
         raise PostsError.about(model, problem, remedy=f"Type --backend {kind}.")
-    require_package(ENGINES[backend], f"--backend {backend}")
+    if export is not None:
+        require_package(ENGINES[backend], f"--backend {backend}")
 
 
 def update_digest(digest: Any, file: Path) -> None:
@@ -267,17 +260,3 @@ class OnnxGraph(Exported):
         names = [name for name in fields if name in self.outputs]
         found = self.session.run(names, {name: x.numpy() for name, x in inputs.items()})
         return dict(zip(names, found, strict=True))
-
-
-class TorchGraph(Exported):
-    """A program of `torch.export`."""
-
-    def _open(self, file: Path) -> list[str]:
-        program = torch.export.load(file)
-        self.graph = program.module()
-        return list(program.call_spec.in_spec.child(1).context)
-
-    @torch.inference_mode()
-    def _run(self, inputs: dict[str, torch.Tensor], fields: Sequence[str]) -> dict[str, np.ndarray]:
-        found = self.graph(**inputs)
-        return {name: found[name].numpy() for name in fields if found.get(name) is not None}

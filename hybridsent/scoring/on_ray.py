@@ -1,33 +1,28 @@
 """Score files of posts on a Ray cluster, where machines come and go.
 
-python -m hybridsent.scoring.on_ray --model outputs/quickstart --input FOLDER --output answers
-
-The rows are read as run_predict.py reads them: strings stay strings, a broken row is an answer with
-its reason. A worker that dies is replaced and its rows are scored again.
+The rows are read as without it: strings stay strings, a broken row is an answer with its reason. A
+worker that dies is replaced and its rows are scored again.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow.dataset import Dataset, dataset, field
+from pyarrow.dataset import Dataset, dataset
 
-from hybridsent.scoring.answers import CHOICES, writable
-from hybridsent.scoring.backends import BACKENDS, identify_model
+from hybridsent.scoring.answers import writable
+from hybridsent.scoring.backends import identify_model
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.inputs import FileInput, file_rows, find_input
 from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.processes import keep_freed_memory
 from hybridsent.scoring.rows import Assignment, Row
-from hybridsent.support.command_line import add_debug, run_command
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside
 from modeling_hybridsent.inputs_hybridsent import image_source
@@ -53,7 +48,7 @@ def score_with_ray(
     """Score files of posts with the workers of the Ray cluster at hand, or of one started here.
 
     Args:
-        input: File or folder that every machine sees under this path, as run_predict.py takes it.
+        input: File or folder that every machine sees under this path, as `hybridsent predict` takes it.
         model: Folder, which every machine sees as well, or Hub id.
         output: Folder for the answers, absent or empty. It appears complete or not at all.
         concurrency: Workers, each with a model.
@@ -109,7 +104,7 @@ def _find(
         raise PostsError.about(output, "holds something already", remedy=remedy)
     posts = find_input(input)
     if not isinstance(posts, FileInput):
-        remedy = "Give files; run_predict.py streams data sets of the Hub."
+        remedy = "Give files; without --ray, data sets of the Hub are streamed."
         raise PostsError.about(input, "is on the Hub, which Ray does not read here", remedy=remedy)
     return posts, identify_model(
         model,
@@ -166,32 +161,3 @@ class RowPredictor:
         # Not the batches of Ray: the engine cuts batches of texts of similar length.
         scored = pa.concat_tables(score_rows(rows, self.predictor, self.batch_size, num_workers=0))
         return scored.add_column(0, "file", table["file"])
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Score what the command line asks for; a failure is one message and exit status 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    for name in ("model", "input", "output"):
-        parser.add_argument(f"--{name}", required=True, help="as of run_predict.py")
-    parser.add_argument("--concurrency", type=int, default=2, help="workers (%(default)s)")
-    parser.add_argument("--batch_size", type=int, default=32, help="posts (%(default)s)")
-    parser.add_argument("--rows_per_block", type=int, default=1000, help="in a file (%(default)s)")
-    parser.add_argument("--columns", nargs="+", default=[], choices=CHOICES, help="to add")
-    parser.add_argument("--device", default="cpu", help="cuda: one GPU for each worker")
-    parser.add_argument(
-        "--backend", default="torch", choices=list(BACKENDS), help="as of run_predict.py"
-    )
-    add_debug(parser)
-    given = vars(parser.parse_args(argv))
-    debug = given.pop("debug")
-
-    def score() -> None:
-        answers = score_with_ray(**given)
-        failed = answers.count_rows(filter=field("error").is_valid())
-        print(f"Scored {answers.count_rows()} posts, {failed} with an error instead of a label.")
-
-    return run_command(score, debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,8 +27,7 @@ class Predictor:
     to what scores batches elsewhere, such as `map_batches` of Ray Data.
 
     Args:
-        model: Folder or Hub id; for another backend than "torch" what `hybridsent.exporting.export`
-            wrote.
+        model: Folder or Hub id; for another backend than "torch" what `hybridsent export` wrote.
         columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
             "branches", "weights", "embeddings".
         revision: Of the Hub id.

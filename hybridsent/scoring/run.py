@@ -185,5 +185,6 @@ def run(arguments: ScoringArguments, state: PartialState) -> Count:
             count = count.plus(answers)
             progress.update(answers.num_rows)
     total_count = Count(*map(sum, zip(*gather_object([count]), strict=True)))
+    folder.leave()
     from_first_process(state, lambda: total_count.require_whole(arguments))
     return total_count

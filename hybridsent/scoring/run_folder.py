@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import write_whole
-from hybridsent.support.locking import LOCK, FolderLock
+from hybridsent.support.locking import FolderLock, is_lock
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1  # raise it whenever other files would be written for the same manifest
@@ -40,6 +40,10 @@ class RunFolder:
     def join(self) -> None:
         """Share the lock with the other processes of this run, each of which must call this."""
         self._lock.join()
+
+    def leave(self) -> None:
+        """Let other runs in."""
+        self._lock.release()
 
     def manifest(self) -> dict[str, Any] | None:
         """Read what decides about the answers in the folder; None if it has none.
@@ -69,7 +73,7 @@ class RunFolder:
         """
         names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
         if MANIFEST not in names:
-            strange = sorted(name for name in names if name != LOCK and not _is_draft(name))
+            strange = sorted(name for name in names if not (_is_draft(name) or is_lock(name)))
             if strange:
                 raise PostsError.about(self.folder, "holds something else", strange, OTHER)
             return

@@ -10,17 +10,34 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 
 _FOLDERS = ("datasets_scripts", "modeling_hybridsent", "hybridsent")
-_SCRIPTS = ("run_train", "run_predict", "__main__")
 # The Hub's copy of our code is imported as transformers_modules.
-OURS = frozenset((*_FOLDERS, *_SCRIPTS, "transformers_modules"))
+OURS = frozenset((*_FOLDERS, "__main__", "transformers_modules"))
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # As libraries written in C++ and Rust word what the system told them.
 _NO_ROOM_WORDS = re.compile(
     rf"os error ({'|'.join(map(str, _NO_ROOM))})\)|No space left|inline_container\.cc|iostream error"
 )
 _NO_MEMORY_WORDS = re.compile(r"can't allocate memory|out of memory|std::bad_alloc", re.IGNORECASE)
-_EXTRAS = {"imagehash": "audit", "ray": "ray"}  # package -> the extra of ours that brings it
+# package -> the extra of ours that brings it
+_EXTRAS = {"gradio": "space", "imagehash": "audit", "ray": "ray"}
 _INTERRUPTED = 130  # as of any program that an interrupt ended
+
+
+def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """Build the parser of a command, with the option that asks for tracebacks.
+
+    Args:
+        name: Word after `hybridsent`.
+        description: Docstring of its module; the examples in it stay as they are.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"hybridsent {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_debug(parser)
+    return parser
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The three groups of settings of a training run, and how recipe and command line become them."""
+"""The three groups of settings of a training run, parsed from a recipe and the command line."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from typing import Any, Literal, NoReturn
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hybridsent.training.recipes import is_recipe, json_object, load_recipe
+from hybridsent.training.recipes import json_object, load_recipe
 
 DEFAULT_RECIPE = "quickstart"
-MOST_THREADS = 1024  # beyond which torch ends the process rather than raise
+MOST_THREADS = 1024  # with more, torch ends the process instead of raising
 
 
 @dataclass
@@ -33,7 +33,7 @@ class ModelArguments:
         metadata={"help": 'Fields of HybridSentConfig as JSON, such as {"recurrence": "none"}.'},
     )
     max_text_length: int = field(
-        default=128, metadata={"help": "Cut texts to this many tokens, in training and for good."}
+        default=128, metadata={"help": "Cut texts to this many tokens, in training and afterwards."}
     )
 
     def fields_of_config(self) -> dict[str, Any]:
@@ -55,8 +55,8 @@ class DataArguments:
     data_dir: str | None = field(
         default=None,
         metadata={
-            "help": "Folder with the raw files of the set, or one that python -m datasets_scripts "
-            "prepared; not needed for synthetic."
+            "help": "Folder with the raw files of the set, or one that hybridsent prepare "
+            "wrote; not needed for synthetic."
         },
     )
     protocol: str | None = field(
@@ -65,7 +65,7 @@ class DataArguments:
     dataset_options: dict | str | None = field(  # type: ignore[type-arg]
         default=None,
         metadata={
-            "help": "What the reader of raw files takes besides, as JSON, such as "
+            "help": "Further options of the reader of raw files, as JSON, such as "
             '{"text_encoding": "gb18030"} for tumemo or {"columns": {"text": "tweet"}} for posts.'
         },
     )
@@ -79,20 +79,31 @@ class DataArguments:
     on_bad_rows: str = field(
         default="stop",
         metadata={
-            "help": "Rows of raw files that cannot be used: stop, or drop them and list them in "
+            "help": "What to do about unusable rows of raw files: stop, or drop them and list them in "
             "rejected.jsonl."
         },
     )
     use_contradictory_posts: bool = field(
         default=False,
         metadata={
-            "help": "Also learn the texts' and pictures' own labels of posts whose labels contradict, "
-            "where the set keeps them; needs own_label_loss_weight in model_config."
+            "help": "Also learn the unimodal labels of posts whose text and image labels contradict, "
+            "where the set keeps such posts; needs own_label_loss_weight in model_config."
         },
     )
     max_train_posts: int | None = field(
-        default=None, metadata={"help": "Train on the first so many posts, for a quick trial."}
+        default=None, metadata={"help": "Train on this many of the first posts, for a quick trial."}
     )
+
+    @property
+    def folder(self) -> str:
+        """Folder of the posts.
+
+        Raises:
+            ValueError: The set needs a `data_dir`, and none is given.
+        """
+        if self.data_dir is None and self.dataset != "synthetic":
+            raise ValueError(f"--dataset {self.dataset} needs --data_dir, the folder of its files.")
+        return self.data_dir or "outputs/synthetic-posts"
 
     def reader_options(self) -> dict[str, Any]:
         """Return `dataset_options` as a mapping, which the command line gives as JSON."""
@@ -105,74 +116,76 @@ class DataArguments:
 
 @dataclass
 class HybridSentTrainingArguments(TrainingArguments):
-    """How to train: everything that transformers' TrainingArguments knows, and the encoders' rates."""
+    """How to train: all of transformers' TrainingArguments, and settings of the encoders."""
 
     text_encoder_learning_rate: float | None = field(
         default=None,
-        metadata={"help": "Rate of the text encoder; 0 freezes it, left out it is learning_rate."},
+        metadata={
+            "help": "Learning rate of the text encoder (default: learning_rate); 0 freezes it."
+        },
     )
     vision_encoder_learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "Rate of the vision encoder; 0 freezes it, left out it is learning_rate."
+            "help": "Learning rate of the vision encoder (default: learning_rate); 0 freezes it."
         },
     )
     vision_encoder_trained_layers: int | None = field(
         default=None,
         metadata={
-            "help": "Train only so many last layers, or stages, of the vision encoder and freeze those "
-            "before them; left out, all are trained unless its rate is 0."
+            "help": "Train only this many last layers, or stages, of the vision encoder and freeze the "
+            "others (default: train all, unless its rate is 0)."
         },
     )
     encoder_layer_decay: float = field(
         default=1.0,
         metadata={
-            "help": "Factor on an encoder's learning rate from each layer to the one below it; 1 "
-            "trains all alike."
+            "help": "Factor on an encoder's learning rate from each layer to the one below it; 1 gives "
+            "all layers the same rate."
         },
     )
     early_stopping_patience: int | None = field(
         default=None,
-        metadata={"help": "Stop after so many evaluations without a better validation score."},
+        metadata={"help": "Stop after this many evaluations without a better validation score."},
     )
     cpu_threads: int | None = field(
         default=None,
         metadata={
-            "help": "Threads of each process on a machine without accelerator; left out, the cores are "
-            "shared out evenly. (accelerate launch alone would give one process one thread.)"
+            "help": "Threads of each process on a machine without accelerator (default: an equal share "
+            "of the cores; accelerate launch alone would give one process one thread)."
         },
     )
 
     cache_features: bool = field(
         default=False,
         metadata={
-            "help": "Run each frozen encoder once over all posts, keep its states on the disk, and "
-            "train and score from them; the results are the same. Of an encoder whose last layers are "
-            "trained the frozen front is cached; a wholly trained one is not."
+            "help": "Run each frozen encoder once over all posts, store its states on disk, and train "
+            "and score from them, with the same results. Of an encoder whose last layers are trained, "
+            "the frozen front is cached; an encoder that is trained as a whole is not."
         },
     )
     cache_dtype: Literal["float32", "bfloat16"] = field(
         default="float32",
-        metadata={"help": "Of the states on the disk; bfloat16 takes half the space, rounded."},
+        metadata={"help": "Type of the stored states; bfloat16 takes half the space but rounds."},
     )
     cache_folder: str | None = field(
         default=None,
         metadata={
-            "help": "Where the states go; left out, encoder_states in the folder HYBRIDSENT_CACHE, or "
-            "beside the cache of the Hub. It may be deleted between runs."
+            "help": "Folder of the stored states (default: encoder_states in the folder "
+            "HYBRIDSENT_CACHE, or beside the cache of the Hub). It may be deleted between runs."
         },
     )
 
     resume_from_checkpoint: str | None = field(
         default=None,
         metadata={
-            "help": "Go on from this checkpoint, or true: from the newest whole one in output_dir, and "
-            "from the beginning if there is none. The rest of the command stays as it was."
+            "help": "Resume from this checkpoint; true: from the newest complete one in output_dir, or "
+            "from step 0 if there is none. Keep the rest of the command as it was."
         },
     )
     restore_callback_states_from_checkpoint: bool = field(
         default=True,
-        metadata={"help": "Also go on with the count of early stopping when resuming."},
+        metadata={"help": "Also restore the count of early stopping when resuming."},
     )
 
     publish_at_end: bool = field(default=False, init=False)  # what push_to_hub asked for
@@ -183,23 +196,23 @@ class HybridSentTrainingArguments(TrainingArguments):
         rates = (self.text_encoder_learning_rate, self.vision_encoder_learning_rate)
         if self.cache_features and 0 not in rates and self.vision_encoder_trained_layers is None:
             raise ValueError(
-                "--cache_features: no encoder is frozen, so there is nothing to cache; set "
-                "--vision_encoder_learning_rate 0 or --text_encoder_learning_rate 0 or "
-                "--vision_encoder_trained_layers, or leave it out."
+                "--cache_features: there is nothing to cache, because all encoders are trained. Freeze "
+                "one with --vision_encoder_learning_rate 0, --text_encoder_learning_rate 0 or "
+                "--vision_encoder_trained_layers, or leave out --cache_features."
             )
         if self.cpu_threads is not None and not 1 <= self.cpu_threads <= MOST_THREADS:
             raise ValueError(f"--cpu_threads {self.cpu_threads}: give 1 to {MOST_THREADS}.")
         if not 0 < self.encoder_layer_decay <= 1:
             raise ValueError(
-                f"--encoder_layer_decay {self.encoder_layer_decay} must be above 0 and at most 1."
+                f"--encoder_layer_decay {self.encoder_layer_decay}: give a number above 0, at most 1."
             )
-        # The Trainer would push every checkpoint with a card of its own; we publish once, at the end.
+        # The Trainer would push every checkpoint with its own card; we publish once, at the end.
         self.publish_at_end, self.push_to_hub = self.push_to_hub, False
-        # Pictures and texts are raw columns until the collator processes them, and only the label
-        # of the post decides whether evaluation has labels.
+        # Images and texts are raw columns until the collator processes them, and evaluation needs
+        # only the label of the post.
         self.remove_unused_columns = False
         self.label_names = ["labels"]
-        # A recipe with bf16 must run on machines with and without an accelerator alike.
+        # A recipe with bf16 must run on machines with and without an accelerator.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()
         if self.use_cpu:
@@ -208,10 +221,10 @@ class HybridSentTrainingArguments(TrainingArguments):
 
 
 def read_recipe(file: str) -> list[str]:
-    """Turn a YAML recipe into command-line arguments, so that one parser checks both.
+    """Convert a YAML recipe to command-line arguments, so that one parser checks both.
 
     Args:
-        file: YAML file with one setting a line; a nested mapping is passed on as JSON.
+        file: YAML file with one setting per line; a nested mapping becomes JSON.
 
     Returns:
         Arguments such as ["--learning_rate", "0.001"].
@@ -231,13 +244,13 @@ def read_recipe(file: str) -> list[str]:
 
 
 def _without_bare_debug(words: Sequence[str]) -> list[str]:
-    """Leave out a --debug without a value, which is ours; that of the library has one."""
+    """Remove a --debug without a value, which is ours; the library's option of that name has one."""
     pairs = zip(words, [*words, "--"][1:], strict=False)
     return [word for word, after in pairs if word != "--debug" or not after.startswith("--")]
 
 
 class _Parser(HfArgumentParser):
-    """Says which recipe may be to blame for an error."""
+    """Parser whose errors name the recipe."""
 
     recipe: str = DEFAULT_RECIPE
 
@@ -248,26 +261,26 @@ class _Parser(HfArgumentParser):
 def parse_arguments(
     argv: Sequence[str] | None = None,
 ) -> tuple[ModelArguments, DataArguments, HybridSentTrainingArguments]:
-    """Read settings from a recipe and the command line; the command line wins.
+    """Parse settings from a recipe and the command line; the command line wins.
 
-    Of `model_config` it wins field by field: what it does not name stays as in the recipe.
+    In `model_config` it wins field by field: other fields keep their values from the recipe.
 
     Args:
-        argv: Arguments without the program's name; the first may be a recipe, by name or path.
-            Without any recipe, that of the quickstart. Default: those of this process.
+        argv: Arguments without the program's name (default: those of this process); the first may be
+            a recipe, by name or path, else the recipe is that of the quickstart.
 
     Returns:
         The settings of model, data and training.
 
     Raises:
-        ValueError: Settings that do not go together; the message names them.
+        ValueError: Settings are invalid or contradict each other; the message names them.
     """
     given = _without_bare_debug(sys.argv[1:] if argv is None else argv)
-    recipe = given.pop(0) if given and is_recipe(given[0]) else DEFAULT_RECIPE
+    recipe = given.pop(0) if given and not given[0].startswith("-") else DEFAULT_RECIPE
     written = [] if {"-h", "--help"} & set(given) else read_recipe(recipe)
     try:
         return _parse(recipe, written, given)
-    except ImportError:  # a package is missing, no setting is wrong
+    except ImportError:  # a missing package, not a wrong setting
         raise
     except Exception as error:  # many are the library's, and name neither recipe nor remedy
         raise ValueError(f"{error} Correct {recipe} or the command line.") from error
@@ -276,7 +289,12 @@ def parse_arguments(
 def _parse(recipe: str, written: list[str], given: list[str]) -> Any:
     """Parse the settings of a recipe, and those of the command line over them."""
     groups = (ModelArguments, DataArguments, HybridSentTrainingArguments)
-    parser = _Parser(groups, allow_abbrev=False)
+    parser = _Parser(
+        groups,
+        prog="hybridsent train",
+        usage="hybridsent train [RECIPE] [settings]",
+        allow_abbrev=False,
+    )
     parser.recipe = recipe
     parsed: Any = parser.parse_args_into_dataclasses(args=[*written, *given])
     model, data, _ = parsed
@@ -286,7 +304,7 @@ def _parse(recipe: str, written: list[str], given: list[str]) -> Any:
         model.model_config = fields.fields_of_config() | model.fields_of_config()
     if data.use_contradictory_posts and not model.fields_of_config().get("own_label_loss_weight"):
         raise ValueError(
-            "--use_contradictory_posts: those posts have only their text's and picture's own labels, "
-            "which own_label_loss_weight above 0 in model_config learns; set it, or leave them out."
+            "--use_contradictory_posts: these posts have only unimodal labels, which are learned with "
+            "own_label_loss_weight above 0 in model_config. Set it, or leave this option out."
         )
     return parsed

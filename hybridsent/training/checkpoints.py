@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from: the newest whole one, for a killed run may leave half of one."""
+"""Choose the checkpoint to resume from: a killed run may leave an incomplete one behind."""
 
 import json
 import re
@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 STATE = "trainer_state.json"  # written last
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-# One of the names of each; the second ones are those of FSDP and DeepSpeed.
+# Each needs one of its names; the later ones are those of FSDP and DeepSpeed.
 NEEDED = {
     "optimizer.pt": ("optimizer.pt", "optimizer.bin", "optimizer_*", "global_step*"),
     "scheduler.pt": ("scheduler.pt", "global_step*"),
@@ -21,30 +20,22 @@ NEEDED = {
 }
 
 
-def announce_checkpoint(arguments: TrainingArguments) -> str | None:
-    """Choose the checkpoint that the settings ask for, as `checkpoint_to_resume`, and say which."""
-    chosen, told = checkpoint_to_resume(arguments.resume_from_checkpoint, arguments.output_dir)
-    if told and arguments.process_index == 0:
-        print(told, flush=True)
-    return chosen
-
-
 def checkpoint_to_resume(
     wanted: str | bool | None, output_dir: str | Path
 ) -> tuple[str | None, str]:
-    """Choose the checkpoint to go on from.
+    """Return the checkpoint to resume from, and a message about the choice.
 
     Args:
-        wanted: What `--resume_from_checkpoint` says: a checkpoint's folder; "true": the newest whole
-            one in the output folder; "false" or None: none.
+        wanted: Value of `--resume_from_checkpoint`: a checkpoint's folder; "true" for the newest
+            complete one in the output folder; "false" or None to start from step 0.
         output_dir: The output folder.
 
     Returns:
-        The checkpoint's folder, None to start from the beginning; and what to tell people, empty when
-        nothing was wanted. Half-written checkpoints that "true" passes over are named there.
+        The checkpoint's folder, None to start from step 0; and the message, which names incomplete
+        checkpoints that "true" skipped, or is empty when nothing was wanted.
 
     Raises:
-        ValueError: The folder that was named is no whole checkpoint; the message names what is missing.
+        ValueError: The named checkpoint is incomplete; the message lists what is missing.
     """
     answer = str(wanted).lower()
     if answer in ("none", "false", ""):
@@ -52,38 +43,38 @@ def checkpoint_to_resume(
     if answer != "true":
         if faults := faults_of(Path(str(wanted))):
             raise ValueError(
-                f"--resume_from_checkpoint {wanted} is no whole checkpoint: {', '.join(faults)}; "
-                "name another one, or say true for the newest whole one of --output_dir."
+                f"--resume_from_checkpoint {wanted}: incomplete checkpoint ({', '.join(faults)}). "
+                "Give another one, or true for the newest complete one in --output_dir."
             )
-        return str(wanted), f"Going on from {wanted}."
-    said: list[str] = []
+        return str(wanted), f"Resuming from {wanted}."
+    lines: list[str] = []
     for folder in _newest_first(Path(output_dir)):
         faults = faults_of(folder)
         if not faults:
-            return str(folder), "\n".join([*said, f"Going on from {folder}."])
-        said.append(f"Passing over {folder}, which is not whole: {', '.join(faults)}.")
-    said.append(f"No whole checkpoint in {output_dir}: the training starts from the beginning.")
-    return None, "\n".join(said)
+            return str(folder), "\n".join([*lines, f"Resuming from {folder}."])
+        lines.append(f"Skipping incomplete checkpoint {folder}: {', '.join(faults)}.")
+    lines.append(f"No complete checkpoint in {output_dir}: training starts from step 0.")
+    return None, "\n".join(lines)
 
 
 def _newest_first(output_dir: Path) -> list[Path]:
     """Return the folders of checkpoints, that of the highest step first."""
     steps = {
-        int(found[1]): folder
+        int(match[1]): folder
         for folder in output_dir.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
-        if (found := re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", folder.name))
+        if (match := re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", folder.name))
     }
     return [steps[step] for step in sorted(steps, reverse=True)]
 
 
 def faults_of(folder: Path) -> list[str]:
-    """Say what a folder lacks to be a whole checkpoint.
+    """Return what a folder lacks to be a complete checkpoint.
 
     Args:
         folder: Any folder.
 
     Returns:
-        One entry for each file that is missing or damaged; empty for a whole checkpoint.
+        One entry for each file that is missing or damaged; empty for a complete checkpoint.
     """
     if not folder.is_dir():
         return ["there is no such folder"]
@@ -95,14 +86,14 @@ def faults_of(folder: Path) -> list[str]:
         f"{file.relative_to(folder)} is damaged"
         for file in sorted(folder.rglob("*"))
         if file.suffix in (".pt", ".pth", ".bin")
-        and file.name != "training_args.bin"  # taken away, and not read
-        and not _is_whole_archive(file)
+        and file.name != "training_args.bin"  # never read
+        and not _is_complete_archive(file)
     ]
     return [*faults, *_faults_of_state(folder / STATE)]
 
 
 def _faults_of_weights(folder: Path) -> Iterator[str]:
-    """Look at the weights, in one file or in several that an index names."""
+    """Check the weights, in one file or in several that an index names."""
     names = [WEIGHTS]
     if not (folder / WEIGHTS).exists() and (folder / INDEX).exists():
         try:
@@ -120,8 +111,8 @@ def _faults_of_weights(folder: Path) -> Iterator[str]:
             yield f"{name} is damaged"
 
 
-def _is_whole_archive(file: Path) -> bool:
-    """Tell whether what torch.save wrote, a ZIP archive, is there with every byte."""
+def _is_complete_archive(file: Path) -> bool:
+    """Check that a ZIP archive, as torch.save writes it, is complete."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None

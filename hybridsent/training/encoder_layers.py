@@ -1,4 +1,4 @@
-"""An encoder as a chain of layers: which of them learn, how fast, and where a frozen front ends."""
+"""An encoder as a chain of layers: which are trained, how fast, and where the frozen front ends."""
 
 from functools import partial
 from typing import Any
@@ -17,19 +17,19 @@ class EncoderLayers:
     """The layers of an encoder in the order in which they run.
 
     Args:
-        encoder: Any encoder that keeps its layers, or stages, in one list.
+        encoder: An encoder whose layers, or stages, are in one list of modules.
 
     Raises:
-        ValueError: It keeps no such list.
+        ValueError: The encoder has no such list.
     """
 
     def __init__(self, encoder: PreTrainedModel) -> None:
         self.encoder = encoder
-        self._before: list[nn.Module] = []  # embeddings or stem: what stands before the list
+        self._before: list[nn.Module] = []  # embeddings or stem
         self.layers = self._find(encoder)
 
     def _find(self, encoder: nn.Module) -> list[nn.Module]:
-        """Return the outermost list of modules, noting what stands before it."""
+        """Return the outermost list of modules, and keep what comes before it."""
         waiting: list[tuple[nn.Module, list[nn.Module]]] = [(encoder, [])]
         while waiting:
             module, before = waiting.pop(0)
@@ -42,12 +42,12 @@ class EncoderLayers:
                     return list(child)
                 waiting.append((child, [*before, *children[:i]]))
         raise ValueError(
-            f"The encoder {encoder.config.model_type!r} keeps its layers in no list; leave out "
+            f"The layers of the encoder {encoder.config.model_type!r} are not in one list; leave out "
             "encoder_layer_decay and vision_encoder_trained_layers."
         )
 
     def depths(self) -> dict[int, int]:
-        """Say how many layers stand above each parameter, by its id; none above what ends it."""
+        """Return how many layers follow each parameter, by its id; 0 for those after the last layer."""
         above = dict.fromkeys(map(id, self.encoder.parameters()), 0)
         for count, module in enumerate(reversed(self.layers)):
             above |= dict.fromkeys(map(id, module.parameters()), count)
@@ -56,7 +56,7 @@ class EncoderLayers:
         return above
 
     def _front(self, layers: int) -> list[nn.Module]:
-        """Return what runs before the layer of this number, in order."""
+        """Return the modules that run before the layer of this number, in order."""
         return [*self._before, *self.layers[:layers]]
 
     def frozen_front(self) -> list[nn.Module]:
@@ -69,18 +69,18 @@ class EncoderLayers:
         return front
 
     def train_last(self, count: int) -> None:
-        """Freeze all but the last layers and what follows them.
+        """Freeze all modules before the last layers.
 
         Args:
-            count: How many layers are trained.
+            count: Number of layers to train.
 
         Raises:
-            ValueError: The encoder has not so many.
+            ValueError: The encoder has fewer layers.
         """
         if not 1 <= count <= len(self.layers):
             raise ValueError(
-                f"vision_encoder_trained_layers ({count}) must lie between 1 and "
-                f"{len(self.layers)}, the number of layers of the encoder."
+                f"--vision_encoder_trained_layers {count}: give 1 to {len(self.layers)}, the number of "
+                "layers of the encoder."
             )
         for module in self._front(len(self.layers) - count):
             module.requires_grad_(False)
@@ -89,14 +89,14 @@ class EncoderLayers:
 def prepare_encoders(
     model: HybridSentForSequenceClassification, arguments: HybridSentTrainingArguments
 ) -> None:
-    """Freeze what the settings freeze, and let a CPU convolve in the precision it is fast in.
+    """Freeze the layers that the settings freeze; keep slow convolutions out of bfloat16 on a CPU.
 
     Args:
         model: The model; changed in place.
         arguments: Settings of the training.
 
     Raises:
-        ValueError: The vision encoder has not so many layers as are to be trained.
+        ValueError: The vision encoder has fewer layers than are to be trained.
     """
     base = model.hybridsent
     if arguments.text_encoder_learning_rate == 0:
@@ -124,22 +124,19 @@ def _in_float32(convolution: nn.Conv2d, features: torch.Tensor) -> torch.Tensor:
 def learning_rates(
     model: HybridSentForSequenceClassification, arguments: HybridSentTrainingArguments
 ) -> dict[int, float]:
-    """Give the parameters of the encoders their rates.
+    """Return the learning rate of each parameter of the encoders, by its id.
 
     Args:
         model: The model.
         arguments: Settings: the encoders' rates, and the factor from each layer to the one below.
-
-    Returns:
-        Rate by id of the parameter.
     """
     rates: dict[int, float] = {}
     base, decay = model.hybridsent, arguments.encoder_layer_decay
-    for encoder, own in (
+    for encoder, given in (
         (base.text_model, arguments.text_encoder_learning_rate),
         (base.vision_model, arguments.vision_encoder_learning_rate),
     ):
-        rate = arguments.learning_rate if own is None else own
+        rate = arguments.learning_rate if given is None else given
         above = dict.fromkeys(map(id, encoder.parameters()), 0)
         if decay != 1:
             above = EncoderLayers(encoder).depths()
@@ -150,23 +147,23 @@ def learning_rates(
 class FrozenFront:
     """The frozen front of a vision encoder whose last layers are trained.
 
-    Its output takes the place of `pixel_values`: the front then hands it on as it is. Weights stay
-    where they are, so that saving and loading know nothing of it.
+    Its output replaces `pixel_values`; the front, when skipped, passes it on unchanged. The weights
+    stay where they are, so that saving and loading are not affected.
 
     Args:
         encoder: A vision encoder, partly frozen.
-        processor: The joint processor; it says how large pictures are.
+        processor: The joint processor, which has the size of images.
 
     Raises:
-        ValueError: The encoder is no plain chain of stages over feature maps.
+        ValueError: The encoder is not a plain chain of stages over feature maps.
     """
 
     def __init__(self, encoder: PreTrainedModel, processor: HybridSentProcessor) -> None:
         self.encoder = encoder
         self.modules = EncoderLayers(encoder).frozen_front()
         grey = Image.new("RGB", (64, 64), (90, 120, 150))
-        picture = processor(text=[None], images=[grey])["pixel_values"]
-        self.shape = self._measured(picture.to(next(encoder.parameters())))
+        image = processor(text=[None], images=[grey])["pixel_values"]
+        self.shape = self._shape_of_output(image.to(next(encoder.parameters())))
 
     @torch.no_grad()
     def __call__(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -176,41 +173,41 @@ class FrozenFront:
         return pixel_values
 
     @torch.no_grad()
-    def _measured(self, picture: torch.Tensor) -> tuple[int, ...]:
-        """Return channels, rows and columns of what the front gives, having tried it out."""
+    def _shape_of_output(self, image: torch.Tensor) -> tuple[int, ...]:
+        """Return channels, rows and columns, and check that the later stages give the same result."""
         was_training = self.encoder.training
         self.encoder.eval()
         try:
-            whole = self.encoder(pixel_values=picture).last_hidden_state
-            states = self(picture)
+            expected = self.encoder(pixel_values=image).last_hidden_state
+            states = self(image)
             self.skip()
-            found = self.encoder(pixel_values=states).last_hidden_state
+            resumed = self.encoder(pixel_values=states).last_hidden_state
         except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise self._no_chain() from error
+            raise self._not_a_chain() from error
         finally:
             self.unskip()
             self.encoder.train(was_training)
-        if states.dim() != 4 or not torch.equal(found, whole):
-            raise self._no_chain()
+        if states.dim() != 4 or not torch.equal(resumed, expected):
+            raise self._not_a_chain()
         return tuple(states.shape[1:])
 
-    def _no_chain(self) -> ValueError:
+    def _not_a_chain(self) -> ValueError:
         return ValueError(
-            f"--cache_features: the vision encoder {self.encoder.config.model_type!r} is no plain "
+            f"--cache_features: the vision encoder {self.encoder.config.model_type!r} is not a plain "
             "chain of stages over feature maps, so its frozen layers cannot be cached while others "
-            "are trained; leave out --cache_features, or set --vision_encoder_learning_rate 0."
+            "are trained. Leave out --cache_features, or set --vision_encoder_learning_rate 0."
         )
 
     def skip(self) -> None:
-        """Have the encoder take the front's output in place of pictures from now on."""
+        """Make the encoder take the output of the front instead of images."""
         for module in self.modules:
-            module.forward = _hand_on
+            module.forward = _pass_on
 
     def unskip(self) -> None:
-        """Have the encoder take pictures again."""
+        """Make the encoder take images again."""
         for module in self.modules:
             vars(module).pop("forward", None)
 
 
-def _hand_on(features: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+def _pass_on(features: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
     return features

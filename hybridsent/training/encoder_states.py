@@ -1,9 +1,11 @@
 """States of a frozen encoder in Arrow files: written once, mapped into memory, read by row number.
 
-`datasets` knows no bfloat16: such states are stored as uint16 with the same bits, which keeps the
-range that float16 would cut.
+`datasets` lacks bfloat16: such states are stored as uint16 with the same bits, which keeps the range
+that float16 would cut.
 """
 
+import hashlib
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,12 +17,14 @@ import torch
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 from datasets.arrow_writer import ArrowWriter
 
-# The columns of the posts that say which row of the stored states is theirs; None: none.
+from modeling_hybridsent import HybridSentProcessor
+
+# Columns of the posts with the number of their row among the stored states; None: not stored.
 STATES_COLUMNS = MappingProxyType({"text": "text_states", "image": "image_states"})
 FILE = "states.arrow"
 KINDS = ("global", "local")
 
-# Position of the post, its global states (tokens, width) and its local ones, None when off.
+# Position of the post, its global states (tokens, width) and its local ones or None.
 StoredPost = tuple[int, torch.Tensor, torch.Tensor | None]
 
 
@@ -31,7 +35,7 @@ def write_states(
 
     Args:
         posts: Batches.
-        widths: Of global and local states; None for local ones that are off.
+        widths: Of global and local states; None where there are no local ones.
         dtype: "float32" or "bfloat16".
         folder: An existing folder.
     """
@@ -49,7 +53,7 @@ def write_states(
 
 
 def _as_arrow(cells: Sequence[torch.Tensor], dtype: str) -> pa.Array:
-    """Turn tensors (tokens, width) into an Arrow array of lists, without a Python number made."""
+    """Convert tensors (tokens, width) to an Arrow array of lists, without Python numbers."""
     values = torch.cat(list(cells)).to(getattr(torch, dtype)).cpu().contiguous()
     numbers = (values.view(torch.uint16) if dtype == "bfloat16" else values).numpy()
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), values.shape[1])
@@ -61,9 +65,9 @@ class EncoderStates:
     """Stored states of one encoder.
 
     Args:
-        folders: Folders that `write_states` wrote; their rows are numbered through.
-        map_shape: Channels, rows and columns, where the states are those of an encoder's frozen front,
-            from which its trained layers go on; None for those of a whole encoder.
+        folders: Folders that `write_states` wrote; row numbers continue from one to the next.
+        map_shape: Channels, rows and columns of states that come from the frozen front of an encoder
+            and feed its trained layers; None for the states of a whole encoder.
     """
 
     def __init__(
@@ -75,11 +79,11 @@ class EncoderStates:
         self._table = self.rows.with_format("arrow")
 
     def numbers(self, part: int, posts: int) -> list[int | None]:
-        """Give the row number of each post of one folder.
+        """Return the row number of each post of one folder.
 
         Args:
             part: Which of the folders.
-            posts: How many posts were to be stored in it.
+            posts: Number of posts of that folder, stored or not.
 
         Returns:
             (posts,), None for a post without states.
@@ -91,30 +95,30 @@ class EncoderStates:
         return numbers
 
     def _read(self, numbers: Sequence[int]) -> list[list[torch.Tensor]]:
-        """Read rows: for each the states that are stored, each (tokens, width), float32."""
+        """Read the stored states of each row, each (tokens, width), float32."""
         table = self._table[list(numbers)]
         kinds = [table[kind] for kind in KINDS if kind in table.column_names]
         return [[_as_tensor(cell) for cell in cells] for cells in zip(*kinds, strict=True)]
 
     def of_images(self, numbers: Sequence[int | None]) -> dict[str, Any]:
-        """Make the model's inputs for a batch of pictures.
+        """Build the model's inputs for a batch of images.
 
         Args:
-            numbers: Row of each post, None where it has no picture.
+            numbers: Row of each post, None where it has no image.
 
         Returns:
             `has_image`, bool (batch,), and `image_encoder_outputs`, each (batch, tokens, width), or
             `pixel_values`, (batch, channels, rows, columns), from a frozen front; zero for a missing
-            picture. Only the first if no picture at all is stored.
+            image. Only `has_image` if no image at all is stored.
         """
         has_image = {"has_image": torch.tensor([number is not None for number in numbers])}
         if not len(self.rows):
             return has_image
         known = [number for number in numbers if number is not None]
         read = self._read(known or [0])  # else row 0 gives the shape
-        found = iter(read if known else [])
+        stored = iter(read if known else [])
         empty = [torch.zeros_like(x) for x in read[0]]
-        batch = [empty if number is None else next(found) for number in numbers]
+        batch = [empty if number is None else next(stored) for number in numbers]
         states = [torch.stack(kind) for kind in zip(*batch, strict=True)]
         if self.map_shape is not None:
             return has_image | {"pixel_values": states[0].view(-1, *self.map_shape)}
@@ -123,7 +127,7 @@ class EncoderStates:
     def of_texts(
         self, numbers: Sequence[int | None], attention_mask: torch.Tensor
     ) -> dict[str, Any]:
-        """Make the model's inputs for a batch of texts.
+        """Build the model's inputs for a batch of texts.
 
         Args:
             numbers: Row of each post, None where it has no text.
@@ -152,3 +156,46 @@ def _as_tensor(cell: pa.ListScalar) -> torch.Tensor:
 def _pair(states: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Add None for local states that are not stored."""
     return states[0], states[1] if len(states) > 1 else None
+
+
+def describe_processor(processor: HybridSentProcessor, modality: str) -> list[Any]:
+    """Describe how texts or images become model inputs, as JSON values that compare.
+
+    Args:
+        processor: The joint processor.
+        modality: "text" or "image".
+    """
+    if modality == "image":
+        part = processor.image_processor
+        return [type(part).__name__, part.to_dict()]
+    processor.encode_texts(["a"])  # leaves settings in the tokenizer's files, as every call does
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        processor.tokenizer.save_pretrained(folder)
+        for file in sorted(Path(folder).iterdir()):
+            digest.update(file.name.encode() + file.read_bytes())
+    return [digest.hexdigest(), processor.max_length]
+
+
+def digest_of_posts(posts: Dataset, modality: str) -> str:
+    """Return a digest of the texts, or image files, of all posts in order.
+
+    Args:
+        posts: Posts with undecoded images.
+        modality: "text" or "image".
+    """
+    digest = hashlib.sha256()
+    for value in posts[modality]:
+        content = value.encode() if isinstance(value, str) else content_of(value)
+        digest.update(b"-" if content is None else hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def content_of(image: dict[str, Any] | None) -> bytes | None:
+    """Return the bytes of an undecoded image; None if there is none or its file is gone."""
+    if image is None:
+        return None
+    if image["bytes"] is not None:
+        return image["bytes"]
+    file = Path(image["path"])
+    return file.read_bytes() if file.is_file() else None

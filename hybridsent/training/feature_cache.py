@@ -1,4 +1,4 @@
-"""Run frozen encoders once over all posts and keep what they say, for every later epoch and run."""
+"""Run frozen encoders once over all posts and store their states for every later epoch and run."""
 
 import hashlib
 import json
@@ -12,34 +12,32 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hybridsent.bundled.encoders import cache_folder
+from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.folders import build_beside
 from hybridsent.training.arguments import HybridSentTrainingArguments
-from hybridsent.training.data import PostCollator
+from hybridsent.training.collator import PostCollator
 from hybridsent.training.encoder_layers import FrozenFront
 from hybridsent.training.encoder_states import (
     FILE,
     STATES_COLUMNS,
     EncoderStates,
     StoredPost,
-    write_states,
-)
-from hybridsent.training.fingerprints import (
     describe_processor,
     digest_of_posts,
-    digest_of_weights,
+    write_states,
 )
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 from modeling_hybridsent.inputs_hybridsent import has_text
 
-FORMAT_VERSION = 2  # raise it whenever the same encoder and posts give other files
+FORMAT_VERSION = 2  # raise it when the same encoder and posts give different files
 
 
 class FeatureCache:
     """Stored states of the frozen encoders of one model.
 
     Args:
-        model: Its frozen encoders, those without a parameter that asks for a gradient, are cached; of
-            a vision encoder whose last layers are trained, the frozen front.
+        model: Its encoders whose parameters are all frozen are cached; of a vision encoder whose last
+            layers are trained, the frozen front.
         processor: The joint processor.
         arguments: Settings of the training: dtype, folder, precision, batch size of evaluation.
     """
@@ -64,47 +62,48 @@ class FeatureCache:
         self.folder = Path(arguments.cache_folder or cache_folder() / "encoder_states")
 
     def attach(self, posts: Mapping[str, Dataset]) -> tuple[DatasetDict, dict[str, EncoderStates]]:
-        """Give posts their stored states, running the encoders where there are none yet.
+        """Link posts to their stored states; encoders run over posts whose states are not there yet.
 
         Args:
-            posts: Splits with undecoded pictures.
+            posts: Posts by name of the split, with undecoded images.
 
         Returns:
-            The splits, with a column that says where each post's states stand; and the states by
-            modality, for `HybridSentTrainer`. A cached front is skipped in the model from now on.
+            The posts with a column of row numbers; and the states by modality, for
+            `HybridSentTrainer`. The model skips a cached front from now on.
 
         Raises:
-            ValueError: A picture cannot be read; the message names the posts of its batch.
+            ValueError: An image cannot be read; the message names the posts of its batch.
         """
         posts, states = dict(posts), {}
         for modality in self.encoders:
             shared = self._shared_key(modality)
             folders = [self._stored(modality, name, rows, shared) for name, rows in posts.items()]
             front = self._front_of(modality)
-            found = states[modality] = EncoderStates(folders, front and front.shape)
+            states[modality] = EncoderStates(folders, front and front.shape)
             for part, (name, rows) in enumerate(posts.items()):
+                numbers = states[modality].numbers(part, len(rows))
                 posts[name] = rows.add_column(
-                    STATES_COLUMNS[modality], found.numbers(part, len(rows)), feature=Value("int64")
+                    STATES_COLUMNS[modality], numbers, feature=Value("int64")
                 )
         if self.front is not None:
             self.front.skip()
         return DatasetDict(posts), states
 
     def describe(self, states: Mapping[str, EncoderStates]) -> str:
-        """Say in one line which encoder is cached where, and which is not since it is trained."""
+        """Return in one line which encoders are cached, where, and how large the files are."""
         parts = []
         for modality in STATES_COLUMNS:
             if modality in states:
                 table = states[modality].rows
                 size = table.data.nbytes / 1e9
                 part = "front of the encoder" if states[modality].map_shape else "encoder"
-                parts.append(f"{modality} {part}: {len(table)} states, {size:.2f} GB")
+                parts.append(f"{modality} {part}: {len(table)} posts, {size:.2f} GB")
             else:
-                parts.append(f"{modality} encoder: trained, so not cached")
-        return f"{'; '.join(parts)} ({self.folder})"
+                parts.append(f"{modality} encoder: not cached, because it is trained")
+        return f"{'; '.join(parts)} (in {self.folder})"
 
     def _stored(self, modality: str, name: str, posts: Dataset, shared: str) -> Path:
-        """Return the folder of the states of one split, which is built if it is not there."""
+        """Return the folder of the states of one split; build it if it is not there."""
         key = hashlib.sha256((shared + digest_of_posts(posts, modality)).encode()).hexdigest()[:16]
         folder = self.folder / f"{modality}-{key}"
         if not (folder / FILE).exists():
@@ -114,11 +113,11 @@ class FeatureCache:
         return folder
 
     def _front_of(self, modality: str) -> FrozenFront | None:
-        """Return the front whose states stand for a modality; None where a whole encoder's do."""
+        """Return the front whose states are stored; None where those of a whole encoder are."""
         return self.front if modality == "image" else None
 
     def _widths(self, modality: str) -> tuple[int, int | None]:
-        """Return the widths of the stored states: of a front, one row a channel."""
+        """Return the widths of the stored states; a front stores one row for each channel."""
         front = self._front_of(modality)
         if front is not None:
             _, rows, columns = front.shape
@@ -126,7 +125,7 @@ class FeatureCache:
         return self.model.hybridsent.encoder_output_widths()[modality]
 
     def _half_precision(self) -> torch.dtype | None:
-        """The dtype that training casts to; None: it does not."""
+        """Return the dtype of autocast in training; None without autocast."""
         if self.arguments.fp16:
             return torch.float16
         return torch.bfloat16 if self.arguments.bf16 else None
@@ -134,11 +133,11 @@ class FeatureCache:
     @torch.no_grad()
     def _encode(self, modality: str, name: str, posts: Dataset) -> Iterator[list[StoredPost]]:
         """Run one encoder over the posts that have its modality, batch by batch."""
-        has = has_text if modality == "text" else lambda picture: picture is not None
+        has = has_text if modality == "text" else lambda image: image is not None
         keep = [i for i, value in enumerate(posts[modality]) if has(value)]
         rows = posts.select(keep)
         loader = DataLoader(
-            # Pictures need no text, but with it a picture whose file is gone leaves a whole post.
+            # The text stays: a post whose image file is gone would be empty without it.
             rows.remove_columns("image") if modality == "text" else rows,
             batch_size=self.arguments.per_device_eval_batch_size,
             collate_fn=PostCollator(self.processor),
@@ -156,7 +155,7 @@ class FeatureCache:
     def _encode_batch(
         self, modality: str, batch: dict[str, torch.Tensor]
     ) -> list[tuple[torch.Tensor, torch.Tensor | None] | None]:
-        """Return global and local states, each (tokens, width), of each post; None: no picture."""
+        """Return global and local states, each (tokens, width), of each post; None without image."""
         base, device = self.model.hybridsent, self.arguments.device
         present = batch[f"has_{modality}"]
         half = self._half_precision()
@@ -168,12 +167,12 @@ class FeatureCache:
                 )
                 kept = [row.bool() for row in mask.cpu()]
             else:
-                pictures, kept = batch["pixel_values"].to(device), [slice(None)] * len(present)
+                images, kept = batch["pixel_values"].to(device), [slice(None)] * len(present)
                 if self.front is None:
-                    outputs = base.get_image_encoder_outputs(pictures)
+                    outputs = base.get_image_encoder_outputs(images)
                 else:
-                    pictures = pictures.contiguous(memory_format=torch.channels_last)
-                    outputs = (self.front(pictures).flatten(2), None)
+                    images = images.contiguous(memory_format=torch.channels_last)
+                    outputs = (self.front(images).flatten(2), None)
         outputs = [None if x is None else x.float().cpu() for x in outputs]
         return [
             tuple(None if x is None else x[i][kept[i]] for x in outputs) if has else None
@@ -181,7 +180,7 @@ class FeatureCache:
         ]
 
     def _shared_key(self, modality: str) -> str:
-        """Describe all that the states depend on but the posts."""
+        """Describe everything that the states depend on, except the posts, as JSON."""
         encoder = self.encoders[modality]
         settings = {
             "format": FORMAT_VERSION,

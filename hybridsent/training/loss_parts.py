@@ -1,11 +1,11 @@
-"""One loss however the batch is cut: each part is a mean over all labelled posts of the step."""
+"""The loss of a step, however its posts are split into batches: each part is a mean over them all."""
 
 from collections.abc import Mapping
 
 import torch
 from accelerate import Accelerator
 
-from hybridsent.training.data import NO_LABEL
+from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentForSequenceClassification
 
 PARTS = ("decision", "text", "image", "fusion", "own_text", "own_image")
@@ -17,8 +17,8 @@ def labelled_posts(
     """Count the posts that each part of the loss averages over.
 
     Args:
-        model: The model; it says which branches may decide.
-        batch: What the collator made.
+        model: The model, which knows the branches that may decide.
+        batch: Result of the collator.
 
     Returns:
         (6,), in the order of `PARTS`.
@@ -29,8 +29,8 @@ def labelled_posts(
     known = labels != NO_LABEL
     counted = [known, *(known & branch for branch in present.unbind(dim=1))]
     for name, of_modality in has.items():
-        own = batch.get(f"{name}_labels", torch.full_like(labels, NO_LABEL))
-        counted.append((own != NO_LABEL) & of_modality)
+        unimodal = batch.get(f"{name}_labels", torch.full_like(labels, NO_LABEL))
+        counted.append((unimodal != NO_LABEL) & of_modality)
     return torch.stack(counted).sum(dim=1)
 
 
@@ -41,7 +41,7 @@ def share_parts(
 
     Args:
         losses: Parts of the loss over this process's batch.
-        shares: What part of the step's posts this batch holds, (6,), in the order of `PARTS`.
+        shares: Fraction of the step's posts that are in this batch, (6,), in the order of `PARTS`.
 
     Returns:
         Part -> its share, each a scalar.
@@ -63,14 +63,14 @@ class PartsLog:
             self._sums[name] = self._sums.get(name, 0) + part.detach()
 
     def means(self, step: int, accelerator: Accelerator) -> dict[str, float]:
-        """Return each part as `loss_NAME`, a mean over steps and processes, and start anew.
+        """Return each part as `loss_NAME`, a mean over steps and processes, and reset the sums.
 
         Args:
-            step: The step that is being logged; the last line was logged at an earlier one.
-            accelerator: What reduces over processes, all of which must call this.
+            step: The step that is being logged.
+            accelerator: Reduces over processes, all of which must call this.
 
         Returns:
-            Nothing where no step was added.
+            The means; empty if no step was added.
         """
         steps, self._since = step - self._since, step
         sums, self._sums = self._sums, {}
@@ -80,5 +80,5 @@ class PartsLog:
         return {f"loss_{name}": value for name, value in zip(sums, total.tolist(), strict=True)}
 
     def start_at(self, step: int) -> None:
-        """Count steps from here on, as a resumed run must."""
+        """Count steps from a given one, as a resumed run must."""
         self._sums, self._since = {}, step

@@ -1,4 +1,4 @@
-"""Build the model and the processor that the settings name."""
+"""Build the model and the processor of a run."""
 
 from transformers import AutoImageProcessor, AutoTokenizer
 
@@ -8,7 +8,7 @@ from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentP
 
 
 def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
-    """Join the encoders' own tokenizer and image processor."""
+    """Build a processor from the tokenizer and the image processor of the encoders."""
     return HybridSentProcessor(
         AutoImageProcessor.from_pretrained(resolve_encoder(arguments.vision_encoder)),
         AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
@@ -21,15 +21,12 @@ def build_model(
     label_names: list[str],
     model_class: type[HybridSentForSequenceClassification] = HybridSentForSequenceClassification,
 ) -> HybridSentForSequenceClassification:
-    """Start a model from the pretrained encoders, with a fresh fusion.
+    """Build a model from the pretrained encoders, with new fusion weights.
 
     Args:
         arguments: Settings of the model.
         label_names: Names of the labels by index.
-        model_class: Another class behind the same encoders, as the benchmark of accuracy compares.
-
-    Returns:
-        The model.
+        model_class: Class of the model, for benchmarks that compare others with the same encoders.
     """
     return model_class.from_vision_text_pretrained(
         resolve_encoder(arguments.vision_encoder),

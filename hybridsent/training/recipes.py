@@ -1,4 +1,4 @@
-"""Recipes, files of YAML: settings by name and nothing more, or one error that names the file."""
+"""Recipes: YAML files of settings, or one error that names the file."""
 
 import json
 from importlib.resources import files
@@ -7,12 +7,11 @@ from typing import Any
 
 import yaml
 
-REMEDY = "Write one `setting: value` a line, as the recipes in hybridsent/recipes/ do."
-ENDINGS = (".yaml", ".yml")
+REMEDY = "Write one `setting: value` per line, as the recipes in hybridsent/recipes/ do."
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, a few lines of which can stand for more than any memory holds."""
+    """Load YAML without aliases, a few lines of which can expand beyond any memory."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -24,12 +23,7 @@ class _Loader(yaml.SafeLoader):
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
     folder = files("hybridsent") / "recipes"
-    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(ENDINGS))
-
-
-def is_recipe(word: str) -> bool:
-    """Check whether a word of a command line names a recipe: one of the package's, or a YAML file."""
-    return word.endswith(ENDINGS) or word in recipe_names()
+    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml"))
 
 
 def find_recipe(name: str) -> str:
@@ -66,22 +60,22 @@ def load_recipe(file: str) -> dict[str, Any]:
         raise
     except Exception as error:  # PyYAML's own, and whatever a bad number or date breaks in it
         what = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{file} is no recipe: {what:.300}. {REMEDY}") from error
+        raise ValueError(f"{file} is not a recipe: {what:.300}. {REMEDY}") from error
     names = list(recipe) if isinstance(recipe, dict) else [None]
     if wrong := [name for name in names if not isinstance(name, str) or not name.isidentifier()]:
-        raise ValueError(f"{file} is no recipe: {wrong[0]!r:.60} is no setting. {REMEDY}")
+        raise ValueError(f"{file} is not a recipe: {wrong[0]!r:.60} is not a setting. {REMEDY}")
     return recipe
 
 
 def json_object(option: str, given: Any) -> dict[str, Any]:
-    """Return the mapping that an option holds, which the command line gives as JSON.
+    """Return the mapping that is the value of an option.
 
     Args:
-        option: Its name, for the message.
+        option: Name of the option, for the message.
         given: A mapping, its JSON, or None for an empty one.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The value is something else.
     """
     content = given
     if isinstance(given, str):

@@ -1,8 +1,8 @@
-"""transformers' Trainer with a learning rate for each encoder, exact resuming and named predictions."""
+"""transformers' Trainer with a learning rate per encoder, exact resuming and named predictions."""
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +13,33 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.checkpoints import STATE
-from hybridsent.training.data import POST_IDS, PostCollator
+from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostCollator, text_lengths
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
-from hybridsent.training.failures import memory_for_a_batch, not_finite
-from hybridsent.training.length_grouping import LengthGroupedOrder, text_lengths
 from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts
-from hybridsent.training.stopping import StopOnSigterm
+from hybridsent.training.stopping import StopOnSigterm, memory_for_a_batch, not_finite
 
 DRAFT = ".model-draft"  # folder in the output folder
 
 
 class HybridSentTrainer(Trainer):
-    """Train on posts; pictures and texts are processed in the collator.
+    """Train on posts; images and texts are processed in the collator.
 
-    However a step's posts are shared out over processes and accumulated batches, its loss is the
-    same: each part is a mean over all posts of the step that have its label. A killed run goes on
-    from its last whole checkpoint to the same weights; SIGTERM makes it write one and leave
-    (`StopOnSigterm`).
+    The loss of a step does not depend on how its posts are split over processes and accumulated
+    batches: each part is a mean over all posts of the step that have its label. A killed run resumes
+    from its last complete checkpoint and ends with the same weights; SIGTERM makes it write one and
+    exit (`StopOnSigterm`).
 
     Args:
-        scores: What evaluation computes from the decision's logits.
-        states: Stored states of frozen encoders by modality, which then do not run.
+        scores: Computes named scores from logits (posts, labels) and labels (posts,).
+        states: Stored states of frozen encoders by modality; those encoders do not run.
         **kwargs: As in `transformers.Trainer`; `processing_class` is the joint processor.
     """
 
     def __init__(
         self,
-        scores: SentimentScores,
+        scores: Callable[[np.ndarray, np.ndarray], dict[str, float]],
         states: Mapping[str, EncoderStates] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -59,19 +56,19 @@ class HybridSentTrainer(Trainer):
         self.loss_is_scaled_for_ga = self.label_smoother is None
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """Build the optimizer, then give each encoder's parameters their own learning rate."""
+        """Build the optimizer with a learning rate for each encoder."""
         optimizer = super().create_optimizer(model)
-        own = learning_rates(self.accelerator.unwrap_model(model or self.model), self.args)
+        rates = learning_rates(self.accelerator.unwrap_model(model or self.model), self.args)
         groups = []
         for group in optimizer.param_groups:
-            for rate in sorted({own.get(id(p), group["lr"]) for p in group["params"]}):
-                members = [p for p in group["params"] if own.get(id(p), group["lr"]) == rate]
+            for rate in sorted({rates.get(id(p), group["lr"]) for p in group["params"]}):
+                members = [p for p in group["params"] if rates.get(id(p), group["lr"]) == rate]
                 groups.append({**group, "params": members, "lr": rate})
         optimizer.param_groups = groups
         return optimizer
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int] | None:
-        """Shuffle, with texts of like length together where `train_sampling_strategy` asks for it."""
+        """Shuffle, with texts of similar length together if `train_sampling_strategy` asks for it."""
         posts = self.train_dataset if train_dataset is None else train_dataset
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
@@ -81,7 +78,7 @@ class HybridSentTrainer(Trainer):
         return LengthGroupedOrder(lengths, step, self.args.seed)
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int] | None:
-        """Keep the order of the posts, which their scores are matched with."""
+        """Keep the order of the posts, to which their scores belong."""
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
     def _get_num_items_in_batch(
@@ -99,7 +96,7 @@ class HybridSentTrainer(Trainer):
         inputs: dict[str, Any],
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Compute loss and gradients of a batch; a loss that is no number ends the training.
+        """Compute loss and gradients of a batch.
 
         Raises:
             TrainingError: The loss is not finite, or the batch does not fit into memory.
@@ -110,9 +107,9 @@ class HybridSentTrainer(Trainer):
         return loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        """Return the norm of the gradients; one that is no number ends the training, too."""
+        """Return the norm of the gradients; NaN or Inf ends the training."""
         norm = super()._get_grad_norm(model, grad_norm)
-        # A scaler, of float16, looks for such gradients itself and leaves them out.
+        # The scaler of float16 finds such gradients itself and skips the step.
         if self.accelerator.scaler is None:
             self._require_finite("norm of the gradients", float(norm))
         return norm
@@ -127,7 +124,7 @@ class HybridSentTrainer(Trainer):
         """Score a batch.
 
         Raises:
-            TrainingError: It does not fit into memory.
+            TrainingError: The batch does not fit into memory.
         """
         with memory_for_a_batch(self.args, training=False):
             return super().prediction_step(*args, **kwargs)
@@ -139,12 +136,12 @@ class HybridSentTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
-        """Compute the loss; in training, as this batch's share of the loss over the whole step."""
+        """Compute the loss; in training, this batch's share of the loss over the whole step."""
         self._post_ids = inputs.pop(POST_IDS, [])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if num_items_in_batch is not None:
             shares = labelled_posts(self.model, inputs) / num_items_in_batch.clamp(min=1)
-            # The gradients of the processes are averaged, not summed.
+            # Gradients are averaged over the processes, not summed.
             shares = shares * self.accelerator.num_processes
             parts = share_parts(outputs["losses"], shares)
             loss = self.model.config.total_loss(parts)
@@ -153,7 +150,7 @@ class HybridSentTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, and add the parts of the training loss to the line that has it."""
+        """Log, with the parts of the loss if it is among the values."""
         if "loss" in logs:
             logs |= self.parts_log.means(self.state.global_step, self.accelerator)
         super().log(logs, start_time)
@@ -161,7 +158,7 @@ class HybridSentTrainer(Trainer):
     def _init_training_state(
         self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
     ) -> tuple[int, int]:
-        """Restore the state of a checkpoint; a run that was at its end trains no further step."""
+        """Restore the state of a checkpoint; a finished run does not train further."""
         begin = super()._init_training_state(max_steps, steps_per_epoch, epochs, checkpoint, trial)
         self.parts_log.start_at(self.state.global_step)
         ended = self.state.global_step >= max_steps
@@ -172,22 +169,23 @@ class HybridSentTrainer(Trainer):
         return (epochs, 0) if checkpoint is not None and ended else begin
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """Save a checkpoint; its state, written last, marks it as whole."""
+        """Save a checkpoint; its state file, written last, marks it as complete."""
         if self.args.should_save:
             folder = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
             (Path(self.args.output_dir) / folder / STATE).unlink(missing_ok=True)
         super()._save_checkpoint(model, trial)
 
     def _save_rng_state(self, output_dir: str) -> None:
-        """Save the random states of all processes before the first one writes the mark."""
+        """Save the random states of all processes before the first one writes the state file."""
         super()._save_rng_state(output_dir)
         self.accelerator.wait_for_everyone()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save model, code and processor, without the pickle of the settings that the library adds.
+        """Save model, code and processor, without the pickled settings that the library adds.
 
-        They are written into a folder beside and then moved, the weights last: a full disk or a kill
-        leaves no half of a file. A checkpoint, which is whole only with its state, is written in place.
+        The files are written to a draft folder and then moved, the weights last: a full disk or a kill
+        leaves no incomplete file. A checkpoint is complete only with its state file, and is written in
+        place.
         """
         folder = Path(output_dir or self.args.output_dir)
         if _internal_call:
@@ -208,12 +206,10 @@ class HybridSentTrainer(Trainer):
             (folder / "training_args.bin").unlink(missing_ok=True)
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        return self.scores.of_logits(
-            self._named(prediction.predictions)["logits"], prediction.label_ids
-        )
+        return self.scores(self._named(prediction.predictions)["logits"], prediction.label_ids)
 
     def _named(self, predictions: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
-        """Name what the model returned: the fields of its output that evaluation gathers."""
+        """Name the fields of the model's output that evaluation gathers."""
         names = ["logits", "fusion_logits", "decision_weights"]
         if self.model.config.use_unimodal_branches:
             names[1:1] = ["text_logits", "image_logits"]
@@ -223,7 +219,7 @@ class HybridSentTrainer(Trainer):
         """Score posts.
 
         Args:
-            posts: Rows as the table of posts has them.
+            posts: Rows of the table of posts.
 
         Returns:
             Logits of decision and branches, each (posts, labels), `decision_weights` (posts, 3); and
@@ -234,6 +230,6 @@ class HybridSentTrainer(Trainer):
 
 
 def _move_files(source: Path, target: Path) -> None:
-    """Move the files of a folder into another on the same disk, weights last."""
+    """Move the files of a folder into another on the same disk, the weights last."""
     for file in sorted(source.iterdir(), key=lambda file: (".safetensors" in file.name, file.name)):
         file.replace(target / file.name)

@@ -14,7 +14,7 @@ TOLERANCE = 1e-3  # of a probability; the graph of another model is off by far m
 
 
 class Graph:
-    """A graph that `python -m hybridsent.exporting.export --format openvino` wrote.
+    """A graph that `hybridsent export` wrote.
 
     Args:
         folder: Of the export.
@@ -35,7 +35,7 @@ class Graph:
         if not file.is_file():
             raise OSError(
                 f"HYBRIDSENT_GRAPH={folder!r}: no {FILE} in it. Make one with\n"
-                "python -m hybridsent.exporting.export --model MODEL --output FOLDER"
+                "hybridsent export --model MODEL --output FOLDER"
             )
         # By itself it computes in bfloat16 where the processor can, far from the model.
         settings = {"INFERENCE_PRECISION_HINT": "f32"}

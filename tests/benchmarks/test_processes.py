@@ -3,9 +3,10 @@
 from many_posts import good_posts, save_pictures, write_csv
 from tiny_models import save_tiny
 
-from benchmarks.processes import LAUNCHERS, LOOP, as_table, seconds_of
+from benchmarks.processes import LAUNCHERS, seconds_of
+from benchmarks.turns import rates_table, take_turns
 
-ONE, TWO = LAUNCHERS
+TWO = list(LAUNCHERS)[1]
 
 
 def test_the_command_is_run_to_its_end(tmp_path):
@@ -17,9 +18,19 @@ def test_the_command_is_run_to_its_end(tmp_path):
 
 
 def test_ratios_are_medians_over_rounds():
-    table = as_table({ONE: [10.0, 20.0, 30.0], TWO: [30.0, 40.0, 45.0], LOOP: [5.0, 4.0, 10.0]})
-    assert table.splitlines()[2:] == [
-        f"| {ONE} | 20.0 | 1.00 | 3.00 |",
-        f"| {TWO} | 40.0 | 2.00 | 6.00 |",
-        f"| {LOOP} | 5.0 | 0.33 | 1.00 |",
+    rates = {"one": [10.0, 20.0, 30.0], "two": [30.0, 40.0, 45.0], "loop": [5.0, 4.0, 10.0]}
+    table = rates_table(rates, {"times one": "one", "times the loop": "loop"})
+    assert table.splitlines() == [
+        "| way | posts/s | times one | times the loop |",
+        "|---|---:|---:|---:|",
+        "| one | 20.0 | 1.00 | 3.00 |",
+        "| two | 40.0 | 2.00 | 6.00 |",
+        "| loop | 5.0 | 0.33 | 1.00 |",
     ]
+
+
+def test_every_round_begins_with_another_way():
+    order = []
+    ways = {name: lambda name=name: order.append(name) or float(len(order)) for name in "abc"}
+    assert take_turns(ways, rounds=2, warm_up=1) == {"a": [6, 8], "b": [4, 9], "c": [5, 7]}
+    assert "".join(order) == "abcbcacab"

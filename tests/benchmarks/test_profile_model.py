@@ -1,12 +1,9 @@
 """The profile times each part on what it is given in a real pass, and prints what it found."""
 
-import sys
-
 import torch
-from documented_commands import ROOT, run
 from tiny_models import batch, save_tiny, tiny_model
 
-from benchmarks.profile_model import call_of, parts_of, record_inputs
+from benchmarks.profile_model import call_of, main, parts_of, record_inputs
 from hybridsent.bundled.synthetic import write_posts
 
 
@@ -35,13 +32,12 @@ def test_a_part_alone_does_what_it_did_in_the_whole():
     assert all(p.grad is None for p in model.hybridsent.text_model.parameters())
 
 
-def test_profile_prints_both_tables(tmp_path):
+def test_profile_prints_both_tables(tmp_path, capsys):
     save_tiny(tmp_path / "model")
     write_posts(tmp_path / "posts", sizes={"train": 6, "validation": 6, "test": 6})
-    command = [sys.executable, "-m", "benchmarks.profile_model", "--model", str(tmp_path / "model")]
-    command += ["--posts", str(tmp_path / "posts"), "--batch_size", "4", "--rounds", "1"]
-    result = run(command, ROOT)
-    assert result.returncode == 0, result.stderr
-    rows = [line.split(" | ")[0] for line in result.stdout.splitlines() if line.startswith("| ")]
+    given = ["--model", str(tmp_path / "model"), "--posts", str(tmp_path / "posts")]
+    main([*given, "--batch_size", "4", "--rounds", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
     assert rows.count("| BiRAU") == 2
     assert {"| scoring", "| training"} <= set(rows)

@@ -1,20 +1,19 @@
 """The benchmark of scoring runs and tells every figure; what they are is no test's business."""
 
 import re
-import sys
 
-from documented_commands import ROOT, run
 from tiny_models import save_tiny, tiny_processor
 
+from benchmarks.scoring import main
 
-def test_it_prints_rates_and_memory(tmp_path):
+
+def test_it_prints_rates_and_memory(tmp_path, capsys):
     save_tiny(tmp_path)
     tiny_processor(max_length=32).save_pretrained(tmp_path)  # what the model has positions for
     options = {"posts": 4, "sample": 8, "loop_sample": 2, "rounds": 1, "cpu_threads": 1}
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "benchmarks.scoring", "--model", str(tmp_path), *given]
-    result = run(command, ROOT)
-    assert result.returncode == 0, result.stderr
-    rates = re.findall(r"^\| ([\w. ,]+) \| [\d.]+ \| \d+ % \|$", result.stdout, re.MULTILINE)
+    main(["--model", str(tmp_path), *given])
+    text = capsys.readouterr().out
+    rates = re.findall(r"^\| ([\w. ,]+) \| [\d.]+ \| \d+\.\d\d \|$", text, re.MULTILINE)
     assert len(rates) == 5
-    assert re.findall(r"^\| (\d+) \| \d{2,5} \|$", result.stdout, re.MULTILINE) == ["4", "40"]
+    assert re.findall(r"^\| (\d+) \| \d{2,5} \|$", text, re.MULTILINE) == ["4", "40"]

@@ -190,14 +190,16 @@ def test_failure_half_way_leaves_nothing(tmp_path):
 def test_generation_that_hits_a_limit_half_way_leaves_nothing(tmp_path):
     """A limit on file sizes lets small pictures through and stops at the first large file."""
     code = (
-        "import resource, sys; from hybridsent.bundled.synthetic import main;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); main(sys.argv[1:])"
+        "import resource, sys; from hybridsent.cli import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "--output_dir", str(tmp_path / "posts")]
+    command = [sys.executable, "-c", code, "prepare", "synthetic", "--output_dir", "posts"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 1
-    assert "OSError: [Errno 27]" in run.stderr  # File too large
+    assert "error: [Errno 27] File too large" in run.stderr
     assert os.listdir(tmp_path) == []
 
 

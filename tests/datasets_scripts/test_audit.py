@@ -12,9 +12,9 @@ from PIL import Image
 from tiny_models import picture
 
 from datasets_scripts import load_table, prepare
-from datasets_scripts.__main__ import main
 from datasets_scripts.audit import as_text, audit
 from datasets_scripts.similar import similar_pairs
+from hybridsent.cli import main
 
 IDS = clmlf_ids()
 TRAIN, VALIDATION = IDS["train"][:14], IDS["validation"][:4]

@@ -1,4 +1,4 @@
-"""`python -m datasets_scripts`, as typed: what it prints, what it refuses, where it pushes."""
+"""`hybridsent prepare`, as typed: what it prints, what it refuses, where it pushes."""
 
 import subprocess
 import sys
@@ -8,8 +8,15 @@ from fabricated_sets import clmlf_ids, write_mvsa_multiple, write_mvsa_single, w
 from loopback_hub import Fault, LoopbackHub, point_client_at
 
 from datasets_scripts import EMOTIONS, READERS, load_table
-from datasets_scripts.__main__ import build_parser, guess_set, main
+from datasets_scripts.loading import ON_BAD_ROWS
 from datasets_scripts.loading import READERS as FUNCTIONS
+from datasets_scripts.published.label_words import MASK
+from datasets_scripts.published.protocols import PROTOCOLS
+from hybridsent.bundled.synthetic import SIZES
+from hybridsent.cli import main
+from hybridsent.commands import prepare
+from hybridsent.commands.audit import guess_set
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 IDS = clmlf_ids()
 POSTS = {i: f"text {i}".encode() for i in IDS["train"][:4] + IDS["validation"][:2]}
@@ -23,7 +30,8 @@ def raw(tmp_path):
 
 
 def command(raw, tmp_path, *more):
-    return ["mvsa_single", "--data_dir", str(raw), "--output_dir", str(tmp_path / "out"), *more]
+    given = ["--data_dir", str(raw), "--output_dir", str(tmp_path / "out")]
+    return ["prepare", "mvsa_single", *given, *more]
 
 
 def test_the_summary_is_printed(raw, tmp_path, capsys):
@@ -49,14 +57,22 @@ def test_options_reach_the_reader(raw, tmp_path):
 
 
 def test_every_option_of_every_reader_can_be_typed():
-    parser = build_parser()
+    parser = prepare.build_parser()
     (commands,) = [a for a in parser._actions if hasattr(a, "choices") and a.choices]
-    assert set(commands.choices) == {*READERS, "audit"}
+    assert set(commands.choices) == {*READERS, "synthetic"}
     for name, reader in FUNCTIONS.items():
         typed = {action.dest for action in commands.choices[name]._actions}
         taken = set(reader.__annotations__) - {"return"}
         assert taken <= typed, name
         assert {"on_bad_rows", "push_to_hub", "max_image_pixels"} <= typed
+
+
+def test_the_help_has_the_names_and_numbers_of_the_code():
+    assert set(prepare.SETS) == set(READERS)
+    assert (prepare.PROTOCOLS, prepare.SYNTHETIC) == (PROTOCOLS, SIZES)
+    given = prepare.build_parser().parse_args(["tumemo", "--data_dir", "a", "--output_dir", "b"])
+    assert given.mask_token == MASK
+    assert (given.on_bad_rows, given.max_image_pixels) == (ON_BAD_ROWS[0], DEFAULT_MAX_IMAGE_PIXELS)
 
 
 @pytest.mark.parametrize("drop", [False, True])
@@ -76,7 +92,7 @@ def test_bad_rows_stop_or_are_dropped(raw, tmp_path, capsys, drop):
 
 
 def test_a_missing_folder_is_one_message_and_status_1(tmp_path):
-    line = [sys.executable, "-m", "datasets_scripts", *command(tmp_path / "no", tmp_path)]
+    line = [sys.executable, "-m", "hybridsent", *command(tmp_path / "no", tmp_path)]
     run = subprocess.run(line, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stderr.startswith("error: ")

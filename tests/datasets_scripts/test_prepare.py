@@ -11,7 +11,7 @@ import yaml
 from datasets import Dataset, Image, load_dataset
 from fabricated_sets import clmlf_ids, jpeg, write_mvsa_single, write_tumemo
 
-from datasets_scripts import EMOTIONS, PostsBuilder, PostsError, load_table, prepare
+from datasets_scripts import EMOTIONS, PostsError, load_table, prepare
 
 IDS = clmlf_ids()
 CHOSEN = [*IDS["train"][:6], *IDS["validation"][:3], *IDS["test"][:2], "37"]
@@ -228,10 +228,10 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, limit):
     for post_id in CHOSEN:
         (raw / "data" / f"{post_id}.jpg").write_bytes(jpeg(int(post_id), quality=100))
     code = (
-        "import resource, sys; from datasets_scripts.__main__ import main;"
+        "import resource, sys; from hybridsent.cli import main;"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); sys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "mvsa_single", "--data_dir", str(raw)]
+    command = [sys.executable, "-c", code, "prepare", "mvsa_single", "--data_dir", str(raw)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     run = subprocess.run(
         [*command, "--output_dir", str(tmp_path / "out")],
@@ -244,13 +244,14 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, limit):
     assert os.listdir(tmp_path) == ["raw"]
 
 
-def test_the_builder_can_be_used_directly(raw, tmp_path):
-    builder = PostsBuilder(
-        "mvsa_single", raw, cache_dir=str(tmp_path / "cache"), protocol="folds:2"
-    )
-    builder.download_and_prepare()
-    posts = builder.as_dataset()
-    assert sum(map(len, posts.values())) == len(CHOSEN)
-    other = PostsBuilder("mvsa_single", raw, cache_dir=str(tmp_path / "cache"), protocol="clmlf")
-    other.download_and_prepare()
-    assert len(other.as_dataset()["validation"]) == 3
+def test_a_large_split_is_several_files(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["datasets_scripts.preparing"], "SHARD_SIZE", 1500)
+    prepare("mvsa_single", raw, tmp_path / "out")
+    found = sorted((tmp_path / "out" / "data").glob("*-train-*.parquet"))
+    assert len(found) > 1
+    assert [file.name.partition("-train-")[2] for file in found] == [
+        f"{i:05d}-of-{len(found):05d}.parquet" for i in range(len(found))
+    ]
+    one, other = load_table("mvsa_single", raw), load_table("mvsa_single", tmp_path / "out")
+    assert content(one) == content(other)
+    assert load_dataset(str(tmp_path / "out"))["train"]["id"][:] == one.posts["train"]["id"][:]

@@ -7,20 +7,20 @@ from PIL import Image
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 
-from hybridsent.evaluation.agreement import (
+from hybridsent.evaluation.figures import (
+    MOST_DOTS,
+    draw_confusion,
+    draw_learning,
+    draw_reliability,
+    draw_weights,
+    write_figures,
+)
+from hybridsent.evaluation.final_scores import (
     BRANCHES,
     agreement_groups,
     describe_groups,
     label_groups,
 )
-from hybridsent.evaluation.figures import (
-    MOST_DOTS,
-    draw_confusion,
-    draw_figures,
-    draw_reliability,
-    draw_weights,
-)
-from hybridsent.evaluation.learning_figure import draw_learning
 from hybridsent.evaluation.metrics import calibration_bins, expected_calibration_error
 
 ALL = {"confusion.png", "decision_weights.png", "learning.png", "reliability.png", "agreement.png"}
@@ -139,19 +139,19 @@ HOSTILE = ["$\\frac$ bad", "<b>good</b>", "x" * 300, *(f"emotion {i}" for i in r
 @pytest.mark.parametrize("labels", [["bad", "good"], LABELS, HOSTILE], ids=["2", "3", "7"])
 def test_any_labels_can_be_drawn_wide_enough_to_be_read(tmp_path, labels):
     answers = made_up_answers(labels=labels)
-    draw_figures(answers, finished_run(labels=labels), tmp_path)
+    write_figures(answers, finished_run(labels=labels), tmp_path)
     files = list((tmp_path / "report").iterdir())
     assert {file.name for file in files} == ALL
     for file in files:
-        with Image.open(file) as picture:
-            assert picture.width == 1024
-            assert picture.height < 1200
+        with Image.open(file) as image:
+            assert image.width == 1024
+            assert image.height < 1200
 
 
 def test_a_model_without_branches_of_text_and_image_has_no_agreement(tmp_path, answers):
-    draw_figures(answers, finished_run(), tmp_path)
+    write_figures(answers, finished_run(), tmp_path)
     fusion = {"fusion": answers.branches["fusion"]}
-    draw_figures(answers._replace(branches=fusion), finished_run(), tmp_path)
+    write_figures(answers._replace(branches=fusion), finished_run(), tmp_path)
     assert {file.name for file in (tmp_path / "report").iterdir()} == ALL - {"agreement.png"}
 
 

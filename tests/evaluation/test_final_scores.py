@@ -1,21 +1,18 @@
 """Calibration and final scores on posts of every kind: few, one-sided, incomplete, without labels."""
 
 import pytest
-from datasets import DatasetDict
-from tiny_models import LABELS, tiny_model, tiny_processor
+from tiny_models import tiny_model
+from tiny_trainer import tiny_posts, trainer_of
 
-from hybridsent.bundled.synthetic import write_posts
 from hybridsent.evaluation.final_scores import (
     TEMPERATURES,
-    calibrate,
+    fit_temperatures,
     score_posts,
-    split_to_score,
+    store_temperatures,
 )
-from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.evaluation.report import describe_calibration, learning_curves
-from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
-from hybridsent.training.data import load_posts
-from hybridsent.training.trainer import HybridSentTrainer
+from hybridsent.training.arguments import HybridSentTrainingArguments
+from hybridsent.training.run_posts import ScoredSet
 
 SIZES = {"train": 4, "validation": 40, "test": 6}
 FUSION_ONLY = {"use_unimodal_branches": False, "decision_fusion": "fusion_only"}
@@ -23,20 +20,20 @@ FUSION_ONLY = {"use_unimodal_branches": False, "decision_fusion": "fusion_only"}
 
 @pytest.fixture(scope="module")
 def posts(tmp_path_factory):
-    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
-    return load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+    return tiny_posts(tmp_path_factory.mktemp("posts") / "posts", SIZES)
 
 
 def trainer(folder, **settings):
     arguments = HybridSentTrainingArguments(
         output_dir=str(folder), disable_tqdm=True, per_device_eval_batch_size=20
     )
-    return HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())),
-        model=tiny_model(**settings),
-        args=arguments,
-        processing_class=tiny_processor(),
-    )
+    return trainer_of(tiny_model(**settings), arguments)
+
+
+def calibrate(trainer, posts):
+    found = fit_temperatures(trainer, posts)
+    store_temperatures(trainer.model.config, found)
+    return found
 
 
 def without(posts, column):
@@ -48,17 +45,20 @@ def without(posts, column):
 
 def test_calibration_is_stored_and_says_how_it_did(posts, tmp_path):
     fitted = trainer(tmp_path, initializer_range=0.5)  # so that it is too sure of itself
-    found = calibrate(fitted, posts["validation"])
+    found = fit_temperatures(fitted, posts["validation"])
     config = fitted.model.config
+    assert config.decision_weight_temperature == config.temperature == 1  # it only computes
+    store_temperatures(config, found)
     assert config.decision_weight_temperature == found["weight_temperature"] != 1
-    _, *lines, last = describe_calibration(found).splitlines()
+    _, _, *lines, last = describe_calibration(found).splitlines()
     assert last.endswith(f"decision weights: {config.decision_weight_temperature:.3f}")
     for line, (given, row) in zip(lines, found["inputs"].items(), strict=True):
         assert getattr(config, TEMPERATURES[given]) == row["temperature"] != 1
         assert row["folds"] in (9, 10)
         assert row["nll_after"] < row["nll_cross_fitted"]
         assert row["nll_after"] < row["nll_before"]
-        assert f"{given}: temperature {row['temperature']:.3f}; " in line
+        assert line.startswith(f"  {given}: {100 * row['ece_before']:.1f} before, ")
+        assert line.endswith(f"(temperature {row['temperature']:.3f})")
         assert f" {100 * row['ece_cross_fitted']:.1f} cross-fitted, " in line
         assert f" {100 * row['ece_by_chance']:.1f} by chance" in line
     assert len({row["temperature"] for row in found["inputs"].values()}) == 3
@@ -69,13 +69,13 @@ def test_the_model_decides_as_was_calibrated(posts, tmp_path):
     fitted = trainer(tmp_path, initializer_range=0.5)
     complete = posts["validation"].filter(lambda row: None not in (row["text"], row["image"]))
     found = calibrate(fitted, complete)["inputs"]
-    scored = score_posts(fitted, "validation", complete)
+    scored = score_posts(fitted, ScoredSet("validation", "", complete))
     rows = {row["input"]: row for row in scored.rows if row["decided_by"] == "decision"}
     assert rows.keys() == found.keys()
     for given, row in rows.items():
         assert row["ece"] == pytest.approx(found[given]["ece_after"], abs=1e-5)
         assert row["nll"] == pytest.approx(found[given]["nll_after"], abs=1e-5)
-    before = fitted.scores.of_logits(scored.uncalibrated, scored.labels)
+    before = fitted.scores(scored.uncalibrated, scored.labels)
     assert before["nll"] == pytest.approx(found["both"]["nll_before"], abs=1e-5)
 
 
@@ -102,7 +102,7 @@ def test_without_a_complete_post_only_the_modality_at_hand_is_calibrated(posts, 
 @pytest.mark.parametrize("column", ["text", "image"])
 def test_posts_that_all_lack_a_modality_are_scored_by_what_they_have(posts, tmp_path, column):
     other = {"text": "image", "image": "text"}[column]
-    scored = score_posts(trainer(tmp_path), "test", without(posts["test"], column))
+    scored = score_posts(trainer(tmp_path), ScoredSet("test", "", without(posts["test"], column)))
     assert [(row["input"], row["decided_by"]) for row in scored.rows] == [
         (f"{other} only", "decision"), ("both", f"{other} branch"), ("both", "decision"),
     ]  # fmt: skip
@@ -110,20 +110,11 @@ def test_posts_that_all_lack_a_modality_are_scored_by_what_they_have(posts, tmp_
 
 
 def test_branches_that_are_off_are_left_out(posts, tmp_path):
-    scored = score_posts(trainer(tmp_path, **FUSION_ONLY), "test", posts["test"])
+    scored = score_posts(trainer(tmp_path, **FUSION_ONLY), ScoredSet("test", "", posts["test"]))
     assert list(scored.branches) == ["fusion"]
     assert [row["decided_by"] for row in scored.rows] == [
         "decision", "decision", "fusion branch", "decision",
     ]  # fmt: skip
-
-
-def test_test_posts_are_scored_only_if_they_have_labels(posts):
-    unlabelled = posts["test"].map(lambda row: {"label": None}, features=posts["test"].features)
-    validation = {"validation": posts["validation"]}
-    assert split_to_score(posts) == "test"
-    assert split_to_score(DatasetDict(validation)) == "validation"
-    assert split_to_score(DatasetDict(validation, test=unlabelled)) == "validation"
-    assert split_to_score(DatasetDict(validation, test=posts["test"].select([]))) == "validation"
 
 
 def test_learning_curves_are_taken_from_the_log_of_the_trainer(tmp_path):

@@ -16,6 +16,7 @@ from hybridsent.evaluation.calibration import (
     number_of_folds,
 )
 from hybridsent.evaluation.metrics import SentimentScores, expected_calibration_error
+from hybridsent.evaluation.sentiment_metric import SentimentMetric
 
 NAMES = ["negative", "neutral", "positive"]
 
@@ -36,6 +37,15 @@ def test_scores_agree_with_scikit_learn(scored):
     assert scores["nll"] == pytest.approx(log_loss(labels, softmax(logits, axis=1)))
     for i, f1 in enumerate(f1_score(labels, best, average=None)):
         assert scores[f"f1_{NAMES[i]}"] == pytest.approx(f1)
+
+
+def test_the_metric_of_the_library_gives_the_same_numbers(scored):
+    logits, labels, scores = scored
+    metric = SentimentMetric(NAMES)
+    assert metric.compute(predictions=softmax(logits, axis=1), references=labels) == scores
+    half = logits.astype(np.float32)  # as the model gives them
+    expected = SentimentScores(NAMES).of_logits(half, labels)
+    assert metric.compute(predictions=softmax(half, axis=1), references=labels) == expected
 
 
 def test_brier_and_ece_by_hand():

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from hybridsent.evaluation.over_seeds import table_over_seeds
+from hybridsent.evaluation.report import table_over_seeds
 
 ROW = {"input": "both", "decided_by": "decision", "accuracy": 0.7, "macro_f1": 0.6}
 RUN = {

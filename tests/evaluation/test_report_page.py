@@ -13,9 +13,16 @@ from PIL import Image
 from space.browser import DESKTOP, PHONE, browser, find_browser
 from tiny_models import picture
 
-from hybridsent.evaluation.figures import draw_figures
-from hybridsent.evaluation.mistakes import LONGEST_TEXT, MOST, SIDE, confident_mistakes, thumbnail
-from hybridsent.evaluation.report_page import chosen_settings, write_page
+from hybridsent.evaluation.figures import write_figures
+from hybridsent.evaluation.report_page import (
+    LONGEST_TEXT,
+    MOST,
+    SIDE,
+    chosen_settings,
+    confident_mistakes,
+    thumbnail,
+    write_page,
+)
 
 NASTY = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>&amp; \"' 😀"
 ARABIC = "يوم جميل جدا"
@@ -52,7 +59,7 @@ def write(folder, answers=None, run=None, drawn=False, **first):
     run = finished_run() if run is None else run
     (folder / "report").mkdir()
     if drawn:
-        draw_figures(answers, run, folder)
+        write_figures(answers, run, folder)
     posts = made_up_posts(answers, **first)
     file = write_page(run, answers, posts, LIMIT, {"seed": "7", "text_encoder": "<i>x</i>"}, folder)
     assert file == folder / "report" / "index.html"
@@ -81,10 +88,10 @@ def test_nothing_can_be_loaded_and_no_text_becomes_code(page):
     assert "url(" not in page.text
 
 
-def test_pictures_say_what_they_show_and_tables_what_their_cells_are(page):
-    pictures = page.all("img")
-    assert len(pictures) >= 5 + 1
-    for found in pictures:
+def test_images_say_what_they_show_and_tables_what_their_cells_are(page):
+    images = page.all("img")
+    assert len(images) >= 5 + 1
+    for found in images:
         assert found["alt"].strip()
     assert {x.get("scope") for x in page.all("th")} == {"col", "row"}
     targets = {x["href"][1:] for x in page.all("a")}
@@ -95,7 +102,7 @@ def test_pictures_say_what_they_show_and_tables_what_their_cells_are(page):
 @pytest.mark.parametrize(
     "fact",
     [
-        "75.1\xa0% were decided as they are labelled",
+        "75.1\xa0% were decided correctly",
         "both decision 75.1 65.2 74.3 3.1 400",
         "text only decision 60.0 65.2 74.3 3.1 376",
         "negative 70.0 100",
@@ -103,14 +110,14 @@ def test_pictures_say_what_they_show_and_tables_what_their_cells_are(page):
         "validation, both 1.234 8.0 2.1 3.4 2.9 0.700 0.600 0.620",
         "validation, text only 1.889 8.0",
         "validation, image only 0.778 8.0",
-        "test, as they are - 9.0 3.0 - - 0.710 0.650 -",
-        "One of 2.346 tempers",
+        "test, all posts - 9.0 3.0 - - 0.710 0.650 -",
+        "temperature of the decision weights is 2.346",
         "positive 0.10 0.10 0.80",
         "neutral - - -",
         "protocol as given",
         "0123456789abcdef",
         "train 900 900 300 300 300",
-        "without text 90",
+        "90 without text",
         "text_encoder <i>x</i>",
         "torch 2.99",
         "28.4 million parameters, 25.0 million of them trained",
@@ -155,7 +162,7 @@ def test_mistakes_are_the_ten_most_confident_first():
         assert mistake.decided == LABELS[answers.logits[i].argmax()] != mistake.label
         assert mistake.probability == pytest.approx(confidence[i])
         for branch in mistake.branches:
-            assert branch.says == LABELS[answers.branches[branch.name][i].argmax()]
+            assert branch.label == LABELS[answers.branches[branch.name][i].argmax()]
             place = ("text", "image", "fusion").index(branch.name)
             assert branch.weight == answers.decision_weights[i, place]
 
@@ -180,17 +187,21 @@ def test_thumbnails_are_small_and_upright():
 
 
 @pytest.mark.parametrize("name", sorted(set(unreadable()) - {"empty"}))
-def test_a_picture_that_cannot_be_shown_says_so(tmp_path, name):
+def test_an_image_that_cannot_be_shown_says_so(tmp_path, name):
     content, said = unreadable()[name]
     page = write(tmp_path, image={"bytes": content, "path": None})
-    assert "The picture cannot be shown" in page.text
+    assert "The image cannot be shown" in page.text
     assert said.lower() in page.text.lower()
 
 
-def test_a_missing_picture_and_a_missing_text_say_so(tmp_path):
+def test_a_missing_image_and_a_missing_text_say_so(tmp_path):
     gone = {"bytes": None, "path": str(tmp_path / "gone.jpg")}
     for i, (first, said) in enumerate(
-        [({"image": None}, "no picture"), ({"text": None}, "no text"), ({"image": gone}, "is gone")]
+        [
+            ({"image": None}, "no image"),
+            ({"text": None}, "no text"),
+            ({"image": gone}, "is missing"),
+        ]
     ):
         (tmp_path / str(i)).mkdir()
         assert said in write(tmp_path / str(i), **first).text
@@ -210,10 +221,10 @@ def test_without_test_posts_and_with_few_for_calibration_it_says_so(tmp_path, pa
     text = write(
         tmp_path, run=finished_run(scored_split="validation", calibration=calibration)
     ).text
-    assert "No labelled test posts were at hand" in text
+    assert "There were no labelled test posts" in text
     assert "validation, both 1.234 8.0 2.1 - 2.9 0.700 0.600 -" in text
     assert "too few for that" in text
-    assert "No labelled test posts" not in page.text
+    assert "no labelled test posts" not in page.text
     assert "too few" not in page.text
 
 

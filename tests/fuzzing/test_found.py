@@ -119,13 +119,13 @@ def test_a_training_split_of_bad_rows_alone(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no recipe: None is no setting. Write one"),
-        ("a: [", "is no recipe: while parsing"),
-        ("a: !!int ''", "is no recipe: "),
-        ("seed: 2026-13-45", "is no recipe: month"),
-        (DEEP, "is no recipe: "),
-        ("1: 2", "is no recipe: 1 is no setting"),
-        ("a: &x [1]\nb: *x", "is no recipe: line 2 has an alias"),
+        ("", "is not a recipe: None is not a setting. Write one"),
+        ("a: [", "is not a recipe: while parsing"),
+        ("a: !!int ''", "is not a recipe: "),
+        ("seed: 2026-13-45", "is not a recipe: month"),
+        (DEEP, "is not a recipe: "),
+        ("1: 2", "is not a recipe: 1 is not a setting"),
+        ("a: &x [1]\nb: *x", "is not a recipe: line 2 has an alias"),
         ("model_config: [1]", r"--model_config '1': give a JSON object.*Correct .*recipe\.yaml"),
         ("dataset_options: 3", "--dataset_options '3': give a JSON object"),
         ("cpu_threads: 0", "--cpu_threads 0: give 1 to"),
@@ -145,7 +145,7 @@ def test_a_recipe_that_is_none(text, said, tmp_path):
 
 def test_bytes_that_are_no_text_are_no_recipe(tmp_path):
     (tmp_path / "recipe.yaml").write_bytes(b"a: \xff")
-    with pytest.raises(ValueError, match=r"recipe\.yaml is no recipe: .*codec"):
+    with pytest.raises(ValueError, match=r"recipe\.yaml is not a recipe: .*codec"):
         parse_arguments([str(tmp_path / "recipe.yaml")])
 
 

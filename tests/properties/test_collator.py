@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import WORDS, picture, tiny_processor
 
-from hybridsent.training.data import LABEL_COLUMNS, PostCollator
+from hybridsent.training.collator import LABEL_COLUMNS, PostCollator
 
 PROCESSOR = tiny_processor()
 COLLATOR = PostCollator(PROCESSOR)
 
 
 def undecoded(seed):
-    """A picture as a table has it."""
+    """An image as a table has it."""
     buffer = io.BytesIO()
     picture(seed).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}

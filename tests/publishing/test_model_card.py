@@ -67,27 +67,27 @@ def test_all_sections_are_there_in_order(card):
     "fact",
     [
         "Labels: negative, neutral, positive.",
-        "train 900, test 400 posts",
+        "900 train, 400 test posts",
         "Protocol: as given",
         "`0123456789abcdef`",
         "The set is synthetic",
         "do not use it on real posts",
-        "One run with seed 7: how far another seed would fall is not known.",
+        "One run with seed 7; the spread over seeds is not known.",
         "| text only | decision | 60.0 | 65.2 | 74.3 | 3.1 | 376 |",
         "| image only | decision | 50.0 | 65.2 | 74.3 | 3.1 | 376 |",
         "| both | decision | 75.1 | 65.2 | 74.3 | 3.1 | 400 |",
         "| negative | 70.0 | 100 |",
         "| neutral | 40.0 | 100 |",
         "| positive | 80.0 | 200 |",
-        "weights by one of 2.346",
+        "the decision weights (2.346)",
         "| validation, both | 1.234 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
         "| validation, text only | 1.889 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
         "| validation, image only | 0.778 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
-        "| test, as they are | - | 9.0 | 3.0 | - | - | 0.710 | 0.650 | - |",
+        "| test, all posts | - | 9.0 | 3.0 | - | - | 0.710 | 0.650 | - |",
         "| negative | 0.20 | 0.30 | 0.50 |",
         "| all | 0.15 | 0.20 | 0.65 |",
         "28.4 million parameters, 25.0 million of them trained",
-        "Seed 7, 1 process(es), 150 seconds in all; python 3.11, torch 2.99",
+        "Seed 7, 1 process(es), 150 seconds in total; python 3.11, torch 2.99",
         "doi = {10.1051/itmconf/20268301004}",
     ],
 )
@@ -99,7 +99,7 @@ def test_a_label_without_complete_posts_has_no_row_of_weights(card):
     assert not re.search(r"^\| neutral \| \d\.\d\d \|", card, flags=re.MULTILINE)
 
 
-def test_pictures_that_the_card_shows_are_drawn(tmp_path, card):
+def test_images_that_the_card_shows_are_drawn(tmp_path, card):
     save_finished_run(tmp_path)
     shown = re.findall(r"!\[.*?\]\((.*?)\)", card)
     assert len(shown) == 4
@@ -111,7 +111,7 @@ def test_several_seeds_give_their_spread():
     other = finished_run(seed=8)
     other["scores"] = [{**row, **scores(accuracy=row["accuracy"] + 0.1)} for row in RUN["scores"]]
     text = " ".join(fill_card([RUN, other], "x/y").split())
-    assert "Mean and standard deviation of 2 runs, seeds 7, 8; this model is that of seed 7" in text
+    assert "Mean and standard deviation of 2 runs, seeds 7, 8. This model is that of seed 7" in text
     assert "| both | decision | 80.1 ± 7.1 | 65.2 ± 0.0 |" in text
     with pytest.raises(ValueError, match="different seeds"):
         fill_card([RUN, RUN], "x/y")
@@ -128,12 +128,12 @@ def test_every_set_has_its_limits_and_real_ones_are_not_called_synthetic():
         assert said in mvsa
 
 
-def test_scores_of_the_posts_of_the_choice_are_called_flattering(card):
-    assert "flatter" not in card
+def test_scores_of_the_posts_of_the_choice_are_called_too_good(card):
+    assert "no labelled test posts" not in card
     text = fill_card([{**RUN, "scored_split": "validation"}], "x/y")
-    assert "flatter" in text
+    assert "no labelled test posts" in text
     assert "| validation, both |" in text
-    assert "as they are |" not in text
+    assert "all posts |" not in text
 
 
 def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):
@@ -159,7 +159,10 @@ def test_the_example_runs_as_it_stands(tmp_path):
 def test_command_line_writes_the_card_anew_with_the_other_seeds(tmp_path):
     for seed in (0, 1):
         save_finished_run(tmp_path / f"run_{seed}", seed=seed)
-    command = [sys.executable, "-m", "hybridsent.publishing.model_card", "run_0", "--runs", "run_1"]
+    command = [sys.executable, "-m", "hybridsent", "card", "run_0", "--runs", "run_1"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+    assert " ± " in result.stdout
     assert "2 runs, seeds 0, 1" in (tmp_path / "run_0" / "README.md").read_text()

@@ -16,8 +16,9 @@ from isolated_python import run_isolated
 from loopback_hub import Fault, LoopbackHub, point_client_at
 from tiny_models import picture, probabilities_of
 
+from hybridsent.cli import main
 from hybridsent.publishing.isolated_check import check_loads_isolated
-from hybridsent.publishing.publish import Target, main, publish
+from hybridsent.publishing.publish import Target, publish
 from hybridsent.publishing.published_files import PublishError
 
 REPO = "tester/tiny"
@@ -81,7 +82,7 @@ def test_the_report_with_its_posts_stays_at_home(hub, folder):
     assert PRIVATE in page
     for name in ("post.png", "post.jpg", "posts.json", "README.md", "notes_hybridsent.py"):
         (folder / "report" / name).write_bytes(PRIVATE.encode())
-    assert main(["--model", str(folder), "--repo_id", REPO]) == 0
+    assert main(["publish", "--model", str(folder), "--repo_id", REPO]) == 0
     files = hub.repos["model", REPO].head.files
     assert [name for name in files if name.startswith("report/")] == [
         f"report/{name}.png"
@@ -120,14 +121,14 @@ from PIL import Image
 from transformers import (
     AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
 )
-pictures = [Image.open("0.png"), None, Image.open("1.png")]
-posts = [{"text": t, "image": i} for t, i in zip(TEXTS, pictures)]
+images = [Image.open("0.png"), None, Image.open("1.png")]
+posts = [{"text": t, "image": i} for t, i in zip(TEXTS, images)]
 answers = []
 for revision in ("main", SHA):
     how = {"trust_remote_code": True, "revision": revision}
     assert AutoConfig.from_pretrained(REPO, **how).model_type == "hybridsent"
     processor = AutoProcessor.from_pretrained(REPO, **how)
-    inputs, found = processor(text=TEXTS, images=pictures), {}
+    inputs, found = processor(text=TEXTS, images=images), {}
     for auto in (AutoModel, AutoModelForSequenceClassification):
         found[auto.__name__] = auto.from_pretrained(REPO, **how)(**inputs).logits.tolist()
     pipe = pipeline("image-text-sentiment", model=REPO, **how)
@@ -139,11 +140,11 @@ print(json.dumps(answers))
 def test_a_stranger_loads_it_from_the_hub_and_again_offline(published, trained, tmp_path):
     hub, repo = published
     _, model, processor = trained
-    pictures = [picture(0), None, picture(1)]
+    images = [picture(0), None, picture(1)]
     for i in (0, 1):
         picture(i).save(tmp_path / f"{i}.png")
     with torch.no_grad():
-        expected = model(**processor(text=TEXTS, images=pictures)).logits
+        expected = model(**processor(text=TEXTS, images=images)).logits
     code = f"REPO, TEXTS, SHA = {REPO!r}, {TEXTS!r}, {repo.head.sha!r}\n{LOAD}"
     online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
     for offline in ("0", "1"):
@@ -232,19 +233,19 @@ def test_publishing_again_replaces_ours_and_keeps_the_rest(hub, folder):
 
 
 def test_a_dry_run_lists_and_loads_and_sends_nothing(hub, folder, capsys):
-    assert main(["--model", str(folder), "--repo_id", REPO, "--dry_run"]) == 0
+    assert main(["publish", "--model", str(folder), "--repo_id", REPO, "--dry_run"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"[\d,]+  model\.safetensors", out)
     assert "optimizer" not in out
     assert "training_args.bin" not in out
-    assert "Loads by itself" in out
+    assert "Loads without hybridsent" in out
     assert "nothing was sent" in out
     assert hub.requests == []
 
 
 def spoil_code(folder):
     file = folder / "modeling_hybridsent.py"
-    file.write_text(file.read_text() + "\nfrom hybridsent.training.data import load_posts\n")
+    file.write_text(file.read_text() + "\nfrom hybridsent.training.run_posts import load_posts\n")
 
 
 def spoil_path(folder):
@@ -293,7 +294,7 @@ def test_a_folder_that_cannot_be_published_is_named_and_nothing_is_sent(hub, fol
 
 
 def test_a_folder_that_is_absent_is_named(tmp_path, capsys):
-    assert main(["--model", str(tmp_path / "no"), "--repo_id", REPO]) == 1
+    assert main(["publish", "--model", str(tmp_path / "no"), "--repo_id", REPO]) == 1
     assert "no: there is no such folder" in capsys.readouterr().err
 
 
@@ -308,13 +309,15 @@ FAULTS = {  # the weights first: once they are there they are not sent again
 def test_a_fault_leaves_the_remote_as_it_was_and_says_what_to_do(hub, folder, capsys):
     for name, (kind, fault) in FAULTS.items():
         hub.faults[kind].append(fault)
-        assert main(["--model", str(folder), "--repo_id", REPO]) == 1, name
+        assert main(["publish", "--model", str(folder), "--repo_id", REPO]) == 1, name
         said = capsys.readouterr().err
-        assert f"error: {REPO}: the Hub could not be reached or refused" in said, name
-        assert "Nothing is there in part" in said
+        assert f"error: {REPO}: the Hub could not be reached, or refused" in said, name
+        assert "Nothing was published in part" in said
         assert "publish again" in said
         assert set(hub.repos["model", REPO].head.files) == {".gitattributes"}, name
-    assert main(["--model", str(folder), "--repo_id", REPO]) == 0  # and then it goes through
+    assert (
+        main(["publish", "--model", str(folder), "--repo_id", REPO]) == 0
+    )  # and then it goes through
 
 
 def test_a_commit_of_somebody_else_in_between_is_not_overwritten(hub, folder, monkeypatch):
@@ -345,7 +348,7 @@ def test_a_full_disk_while_staging_leaves_the_remote_as_it_was(hub, folder, caps
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfile", full)
-    assert main(["--model", str(folder), "--repo_id", REPO]) == 1
+    assert main(["publish", "--model", str(folder), "--repo_id", REPO]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert not hub.repos
 

@@ -7,7 +7,7 @@ from file_limit import limited_files
 from many_posts import direct, good_posts, save_pictures, with_bad, write_csv
 from tiny_models import save_tiny
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
 from hybridsent.scoring.answers import BATCHES, MAX_BYTES, Window, windows
 from hybridsent.scoring.engine import AHEAD, score_rows
 from hybridsent.scoring.inputs import find_input

@@ -11,7 +11,7 @@ from documented_commands import environment
 from many_posts import good_posts, save_pictures, with_bad, write_csv
 from tiny_models import save_tiny
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
 from hybridsent.support.errors import PostsError
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'hybridsent[ray]'")
@@ -46,7 +46,7 @@ def test_with_a_worker_killed_each_row_is_there_once(folder):
     for name, part in parts.items():
         write_csv(folder / "posts" / name, part)
     output = folder / "answers"
-    command = [sys.executable, "-m", "hybridsent.scoring.on_ray", "--model", "tiny"]
+    command = [sys.executable, "-m", "hybridsent", "predict", "--ray", "--model", "tiny"]
     command += ["--input", "posts", "--output", "answers", "--rows_per_block", "60"]
     command += ["--concurrency", "2", "--batch_size", "4"]
     with (folder / "log").open("w") as log:

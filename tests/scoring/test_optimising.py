@@ -7,7 +7,8 @@ from many_posts import good_posts, save_pictures
 from tiny_models import save_tiny
 from torch import nn
 
-from hybridsent.scoring import Predictor, optimising
+from hybridsent import Predictor
+from hybridsent.scoring import optimising
 from hybridsent.scoring.optimising import OneDnnLinear, fold_batch_norms, use_onednn
 
 needs_onednn = pytest.mark.skipif(

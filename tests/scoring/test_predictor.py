@@ -13,7 +13,7 @@ import torch
 from many_posts import BAD, direct, good_posts, png, save_pictures, with_bad
 from tiny_models import LABELS, picture, save_tiny, tiny_processor
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
 from hybridsent.scoring.answers import Window
 from hybridsent.scoring.backends import identify_model
 from hybridsent.scoring.preparing import Preparer

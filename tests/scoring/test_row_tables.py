@@ -6,7 +6,7 @@ import pytest
 from many_posts import embedded, good_posts, save_pictures, with_bad, write_csv, write_parquet
 from tiny_models import save_tiny
 
-from hybridsent.scoring import Predictor
+from hybridsent import Predictor
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.on_ray import ROWS, RowPredictor, read_rows

@@ -106,7 +106,7 @@ def take_pictures(
 def main() -> None:
     """Run the Space on a model and take its pictures."""
     sys.path.append(str(ROOT / "tests"))
-    from running_space import running_space
+    from benchmarks.running_space import running_space
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")

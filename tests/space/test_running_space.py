@@ -13,10 +13,10 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 from loopback_hub import LoopbackHub
-from running_space import running_space
 from space.visitors import ask, connect
 from tiny_models import WORDS, picture
 
+from benchmarks.running_space import running_space
 from hybridsent_space.model import load_model
 from hybridsent_space.posts import Post
 

@@ -1,5 +1,7 @@
 """A folder is one run's at a time, until that run is over, however it ends."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -52,8 +54,39 @@ def test_let_in_once_the_other_run_was_killed(holder, tmp_path):
 
 
 def test_the_processes_of_one_run_share_it(tmp_path):
-    FolderLock(tmp_path).claim()
-    FolderLock(tmp_path).join()
+    first, other = FolderLock(tmp_path), FolderLock(tmp_path)
+    for lock in (first, first, other):
+        lock.join() if (tmp_path / LOCK).exists() else lock.claim()
+    for lock in (first, other):  # refused until the last of them has left
+        require_refused(tmp_path)
+        lock.release()
+    with one_run_in(tmp_path):
+        assert [file.name for file in tmp_path.iterdir()] == [LOCK]
+
+
+def test_what_a_killed_process_of_a_run_left_is_no_run(tmp_path):
+    (tmp_path / f"{LOCK}-7").touch()
+    with one_run_in(tmp_path):
+        assert [file.name for file in tmp_path.iterdir()] == [LOCK]
+
+
+def test_a_forked_worker_that_lives_on_holds_no_lock(tmp_path):
+    code = f"""
+import os, time
+from hybridsent.support.locking import FolderLock
+lock = FolderLock({str(tmp_path)!r})
+lock.claim()
+if worker := os.fork():
+    print(worker, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        worker = int(process.stdout.readline())
+        require_refused(tmp_path)
+        process.kill()
+        process.wait()
+        with one_run_in(tmp_path):
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_what_is_in_the_way_is_named(tmp_path):

@@ -36,7 +36,7 @@ def cut(file):
 
 def test_the_newest_whole_one_is_taken(output):
     ten = output / "checkpoint-10"
-    assert checkpoint_to_resume("true", output) == (str(ten), f"Going on from {ten}.")
+    assert checkpoint_to_resume("true", output) == (str(ten), f"Resuming from {ten}.")
     assert checkpoint_to_resume("True", output)[0] == str(ten)
 
 
@@ -45,12 +45,14 @@ def test_the_newest_whole_one_is_taken(output):
 def test_a_spoilt_one_is_passed_over_and_named(output, name, spoil, said):
     five, ten = output / "checkpoint-5", output / "checkpoint-10"
     spoil(ten / name)
-    chosen, told = checkpoint_to_resume("true", output)
+    chosen, message = checkpoint_to_resume("true", output)
     assert chosen == str(five)
-    assert told == (
-        f"Passing over {ten}, which is not whole: {name} is {said}.\nGoing on from {five}."
+    assert message == (
+        f"Skipping incomplete checkpoint {ten}: {name} is {said}.\nResuming from {five}."
     )
-    with pytest.raises(ValueError, match=f"checkpoint-10 is no whole checkpoint: {name} is {said}"):
+    with pytest.raises(
+        ValueError, match=rf"checkpoint-10: incomplete checkpoint \({name} is {said}"
+    ):
         checkpoint_to_resume(str(ten), output)
 
 
@@ -78,12 +80,10 @@ def test_every_shard_of_the_weights_must_be_there(output):
 def test_without_any_whole_one_the_beginning_is_named(output, tmp_path):
     for step in (5, 10):
         (output / f"checkpoint-{step}" / "trainer_state.json").unlink()
-    chosen, told = checkpoint_to_resume("true", output)
+    chosen, message = checkpoint_to_resume("true", output)
     assert chosen is None
-    assert told.count("Passing over") == 2
-    assert told.endswith(
-        f"No whole checkpoint in {output}: the training starts from the beginning."
-    )
+    assert message.count("Skipping") == 2
+    assert message.endswith(f"No complete checkpoint in {output}: training starts from step 0.")
     assert checkpoint_to_resume("true", tmp_path / "absent")[0] is None
 
 
@@ -93,5 +93,5 @@ def test_nothing_wanted_nothing_said(output, wanted):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match="checkpoint-7 is no whole checkpoint: there is no such"):
+    with pytest.raises(ValueError, match=r"checkpoint-7: incomplete checkpoint \(there is no such"):
         checkpoint_to_resume(str(tmp_path / "checkpoint-7"), tmp_path)

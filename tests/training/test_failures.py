@@ -9,7 +9,7 @@ from tiny_models import IMAGE_SIZE
 from tiny_trainer import tiny_posts, tiny_trainer
 from transformers import TrainerCallback
 
-from hybridsent.training.failures import TrainingError, weight_norms
+from hybridsent.training.stopping import TrainingError, weight_norms
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def posts(tmp_path_factory):
     return tiny_posts(tmp_path_factory.mktemp("posts") / "posts")
 
 
-def told(trainer):
+def message_of(trainer):
     with pytest.raises(TrainingError) as error:
         trainer.train()
     return str(error.value)
@@ -34,9 +34,9 @@ def test_a_loss_that_is_no_number_names_step_posts_and_norms(posts, tmp_path):
             weight.data.fill_(float("nan"))
 
     trainer.add_callback(Spoil())
-    message = told(trainer)
-    assert message.startswith("The loss is nan in step 2 of 2, with posts ")
-    named = re.search(r"with posts (.*)\.\n", message)[1].split(", ")
+    message = message_of(trainer)
+    assert message.startswith("The loss is nan at step 2 of 2, in a batch of posts ")
+    named = re.search(r"batch of posts (.*)\.\n", message)[1].split(", ")
     assert len(named) == 4
     assert set(named) <= set(posts["train"]["id"])
     assert "text_model nan, vision_model " in message
@@ -50,13 +50,15 @@ def test_gradients_that_are_no_numbers_are_not_learnt_from(posts, tmp_path):
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     weight = next(p for p in trainer.model.parameters() if p.requires_grad)
     weight.register_hook(lambda gradient: gradient / 0)
-    assert told(trainer).startswith("The norm of the gradients is nan in step 1 of 2, with posts ")
+    assert message_of(trainer).startswith(
+        "The norm of the gradients is nan at step 1 of 2, in a batch of "
+    )
     for name, tensor in trainer.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
 def huge_batch(posts):
-    """Pictures without end that take no memory until something is computed of them."""
+    """Images without end that take no memory until something is computed of them."""
     return {
         "pixel_values": torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE).expand(posts, -1, -1, -1),
         "has_image": torch.ones(1, dtype=torch.bool).expand(posts),
@@ -71,7 +73,7 @@ def test_a_batch_to_learn_from_that_is_too_large_says_what_to_try(posts, tmp_pat
     with pytest.raises(TrainingError) as error:
         trainer.training_step(trainer.model, huge_batch(10**7))
     message = str(error.value)
-    assert message.startswith("A batch of 4 posts does not fit into memory: ")
+    assert message.startswith("Out of memory with a batch of 4 posts: ")
     assert "can't allocate memory" in message
     assert "Try --per_device_train_batch_size 2 with --gradient_accumulation_steps 6" in message
 
@@ -80,7 +82,7 @@ def test_a_batch_to_score_that_is_too_large_says_what_to_try(posts, tmp_path):
     trainer = tiny_trainer(posts, tmp_path, per_device_eval_batch_size=64)
     with pytest.raises(TrainingError) as error:
         trainer.prediction_step(trainer.model, huge_batch(10**7), prediction_loss_only=False)
-    assert str(error.value).startswith("A batch of 64 posts does not fit into memory: ")
+    assert str(error.value).startswith("Out of memory with a batch of 64 posts: ")
     assert str(error.value).endswith("\nTry --per_device_eval_batch_size 32.")
 
 

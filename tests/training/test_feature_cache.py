@@ -4,16 +4,14 @@ import copy
 
 import pytest
 import torch
-from tiny_models import LABELS, tiny_model, tiny_processor
+from tiny_models import tiny_model, tiny_processor
+from tiny_trainer import tiny_posts, trainer_of
 
-from hybridsent.bundled.synthetic import write_posts
-from hybridsent.evaluation.final_scores import calibrate, score_posts
-from hybridsent.evaluation.metrics import SentimentScores
-from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
-from hybridsent.training.data import load_posts
+from hybridsent.evaluation.final_scores import fit_temperatures, score_posts, store_temperatures
+from hybridsent.training.arguments import HybridSentTrainingArguments
 from hybridsent.training.encoder_layers import prepare_encoders
 from hybridsent.training.feature_cache import FeatureCache
-from hybridsent.training.trainer import HybridSentTrainer
+from hybridsent.training.run_posts import ScoredSet
 
 SIZES = {"train": 30, "validation": 10, "test": 12}
 FROZEN = {"image": {"text_encoder_learning_rate": 0.001}, "both": {"text_encoder_learning_rate": 0}}
@@ -21,8 +19,7 @@ FROZEN = {"image": {"text_encoder_learning_rate": 0.001}, "both": {"text_encoder
 
 @pytest.fixture(scope="module")
 def posts(tmp_path_factory):
-    folder = write_posts(tmp_path_factory.mktemp("posts") / "posts", sizes=SIZES)
-    posts = load_posts(DataArguments(dataset="posts", data_dir=str(folder))).posts
+    posts = tiny_posts(tmp_path_factory.mktemp("posts") / "posts", SIZES)
     assert None in posts["train"]["text"]
     assert None in posts["train"]["image"]
     return posts
@@ -61,18 +58,12 @@ def run(posts, settings, **kwargs):
     for name in ("text", "vision"):
         encoder = getattr(model.hybridsent, f"{name}_model")
         encoder.register_forward_hook(lambda *_, name=name: calls.add(name))
-    trainer = HybridSentTrainer(
-        scores=SentimentScores(list(LABELS.values())),
-        states=states,
-        model=model,
-        args=settings,
-        train_dataset=posts["train"],
-        eval_dataset=posts["validation"],
-        processing_class=processor,
-    )
+    trainer = trainer_of(model, settings, posts, states=states, processing_class=processor)
     trainer.train()
-    calibration = calibrate(trainer, posts["validation"])
-    return losses, calibration, score_posts(trainer, "test", posts["test"]), calls, model
+    calibration = fit_temperatures(trainer, posts["validation"])
+    store_temperatures(model.config, calibration)
+    scored = score_posts(trainer, ScoredSet("test", "", posts["test"]))
+    return losses, calibration, scored, calls, model
 
 
 def assert_close(got, expected, tolerance=1e-4):
@@ -146,7 +137,7 @@ def test_half_precision_training_is_encoded_in_half_precision(posts, tmp_path):
         assert (got - other).abs().max() > 1e-4
 
 
-def test_the_saved_model_takes_pictures_and_texts(posts, tmp_path):
+def test_the_saved_model_takes_images_and_texts(posts, tmp_path):
     model = run(posts, arguments(tmp_path, num_train_epochs=1, **FROZEN["both"]))[4].eval()
     model.save_pretrained(tmp_path / "saved")
     again = type(model).from_pretrained(tmp_path / "saved")
@@ -159,7 +150,7 @@ def test_the_saved_model_takes_pictures_and_texts(posts, tmp_path):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
-def test_an_empty_split_and_one_without_pictures(posts, both):
+def test_an_empty_split_and_one_without_images(posts, both):
     other = copy.copy(posts)
     gaps = [i for i, image in enumerate(posts["train"]["image"]) if image is None]
     other["validation"] = posts["train"].select(gaps)
@@ -259,9 +250,9 @@ def test_states_of_other_posts_are_not_used(posts, both):
         x["image"] for x in posts["train"] if x["image"] not in (None, rows[row]["image"])
     )
     other["test"] = type(posts["test"]).from_list(rows, features=posts["test"].features)
-    pictures = folders(other, both)
-    assert pictures["text"] == texts["text"]
-    assert [a == b for a, b in zip(pictures["image"], before["image"], strict=True)] == [1, 1, 0]
+    images = folders(other, both)
+    assert images["text"] == texts["text"]
+    assert [a == b for a, b in zip(images["image"], before["image"], strict=True)] == [1, 1, 0]
 
 
 def test_labels_do_not_count(posts, both):
@@ -274,32 +265,34 @@ def test_labels_do_not_count(posts, both):
 # Errors
 
 
-def with_picture(posts, picture):
-    """The posts, of which a late one of train has this picture."""
+def with_image(posts, image):
+    """The posts, of which a late one of train has this image."""
     rows = posts["train"].to_list()
-    rows[-1]["image"], rows[-1]["text"] = picture, "a happy day"
+    rows[-1]["image"], rows[-1]["text"] = image, "a happy day"
     other = copy.copy(posts)
     other["train"] = type(posts["train"]).from_list(rows, features=posts["train"].features)
     return other
 
 
-def test_a_broken_picture_is_named_and_nothing_half_written_stays(posts, both, tmp_path):
-    broken = with_picture(posts, {"bytes": b"no picture", "path": None})
+def test_a_broken_image_is_named_and_nothing_half_written_stays(posts, both, tmp_path):
+    broken = with_image(posts, {"bytes": b"no image", "path": None})
     with pytest.raises(ValueError, match="train-00029"):
         folders(broken, both)
     left = {path.name.split("-")[0] for path in (tmp_path / "cache").iterdir()}
     assert left == {"text"}  # which was complete before
 
 
-def test_a_picture_whose_file_is_gone_is_a_missing_picture(posts, tmp_path):
-    gone = with_picture(posts, {"bytes": None, "path": str(tmp_path / "gone.png")})
+def test_an_image_whose_file_is_gone_is_a_missing_image(posts, tmp_path):
+    gone = with_image(posts, {"bytes": None, "path": str(tmp_path / "gone.png")})
     settings = {**FROZEN["both"], "num_train_epochs": 1}
     plain = run(gone, arguments(tmp_path, cache_features=False, **settings))
     assert_close(run(gone, arguments(tmp_path, **settings))[0], plain[0])
 
 
 def test_nothing_frozen_is_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match=r"no encoder is frozen.*--vision_encoder_learning_rate 0"):
+    with pytest.raises(
+        ValueError, match=r"all encoders are trained.*--vision_encoder_learning_rate 0"
+    ):
         arguments(tmp_path, vision_encoder_learning_rate=None)
 
 
@@ -308,8 +301,8 @@ def test_the_log_tells_what_is_cached_and_what_is_not(posts, tmp_path):
     cache = FeatureCache(build(settings), tiny_processor(), settings)
     text = cache.describe(cache.attach(posts)[1])
     count = sum(image is not None for split in posts.values() for image in split["image"])
-    assert "text encoder: trained, so not cached" in text
-    assert f"image encoder: {count} states" in text
+    assert "text encoder: not cached, because it is trained" in text
+    assert f"image encoder: {count} posts" in text
     assert str(tmp_path / "cache") in text
 
 

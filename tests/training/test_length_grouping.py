@@ -5,7 +5,7 @@ from itertools import pairwise
 from datasets import Dataset
 from tiny_models import tiny_processor
 
-from hybridsent.training.length_grouping import LengthGroupedOrder, text_lengths
+from hybridsent.training.collator import LengthGroupedOrder, text_lengths
 
 LENGTHS = [(7 * i) % 50 for i in range(1003)]
 

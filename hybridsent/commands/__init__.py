@@ -1,0 +1,1 @@
+"""The commands of `hybridsent`, one a module: its docstring is the help, `run` takes its words."""

@@ -1,0 +1,132 @@
+"""Train a model on posts: read a recipe, train, calibrate, test once, save model, card and report.
+
+hybridsent train
+hybridsent train mvsa_single --data_dir FOLDER --learning_rate 1.0e-4
+
+First comes a recipe, by name or as a YAML file; without one it is that of the quickstart. Settings on
+the command line win over the recipe, such as --data_dir, --output_dir, --num_train_epochs,
+--per_device_train_batch_size, --seed, --push_to_hub.
+
+  --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
+  --debug     show where an error came from: the whole traceback
+
+The same command with --resume_from_checkpoint true goes on from the newest whole checkpoint. SIGTERM
+makes the training write one and end with exit code 143, without calibration, scores and publishing.
+Several processes: accelerate launch -m hybridsent train ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridsent.training.arguments import (
+        DataArguments,
+        HybridSentTrainingArguments,
+        ModelArguments,
+    )
+
+
+def run(words: Sequence[str]) -> None:
+    """Read the settings, and train where no other run does."""
+    if {"-h", "--help"} & set(words):
+        from hybridsent.training.recipes import recipe_names
+
+        print(f"usage: hybridsent train [RECIPE] [settings]\n\n{__doc__}")
+        print(f"Recipes: {', '.join(recipe_names())}")
+        return
+
+    from hybridsent.support.locking import one_run_in
+    from hybridsent.training.arguments import parse_arguments
+
+    given = ["--help" if word == "--help_all" else word for word in words]
+    model_arguments, data_arguments, training_arguments = parse_arguments(given)
+    first = training_arguments.process_index == 0
+    with one_run_in(training_arguments.output_dir) if first else contextlib.nullcontext():
+        train(model_arguments, data_arguments, training_arguments)
+
+
+def train(
+    model_arguments: ModelArguments,
+    data_arguments: DataArguments,
+    training_arguments: HybridSentTrainingArguments,
+) -> None:
+    """Run the steps of one training run."""
+    start = time.perf_counter()
+    # Heavy imports wait until the arguments are known to be right.
+    from transformers import set_seed
+
+    from hybridsent.evaluation import final_scores
+    from hybridsent.evaluation.metrics import SentimentScores
+    from hybridsent.evaluation.report import describe_run
+    from hybridsent.evaluation.report_page import chosen_settings
+    from hybridsent.publishing.results import checked_target, describe_results, write_results
+    from hybridsent.training import run_posts
+    from hybridsent.training.checkpoints import checkpoint_to_resume
+    from hybridsent.training.encoder_layers import prepare_encoders
+    from hybridsent.training.model import build_model, build_processor
+    from hybridsent.training.trainer import HybridSentTrainer
+
+    folder, is_first = training_arguments.output_dir, training_arguments.process_index == 0
+    target = checked_target(training_arguments) if is_first else None
+    checkpoint, message = checkpoint_to_resume(training_arguments.resume_from_checkpoint, folder)
+    if message and is_first:
+        print(message, flush=True)
+
+    set_seed(training_arguments.seed)
+    with training_arguments.main_process_first(desc="preparing posts and encoders"):
+        run_posts.write_synthetic_posts(data_arguments)
+        table = run_posts.load_posts(data_arguments)
+        processor = build_processor(model_arguments)
+        mask = processor.tokenizer.mask_token
+        posts = run_posts.choose_posts(table, data_arguments, mask)
+        model = build_model(model_arguments, posts.label_names)
+    prepare_encoders(model, training_arguments)
+    if is_first:
+        print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
+        run_posts.write_rejected(table.rejected, folder)
+
+    states = {}
+    if training_arguments.cache_features:
+        from hybridsent.training.feature_cache import FeatureCache
+
+        cache = FeatureCache(model, processor, training_arguments)
+        with training_arguments.main_process_first(desc="caching encoder states"):
+            named, states = cache.attach(posts.by_name())
+        posts = posts.with_posts(named)
+        if is_first:
+            print(f"Cached encoder states: {cache.describe(states)}")
+
+    trainer = HybridSentTrainer(
+        scores=SentimentScores(posts.label_names).of_logits,
+        states=states,
+        model=model,
+        args=training_arguments,
+        train_dataset=posts.train,
+        eval_dataset=posts.validation,
+        processing_class=processor,
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+
+    # Everything is chosen by now: calibrate on validation, then touch the test posts once.
+    calibration = final_scores.fit_temperatures(trainer, posts.validation)
+    final_scores.store_temperatures(trainer.model.config, calibration)
+    trainer.save_model()
+    scored = final_scores.score_posts(trainer, *posts.scored)
+
+    if trainer.is_world_process_zero():
+        seconds = time.perf_counter() - start
+        run = describe_run(trainer, data_arguments, posts.counts, calibration, scored, seconds)
+        settings = chosen_settings(model_arguments, data_arguments, training_arguments)
+        pixels, name = processor.max_image_pixels, target.repo_id if target else folder
+        page = write_results(run, scored, posts.scored[0].posts, pixels, settings, folder, name)
+        print(describe_results(run, folder, page))
+        if target:
+            from hybridsent.publishing.publish import publish
+
+            print(f"Published: {publish(folder, target)}")
+    # Left to the interpreter's end, threads of the process group abort it now and then.
+    trainer.accelerator.end_training()

@@ -1,1 +1,0 @@
-"""What we hold ourselves to: promises, sizes, mutation scores, versions, the built package."""

@@ -1,0 +1,174 @@
+"""The posts of a run: what is learned from, chosen on and scored, and in which form of the texts."""
+
+import json
+from dataclasses import FrozenInstanceError
+
+import pytest
+from datasets import DatasetDict, Image
+from fabricated_sets import write_tumemo
+
+from datasets_scripts import EMOTIONS
+from datasets_scripts.post import CONTRADICTORY
+from datasets_scripts.preparing import prepare
+from datasets_scripts.published.label_words import MASKED
+from datasets_scripts.published.text_forms import PUBLISHED
+from datasets_scripts.table import Table
+from hybridsent.bundled.synthetic import write_posts
+from hybridsent.training.arguments import DataArguments
+from hybridsent.training.run_posts import (
+    choose_posts,
+    describe_counts,
+    has_modality,
+    load_posts,
+    write_rejected,
+)
+
+SIZES = {"train": 30, "validation": 8, "test": 8}
+LABELS = {str(i): EMOTIONS[i % 7] for i in range(60)}
+TEXTS = {i: f"so {label.lower()} today".encode() for i, label in LABELS.items()} | {"7": b""}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = write_posts(tmp_path_factory.mktemp("data") / "posts", sizes=SIZES)
+    return load_posts(DataArguments(dataset="posts", data_dir=str(folder)))
+
+
+@pytest.fixture(scope="module")
+def tumemo(tmp_path_factory):
+    return write_tumemo(tmp_path_factory.mktemp("tumemo"), LABELS, TEXTS)
+
+
+def choose(splits, **settings):
+    settings = {"dataset": "posts", **settings}
+    return choose_posts(Table(DatasetDict(splits), {}, []), DataArguments(**settings), None)
+
+
+def choose_tumemo(folder, mask, token="<mask>"):
+    data = DataArguments(dataset="tumemo", data_dir=str(folder), mask_label_words=mask)
+    return choose_posts(load_posts(data), data, token)
+
+
+def expected(posts, masked):
+    return [
+        None if row["id"] == "7" else "so <mask> today" if masked else TEXTS[row["id"]].decode()
+        for row in posts
+    ]
+
+
+def test_images_stay_undecoded_until_the_collator(table):
+    assert table.posts["train"].features["image"] == Image(decode=False)
+
+
+def test_posts_that_have_a_modality_are_found_in_any_order(table, monkeypatch):
+    monkeypatch.setattr("hybridsent.training.run_posts.ROWS_AT_ONCE", 7)
+    mixed = table.posts["train"].shuffle(seed=0).select(range(20))
+    for modality in ("text", "image"):
+        has = [value is not None for value in mixed[modality]]
+        assert has_modality(mixed, modality).tolist() == has
+        assert not all(has)
+    assert has_modality(mixed.select([]), "image").tolist() == []
+
+
+def test_contradictory_posts_join_only_when_asked(table):
+    splits = {**table.posts, CONTRADICTORY: table.posts["test"]}
+    assert len(choose(splits).train) == 30
+    assert len(choose(splits, use_contradictory_posts=True).train) == 38
+    assert len(choose(splits, max_train_posts=7).train) == 7
+
+
+def test_test_posts_are_scored_only_if_they_have_labels(table):
+    splits, test = dict(table.posts), table.posts["test"]
+    unlabelled = test.map(lambda row: {"label": None}, features=test.features)
+    assert choose(splits).scored[0].split == "test"
+    del splits["test"]
+    for more in ({}, {"test": unlabelled}, {"test": test.select([])}):
+        (scored,) = choose(splits | more).scored
+        assert (scored.name, scored.posts) == ("validation", splits["validation"])
+
+
+def test_a_run_is_a_value_whose_posts_are_replaced_in_a_copy(table):
+    run = choose(table.posts)
+    assert list(run.by_name()) == ["train", "validation", "test"]
+    copy = run.with_posts({name: rows.select([0]) for name, rows in run.by_name().items()})
+    assert [len(rows) for rows in copy.by_name().values()] == [1, 1, 1]
+    assert [len(rows) for rows in run.by_name().values()] == [30, 8, 8]
+    with pytest.raises(FrozenInstanceError):
+        run.train = copy.train
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_all_posts_have_one_form_and_the_scored_ones_the_other_one_too(tumemo, mask):
+    run = choose_tumemo(tumemo, mask)
+    scored, other = run.scored
+    for posts in (run.train, run.validation, scored.posts):
+        assert posts["text"] == expected(posts, mask)
+    assert other.posts["text"] == expected(other.posts, not mask)
+    for column in ("id", "label", "image"):
+        assert other.posts[column] == scored.posts[column]
+    forms = [MASKED, PUBLISHED] if mask else [PUBLISHED, MASKED]
+    assert [each.form for each in run.scored] == forms
+    assert [each.name for each in run.scored] == [f"test, {form}" for form in forms]
+    assert run.counts.get("masked_posts") == (59 if mask else None)
+    assert run.counts["protocol"] == ("hash, label words masked by <mask>" if mask else "hash")
+
+
+def test_the_mask_is_that_of_the_sets_reader_where_the_tokenizer_has_none(tumemo):
+    assert "so [MASK] today" in choose_tumemo(tumemo, True, token=None).train["text"]
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_set_masked_when_it_was_prepared_has_one_form(tumemo, tmp_path, mask, early):
+    """`early`: a folder from before the counts had a field for it."""
+    prepare("tumemo", tumemo, tmp_path / "out", mask_label_words=True)
+    if early:
+        summary = tmp_path / "out" / "summary.json"
+        content = json.loads(summary.read_text())
+        del content["counts"]["masked_posts"]
+        summary.write_text(json.dumps(content))
+    (scored,) = choose_tumemo(tmp_path / "out", mask).scored
+    assert scored.form == MASKED
+    assert "so [MASK] today" in scored.posts["text"]
+
+
+def test_other_sets_have_no_forms(table):
+    assert [each.form for each in choose(table.posts).scored] == [""]
+    with pytest.raises(ValueError, match="--mask_label_words is for --dataset tumemo, not posts"):
+        DataArguments(dataset="posts", mask_label_words=True)
+
+
+def test_options_of_the_reader_come_as_json_or_mapping(tumemo):
+    for options in ('{"mask_label_words": true}', {"mask_label_words": True}):
+        arguments = DataArguments("tumemo", str(tumemo), protocol="hash", dataset_options=options)
+        assert "masked" in load_posts(arguments).counts["protocol"]
+    with pytest.raises(ValueError, match=r"tumemo does not know masks; it takes protocol"):
+        load_posts(DataArguments("tumemo", str(tumemo), dataset_options={"masks": 1}))
+
+
+def test_rejected_rows_are_kept_in_the_output_folder(tmp_path):
+    raw = write_tumemo(tmp_path, {str(i): EMOTIONS[i % 7] for i in range(40)})
+    (raw / "all_data" / "5.jpg").write_bytes(b"")
+    table = load_posts(DataArguments("tumemo", str(raw), on_bad_rows="drop"))
+    write_rejected(table.rejected, str(tmp_path / "out"))
+    (line,) = (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["id"] == "5"
+    write_rejected([], str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_set_without_folder_is_named():
+    with pytest.raises(ValueError, match=r"mvsa_single.*--data_dir"):
+        load_posts(DataArguments(dataset="mvsa_single"))
+
+
+def test_counts_tell_what_is_missing():
+    counts = {
+        "splits": {"train": {"wanted": 9, "present": 9}, "test": {"wanted": 4, "present": 0}},
+        "image_missing": 2,
+        "text_missing": 0,
+        "rejected": {"image cannot be read": 3},
+    }
+    assert describe_counts(counts) == (
+        "9 train, 0 of 4 test; 2 without image; 3 rejected (image cannot be read)"
+    )
