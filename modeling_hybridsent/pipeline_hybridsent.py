@@ -32,7 +32,7 @@ _OTHER_NAMES = {
 
 @dataclass
 class _Place:
-    """A post and its place among those given, for errors."""
+    """A post and its index among those given, for errors."""
 
     index: int
     post: Any
@@ -50,12 +50,12 @@ class _Rows(Dataset[_Place]):
     def __getitem__(self, index: int) -> _Place:
         try:
             return _Place(index, self.posts[index])
-        except Exception as error:  # a dataset decodes its pictures here
+        except Exception as error:  # a dataset decodes its images here
             raise _at(index, f"it cannot be read: {error}.") from error
 
 
 class _Stream(IterableDataset[_Place]):
-    """Posts that come one after the other, nobody knows how many."""
+    """Posts that stream: their number is unknown."""
 
     def __init__(self, posts: Iterable[Any]) -> None:
         self.posts = posts
@@ -81,10 +81,10 @@ def _refuse_misspelt(names: Iterable[Any]) -> None:
 
 
 def _only_what_counts(posts: Any) -> Any:
-    """Take the columns of a post out of a set of the `datasets` library, pictures undecoded.
+    """Return a set of the `datasets` library with the columns of a post alone, images undecoded.
 
-    So neither a broken picture in another column nor the size of a picture matters before
-    `load_image` has looked at it. Sets that a user's own function transforms stay as they are.
+    So a broken image in another column is ignored, and `load_image` checks the size of an image
+    before it is decoded. Sets with a transform of the user stay as they are.
     """
     if not (hasattr(posts, "select_columns") and hasattr(posts, "with_format")):
         return posts
@@ -102,7 +102,7 @@ def _only_what_counts(posts: Any) -> Any:
 
 
 def _several(inputs: Any) -> Dataset[_Place] | None:
-    """Number the posts of a list, a set or a stream; None for what is to be taken as one post."""
+    """Return the numbered posts of a list, set or stream; None for a single post."""
     if isinstance(inputs, (Mapping, str, bytes)):
         return None
     if isinstance(inputs, (Sequence, Dataset, Iterator)) or hasattr(inputs, "select_columns"):
@@ -140,7 +140,7 @@ class HybridSentPipeline(Pipeline):
 
         Args:
             inputs: A post, a list or tuple of posts, a `Dataset` of torch or of the `datasets`
-                library with columns `text` and `image` (others are passed over), or an iterator or
+                library with columns `text` and `image` (others are ignored), or an iterator or
                 iterable dataset of posts. Left out where `text=` and `image=` give one post.
             **options: `text` and `image` of one post; `batch_size` and `num_workers`; what
                 `_sanitize_parameters` takes.
@@ -149,7 +149,7 @@ class HybridSentPipeline(Pipeline):
             An answer, a list of answers or an iterator over answers: see the class.
 
         Raises:
-            ValueError: A post that is none; for several posts the message gives its place.
+            ValueError: A post is invalid; for several posts the message gives its index.
             TypeError: An unknown option.
         """
         post = {name: options.pop(name) for name in _COLUMNS if name in options}
@@ -175,23 +175,23 @@ class HybridSentPipeline(Pipeline):
         custom_object_save(self, save_directory)
 
     def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], ...]:
-        """Sort a call's options.
+        """Assign the options of a call to its steps.
 
         Args:
             **options: `top_k`: 1, unless given, gives the best label as a dictionary; more, or None
                 for all, gives a list of such dictionaries, best first. `return_branches`: True adds
-                what text, image and fusion say and how much each weighs.
+                the scores and weights of text, image and fusion.
 
         Returns:
             Options of preprocess, forward and postprocess.
 
         Raises:
             TypeError: An unknown option.
-            ValueError: A `top_k` that is no number of labels.
+            ValueError: `top_k` is not a positive whole number.
         """
         unknown = set(options) - {"top_k", "return_branches"}
         if unknown:
-            raise TypeError(f"image-text-sentiment does not know {sorted(unknown)}.")
+            raise TypeError(f"image-text-sentiment does not take {sorted(unknown)}.")
         top_k = options.get("top_k")
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise ValueError(
@@ -209,7 +209,7 @@ class HybridSentPipeline(Pipeline):
             Model inputs of a batch of one.
 
         Raises:
-            ValueError: The post is no such mapping, or has neither text nor picture.
+            ValueError: The post is not such a mapping, or has neither text nor image.
         """
         if not isinstance(post, _Place):
             return self._prepare(post)

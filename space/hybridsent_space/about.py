@@ -42,7 +42,7 @@ newer ones came.
 
 
 def facts(loaded: LoadedModel) -> str:
-    """Say which model this is, in Markdown."""
+    """Return the description of the model in Markdown."""
     metrics, config = loaded.metrics, loaded.model.config
     lines = [
         f"| model | `{loaded.name}` |",

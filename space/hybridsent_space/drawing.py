@@ -17,7 +17,7 @@ FOR, AGAINST = (69, 123, 157), (214, 93, 14)
 
 
 def escape(text: str) -> str:
-    """Make text safe to stand in HTML, also in an attribute."""
+    """Escape text for HTML, also for an attribute."""
     return html.escape(text, quote=True)
 
 
@@ -111,7 +111,7 @@ def figure(image: Image.Image, caption: str) -> str:
 
 
 def figures(*drawn: str) -> str:
-    """Put drawn figures side by side."""
+    """Return drawn figures side by side."""
     return f'<div class="hs-images">{"".join(drawn)}</div>'
 
 
@@ -131,12 +131,12 @@ def counts_html(title: str, counts: dict[str, int]) -> str:
 
 
 def side_by_side(*sections: str) -> str:
-    """Put sections beside each other where there is room."""
+    """Return sections side by side, where there is room."""
     return f'<div class="hs-branches">{"".join(sections)}</div>'
 
 
 def without_html(found: Occlusion) -> str:
-    """Say what the answer would be without each modality and which region mattered most."""
+    """Return the answer without each modality, and the region that mattered most, as HTML."""
     lines = [f"<p>The whole post: {escape(found.label)}, {100 * found.score:.0f} %.</p>"]
     for name, answer in found.without.items():
         lines.append(

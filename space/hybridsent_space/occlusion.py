@@ -1,6 +1,6 @@
 """What the prediction would be without a part of the post: the causal view.
 
-Attention tells where a model looked, not what moved its decision. Here each part is taken away and
+Attention shows where a model looked, not what moved its decision. Here each part is taken away and
 the model is asked again.
 """
 
@@ -41,7 +41,7 @@ class Occlusion:
 
 
 def occlude(scorer: Scorer, post: Post) -> Occlusion:
-    """Take away the text, the image, each word and each region, and score what is left.
+    """Score a post without its text, its image, each word and each region.
 
     Args:
         scorer: With the model.

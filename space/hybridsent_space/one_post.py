@@ -31,7 +31,7 @@ from hybridsent_space.wording import as_json
 SHARED_SIDE = 512  # pixels of a shared image
 LINK = "(key) => key ? new URL('?result=' + key, window.location.href).href : ''"
 CAUSAL = (
-    "Attention tells where the model looked, not what moved its decision. So here each part was "
+    "Attention shows where the model looked, not what moved its decision. So here each part was "
     "taken away and the model asked again. Blue speaks for the label, orange against it; the "
     "deepest colour is the largest effect."
 )
@@ -143,7 +143,7 @@ def read_upload(image: Any) -> bytes | None:
         Content of the file.
 
     Raises:
-        RefusedError: There is no such file any more.
+        RefusedError: The file is gone.
     """
     if image is None:
         return None

@@ -11,7 +11,7 @@ from hybridsent_space.scorer import Scorer
 def as_seen(scorer: Scorer, image: Image.Image) -> Image.Image:
     """Turn an image into model input and that back into an image.
 
-    What black and white become tells how the processor maps colours, whichever processor it is.
+    How black and white are mapped shows how any processor maps colours.
 
     Args:
         scorer: With the processor.

@@ -13,7 +13,7 @@ from pathlib import Path
 from datasets_scripts.intake import ENDINGS, Row, ending_of, is_hidden
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
-from hybridsent_space.table_rows import MOST_SHOWN, Table, read_table
+from hybridsent_space.table_rows import Table, read_table
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second begins an archive without files
@@ -101,7 +101,7 @@ class _Archive:
 
     def _unpack(self, name: str, most: int) -> bytes:
         """Read a file of the archive; raises ValueError, before it is unpacked, if it is too large."""
-        entry, shown = self.entries[name], repr(name)[:MOST_SHOWN]
+        entry, shown = self.entries[name], f"{name!r:.200}"
         if entry.file_size > most:
             raise ValueError(f"{shown} has {entry.file_size:,} bytes; {most:,} are allowed")
         if entry.file_size > self.left:
@@ -111,9 +111,7 @@ class _Archive:
         try:
             with self.archive.open(entry) as file:
                 return file.read(entry.file_size)
-        except (
-            Exception
-        ) as error:  # encrypted, cut, another method: each library has its own errors
+        except Exception as error:  # each way of packing has its own errors
             raise ValueError(f"{shown} cannot be unpacked: {error}") from error
 
     def _pairs(self) -> Table:
@@ -135,7 +133,7 @@ class _Archive:
         return Table(len(stems), (self._pair(i, stem, names) for i, (stem, names) in pairs))
 
     def _pair(self, position: int, stem: str, names: dict[str, str]) -> Row:
-        row = Row(position, position + 1, stem[:MOST_SHOWN])
+        row = Row(position, position + 1, stem)
         try:
             image = self._image(names["image"]) if "image" in names else None
             text = self._image(names["text"]).decode("utf-8-sig") if "text" in names else None

@@ -11,8 +11,7 @@ from datasets_scripts.intake import FIELDS, Row, TableError, ending_of, open_tab
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
 
-MOST_COLUMNS = 1_000
-MOST_SHOWN = 200  # characters of an id
+MOST_COLUMNS = 10_000
 COLUMNS = [column for columns in FIELDS.values() for column in columns]
 # Gives the content of an image by the path that a row names; raises ValueError.
 Finder = Callable[[str], bytes]
@@ -51,7 +50,7 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
     try:
         table = open_table(content, f"x{_format(name, content)}")
         if len(table.columns) > MOST_COLUMNS:
-            raise RefusedError(f"The table has more than {MOST_COLUMNS} columns.")
+            raise RefusedError(f"The table has more than {MOST_COLUMNS:,} columns.")
         if content[:4] == b"PAR1":
             _require_size(content, set(table.columns), settings.max_unpacked_bytes)
         count = _count(read_rows(table, wants=_counting(settings.max_table_rows)))
@@ -136,7 +135,7 @@ def _size(column: pyarrow.Array) -> int:
 
 def _with_image(row: Row, find: Finder) -> Row:
     """Give a row an id, and the content of its image in place of a path."""
-    row = row._replace(id=(row.id or str(row.position + 1))[:MOST_SHOWN])
+    row = row._replace(id=row.id or str(row.position + 1))
     if row.problem or not isinstance(row.image, str):
         return row
     try:

@@ -16,11 +16,12 @@ from hybridsent_space.posts import Post, RefusedError, check_post
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
 from hybridsent_space.table_files import open_upload
-from hybridsent_space.table_rows import MOST_SHOWN, Table
+from hybridsent_space.table_rows import Table
 from hybridsent_space.wording import warnings_about
 from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer
 
 THUMBNAIL = 64  # pixels
+MOST_SHOWN = 200  # characters of an id, or of a text that was refused
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # also in full width, which spreadsheets read alike
 AGREE, DISAGREE = "agree", "disagree"
 
@@ -103,7 +104,7 @@ def _posts(
 def _as_record(row: Row, answer: Answer, labels: list[str]) -> dict[str, Any]:
     text = row.text[:MOST_SHOWN] if row.text and answer.error is not None else row.text
     record: dict[str, Any] = {
-        "id": row.id,
+        "id": (row.id or "")[:MOST_SHOWN],
         "text": text,
         "label": answer.label,
         "score": answer.score,

@@ -171,7 +171,7 @@ def test_a_model_of_the_hub_is_loaded_at_the_commit_asked_for(model_folder, tmp_
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "a/b/c"}, "'a/b/c' is no folder here"),
+        ({"model": "a/b/c"}, "'a/b/c' is not a folder here"),
         ({"batch_size": "many"}, "HYBRIDSENT_BATCH_SIZE='many': give a positive whole number"),
     ],
 )
@@ -186,10 +186,10 @@ def test_what_cannot_be_served_ends_with_one_message(tmp_path, settings, message
 
 
 def test_a_model_that_is_absent_or_has_a_damaged_metrics_file_is_named(model_folder, tmp_path):
-    with pytest.raises(OSError, match="'outputs/nowhere' is no folder here"):
+    with pytest.raises(OSError, match="'outputs/nowhere' is not a folder here"):
         load_model("outputs/nowhere")
     shutil.copytree(model_folder, tmp_path / "model")
-    for content, message in (("{", "is not JSON"), ("[]", "holds no JSON object")):
+    for content, message in (("{", "is not JSON"), ("[]", "does not hold a JSON object")):
         (tmp_path / "model" / "metrics.json").write_text(content)
         with pytest.raises(ValueError, match=rf"metrics.json {message}"):
             load_model(str(tmp_path / "model"))

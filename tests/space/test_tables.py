@@ -125,7 +125,7 @@ def refused(path, settings=SETTINGS):
         (b"PK\x03\x04 and then nothing", "ZIP archive is damaged"),
         (b"text\n" + b"a\n" * 51, "more than 50 rows"),
         (b'{"text": "a"}\n' * 51, "more than 50 rows"),
-        (b"text" + b",c" * 1_000 + b"\n", "more than 1000 columns"),
+        (b"text" + b",c" * 10_000 + b"\n", "more than 10,000 columns"),
     ],
 )
 def test_what_is_no_table_is_refused_with_a_reason(tmp_path, content, message):

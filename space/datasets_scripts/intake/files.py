@@ -38,8 +38,6 @@ def open_table(source: Source, name: str | None = None) -> Table:
         TableError: It is of another format, or damaged.
         OSError: It cannot be read.
     """
-    from . import csv_file, json_file, parquet_file
-
     ending = ending_of(name or str(source))
     if ending not in ENDINGS:
         formats = ", ".join(ENDINGS)
@@ -47,8 +45,16 @@ def open_table(source: Source, name: str | None = None) -> Table:
             f"unknown format: its name ends in {ending!r}", remedy=f"Give one of {formats}."
         )
     if ending == ".parquet":
-        return parquet_file.ParquetTable(source)
-    return json_file.JsonTable(source) if ending == ".jsonl" else csv_file.CsvTable(source)
+        from .parquet_file import ParquetTable
+
+        return ParquetTable(source)
+    if ending == ".jsonl":
+        from .json_file import JsonTable
+
+        return JsonTable(source)
+    from .csv_file import CsvTable
+
+    return CsvTable(source)
 
 
 def find_image(name: str, folder: str | Path, follow_links: bool) -> str:
