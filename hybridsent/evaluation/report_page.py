@@ -172,14 +172,12 @@ def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
     Returns:
         A data URI and an empty string, or None and the reason.
     """
-    if source is None:
-        return None, "no image"
     try:
         image = load_image(source, max_pixels, "image")
     except ValueError as error:
         return None, f"The image cannot be shown: {error}"
     if image is None:
-        return None, "The image file is missing."
+        return None, "no image"
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)

@@ -202,7 +202,7 @@ def test_a_missing_image_and_a_missing_text_say_so(tmp_path):
         [
             ({"image": None}, "no image"),
             ({"text": None}, "no text"),
-            ({"image": gone}, "is missing"),
+            ({"image": gone}, "cannot be shown"),
         ]
     ):
         (tmp_path / str(i)).mkdir()
