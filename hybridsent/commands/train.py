@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hybridsent.training.arguments import (
@@ -89,7 +89,7 @@ def train(
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
         run_posts.write_rejected(table.rejected, folder)
 
-    states = {}
+    states: dict[str, Any] = {}
     if training_arguments.cache_features:
         from hybridsent.training.feature_cache import FeatureCache
 
