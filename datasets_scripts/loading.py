@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from datasets import DatasetDict
@@ -18,26 +19,28 @@ from datasets_scripts.table import Table, build_split, features
 from hybridsent.support.errors import PostsError
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
-_HOMES = {
-    "mvsa_single": "datasets_scripts.published.mvsa_single",
-    "mvsa_multiple": "datasets_scripts.published.mvsa_multiple",
-    "tumemo": "datasets_scripts.published.tumemo",
-    "posts": "datasets_scripts.own_posts",
-}
-
 
 class _Readers(Mapping[str, Callable[..., Reading]]):
-    """The readers of sets by name, each imported on first use."""
+    """The readers of all sets by name; each is imported when it is needed."""
+
+    _homes = MappingProxyType(
+        {
+            "mvsa_single": "published.mvsa_single",
+            "mvsa_multiple": "published.mvsa_multiple",
+            "tumemo": "published.tumemo",
+            "posts": "own_posts",
+        }
+    )
 
     def __getitem__(self, name: str) -> Callable[..., Reading]:
-        reader: Callable[..., Reading] = getattr(import_module(_HOMES[name]), f"read_{name}")
-        return reader
+        reader = import_module(f"datasets_scripts.{self._homes[name]}")
+        return getattr(reader, f"read_{name}")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_HOMES)
+        return iter(self._homes)
 
     def __len__(self) -> int:
-        return len(_HOMES)
+        return len(self._homes)
 
 
 READERS = _Readers()

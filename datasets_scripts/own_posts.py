@@ -21,9 +21,8 @@ from datasets_scripts.intake import (
     find_image,
     read_rows,
 )
-from datasets_scripts.post import SPLITS, Division, Post, Reading, Rejected
+from datasets_scripts.post import SENTIMENTS, SPLITS, Division, Post, Reading, Rejected
 from datasets_scripts.post_files import IMAGE_FOLDER, open_posts, tables_in
-from datasets_scripts.published.labels import SENTIMENTS
 from datasets_scripts.table import UNIMODAL_LABELS
 from hybridsent.support.errors import PostsError
 

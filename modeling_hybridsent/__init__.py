@@ -13,7 +13,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoProcessor,
 )
-from transformers.pipelines import PIPELINE_REGISTRY
 
 from .birau_hybridsent import RAU, BiRAU
 from .configuration_hybridsent import HybridSentConfig
@@ -31,12 +30,6 @@ AutoConfig.register(HybridSentConfig.model_type, HybridSentConfig)
 AutoModel.register(HybridSentConfig, HybridSentForSequenceClassification)
 AutoModelForSequenceClassification.register(HybridSentConfig, HybridSentForSequenceClassification)
 AutoProcessor.register(HybridSentConfig, HybridSentProcessor)
-PIPELINE_REGISTRY.register_pipeline(
-    "image-text-sentiment",
-    pipeline_class=HybridSentPipeline,
-    pt_model=(AutoModelForSequenceClassification,),
-    type="multimodal",
-)
 # Saving copies the code of these classes beside what it saves.
 HybridSentConfig.register_for_auto_class()
 HybridSentForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")

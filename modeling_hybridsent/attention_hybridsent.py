@@ -31,7 +31,7 @@ def eager_attention_forward(
     """Attend with plain matrix products, which keeps the weights for explanations.
 
     Args:
-        module: The attention module; tells whether dropout is on.
+        module: The attention module; its mode decides whether dropout is on.
         query: (batch, heads, queries, head_size).
         key: (batch, heads, keys, head_size).
         value: (batch, heads, keys, head_size).

@@ -371,7 +371,7 @@ class _RecurrenceGradients(torch.autograd.Function):
 
 
 def _use_onednn(left: torch.Tensor) -> bool:
-    """Tell whether oneDNN shall multiply: float32 on a CPU, and more than a few rows."""
+    """Check whether oneDNN should multiply: float32 on a CPU, and more than a few rows."""
     return (
         ONEDNN_LINEAR is not None
         and left.dtype == torch.float32

@@ -14,10 +14,16 @@ from transformers.activations import ACT2FN
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import CONFIG_NAME
 
-# How messages about damaged files end; also the mark of a message that says all already.
+# The end of messages about damaged files; a message with it needs no further explanation.
 REMEDY = "Save or download it again"
-# Building more takes minutes, before anything can say that the weights lack them.
+# Building more takes minutes, before loading can report that the weights lack them.
 _MOST_LAYERS = 1000
+_TEMPERATURES = (
+    "decision_weight_temperature",
+    "temperature",
+    "text_only_temperature",
+    "image_only_temperature",
+)
 # Where the Auto classes and pipeline() find the code, in the folder or repository of the weights.
 _AUTO_MAP = {
     "AutoConfig": "configuration_hybridsent.HybridSentConfig",
@@ -40,7 +46,7 @@ _PIPELINES = {
 class HybridSentConfig(PreTrainedConfig):
     """Describe a hybridsent model: encoders, fusion, ablation switches, loss weights, calibration.
 
-    Rows S1-S5 are the parts that the abstract of the paper fixes (ITM Web of Conferences 83 (2026)
+    S1 to S5 are the parts that the abstract of the paper specifies (ITM Web of Conferences 83 (2026)
     01004): S1 global and local features, S2 unimodal self-attention and classifiers, S3 multi-layer
     cross-attention, S4 BiRAU and self-attention fusion, S5 decision fusion with dynamic weights.
     Every size below is our choice, since the abstract gives none.
@@ -75,15 +81,15 @@ class HybridSentConfig(PreTrainedConfig):
         text_loss_weight: Weight of the text branch's cross-entropy in the loss.
         image_loss_weight: Weight of the image branch's cross-entropy in the loss.
         fusion_loss_weight: Weight of the fusion branch's cross-entropy in the loss.
-        own_label_loss_weight: S2. Weight of the text's and the picture's own labels in the loss. Above
+        own_label_loss_weight: S2. Weight of the unimodal labels in the loss. Above
             0, two further classifiers learn them from what the unimodal branches read; they teach the
             branches and decide nothing.
         decision_weight_temperature: S5. Divides the scores that the "dynamic" weights are the softmax
             of; fitted with `temperature`. Above 1 it brings the weights closer together, for the gate
             has seen the branches on posts that they had learnt by heart. 1 changes nothing.
-        temperature: Divides the decision's log-probabilities of posts with text and picture; fitted
+        temperature: Divides the decision's log-probabilities of posts with text and image; fitted
             on validation data after training so that the confidence is calibrated. 1 changes nothing.
-        text_only_temperature: The same for posts that have no picture.
+        text_only_temperature: The same for posts that have no image.
         image_only_temperature: The same for posts that have no text.
 
     Raises:
@@ -170,9 +176,14 @@ class HybridSentConfig(PreTrainedConfig):
         weights = self.loss_weights
         return sum(weights[name] * part for name, part in parts.items())
 
+    def reset_calibration(self) -> None:
+        """Set every temperature to 1, which changes nothing: fitted ones fit no fresh classifier."""
+        for name in _TEMPERATURES:
+            setattr(self, name, 1.0)
+
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
-        """Raise on a keyword close to a field's name: transformers would store it without a word."""
+        """Raise on a keyword close to a field's name: transformers would store it silently."""
         fields = [name for name in cls.__dataclass_fields__ if not name.startswith("_")]
         for name in set(unknown) - set(cls.attribute_map) - set(fields):
             if meant := get_close_matches(name, fields, n=1, cutoff=0.8):
@@ -184,7 +195,9 @@ class HybridSentConfig(PreTrainedConfig):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
         if self.hidden_act not in ACT2FN:
-            raise ValueError(f"hidden_act ({self.hidden_act!r}) is no activation of transformers.")
+            raise ValueError(
+                f"hidden_act ({self.hidden_act!r}) is not an activation of transformers."
+            )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads "
@@ -210,6 +223,14 @@ class HybridSentConfig(PreTrainedConfig):
                 "vision encoder."
             )
 
+    def validate_labels(self) -> None:
+        """Check that each label has an index and a name that no other label has."""
+        names = list(self.id2label.values())
+        if set(self.id2label) != set(range(len(names))):
+            raise ValueError(f"id2label ({self.id2label}) must number its labels from 0 on.")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"id2label gives two labels one name: {', '.join(map(str, twice))}.")
+
     def validate_decision(self) -> None:
         """Check that the decision has branches to weigh and a usable temperature."""
         if not self.use_unimodal_branches and self.own_label_loss_weight:
@@ -222,12 +243,7 @@ class HybridSentConfig(PreTrainedConfig):
                 f'decision_fusion="{self.decision_fusion}" weighs the unimodal branches, which '
                 'use_unimodal_branches=False removes; use decision_fusion="fusion_only".'
             )
-        for name in (
-            "decision_weight_temperature",
-            "temperature",
-            "text_only_temperature",
-            "image_only_temperature",
-        ):
+        for name in _TEMPERATURES:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
 
@@ -275,7 +291,7 @@ class HybridSentConfig(PreTrainedConfig):
 
         Raises:
             OSError: There is no such file, or it is not JSON.
-            ValueError: It describes another kind of model or holds values that make no sense.
+            ValueError: It describes another kind of model or holds invalid values.
         """
         try:
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
@@ -294,7 +310,7 @@ class HybridSentConfig(PreTrainedConfig):
             The configuration; with `return_unused_kwargs=True` also the keywords it has no use for.
 
         Raises:
-            ValueError: It describes another kind of model or holds values that make no sense.
+            ValueError: It describes another kind of model or holds invalid values.
         """
         try:
             kind = config_dict.get("model_type", cls.model_type)
@@ -310,18 +326,18 @@ class HybridSentConfig(PreTrainedConfig):
         return built
 
     @classmethod
-    def from_text_vision_configs(
-        cls, text_config: PreTrainedConfig, vision_config: PreTrainedConfig, **kwargs: Any
+    def from_vision_text_configs(
+        cls, vision_config: PreTrainedConfig, text_config: PreTrainedConfig, **kwargs: Any
     ) -> "HybridSentConfig":
         """Build the configuration from those of the two encoders.
 
         Args:
-            text_config: Configuration of the text encoder.
             vision_config: Configuration of the vision encoder.
+            text_config: Configuration of the text encoder.
             **kwargs: Further fields of this class.
 
         Returns:
-            The composite configuration; the encoders' own are copied.
+            The composite configuration; the configurations of the encoders are copied.
         """
         return cls(
             text_config=text_config.to_dict(), vision_config=vision_config.to_dict(), **kwargs
@@ -332,7 +348,7 @@ def _naming(name: str, error: Exception) -> Exception:
     """Return an error that names the configuration it is about and says what to do."""
     no_json = isinstance(error.__context__, (UnicodeDecodeError, json.JSONDecodeError))
     if REMEDY in str(error) or (isinstance(error, OSError) and not no_json):
-        return error  # says all already
+        return error  # complete already
     kind = OSError if isinstance(error, OSError) else ValueError
     file = Path(name, CONFIG_NAME) if Path(name).is_dir() else name
     return kind(f"{file} cannot be used: {as_sentence(error)} {REMEDY}, or correct it.")

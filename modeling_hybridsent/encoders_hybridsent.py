@@ -82,7 +82,7 @@ def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Tell whether a module has parameters of which none asks for a gradient."""
+    """Check whether all parameters of a module are frozen."""
     asks = [parameter.requires_grad for parameter in module.parameters()]
     return bool(asks) and not any(asks)
 
@@ -200,7 +200,7 @@ def _pick_local_layer(global_tokens: int, stage_tokens: list[int]) -> int:
 
 @torch.no_grad()
 def measure_vision_features(encoder: PreTrainedModel, config: HybridSentConfig) -> None:
-    """Fill `vision_local_layer` and `vision_feature_sizes` by one pass over an empty picture.
+    """Fill `vision_local_layer` and `vision_feature_sizes` by one pass over an empty image.
 
     Encoders name their widths in too many ways to read them off their configurations.
 
@@ -213,16 +213,16 @@ def measure_vision_features(encoder: PreTrainedModel, config: HybridSentConfig) 
     """
     parameter = next(encoder.parameters())
     size = _expected_image_size(config.vision_config)
-    picture = parameter.new_zeros(1, 3, size, size)
+    image = parameter.new_zeros(1, 3, size, size)
     was_training = encoder.training
     encoder.eval()
-    raw = encoder(pixel_values=picture, return_dict=True).last_hidden_state
+    raw = encoder(pixel_values=image, return_dict=True).last_hidden_state
     if raw.dim() == 4 and raw.shape[1] == raw.shape[2] != raw.shape[3]:
         raise ValueError(
             f"The vision encoder {config.vision_config.model_type!r} returns a channels-last map "
             f"{tuple(raw.shape)}; use one that returns (batch, channels, height, width) or tokens."
         )
-    last, stages = encode_image(encoder, picture)
+    last, stages = encode_image(encoder, image)
     encoder.train(was_training)
     if config.vision_local_layer is None:
         config.vision_local_layer = _pick_local_layer(last.shape[1], [x.shape[1] for x in stages])
@@ -230,8 +230,8 @@ def measure_vision_features(encoder: PreTrainedModel, config: HybridSentConfig) 
     config.vision_feature_sizes = [last.shape[-1], local.shape[-1]]
 
 
-class HybridSentPictureNorm(nn.LayerNorm):
-    """Normalise all tokens of a picture together, then scale and shift each channel.
+class HybridSentImageNorm(nn.LayerNorm):
+    """Normalise all tokens of an image together, then scale and shift each channel.
 
     Normalised one by one, a patch in which the encoder found nothing would look as strong as the one
     that shows a face.
@@ -327,7 +327,7 @@ class HybridSentImageFeatures(nn.Module):
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
         global_size, local_size = config.vision_feature_sizes
-        norm = HybridSentPictureNorm
+        norm = HybridSentImageNorm
         self.global_projection = HybridSentProjection(global_size, config, norm)
         self.local_projection = None
         if config.use_local_features:
@@ -341,7 +341,7 @@ class HybridSentImageFeatures(nn.Module):
         Args:
             last: Tokens of the last stage, (batch, tokens, channels).
             local: Tokens of the local layer, (batch, finer tokens, its channels); None when off.
-            has_image: True where the post has a picture, (batch,).
+            has_image: True where the post has an image, (batch,).
 
         Returns:
             Global features (batch, tokens, hidden_size); local features (batch, finer tokens,

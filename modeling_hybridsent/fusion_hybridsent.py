@@ -95,7 +95,7 @@ def _with_local(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Append local features to global states, with their mask.
 
-    A text has one local feature a token; a picture's tokens are all visible or all missing.
+    A text has one local feature a token; an image's tokens are all visible or all missing.
     """
     if local is None:
         return states, mask
@@ -105,7 +105,7 @@ def _with_local(
 
 
 class HybridSentCrossModalLayer(GradientCheckpointingLayer):
-    """Text looks at the picture and the picture at the text, at once (one layer of S3).
+    """Text looks at the image and the image at the text, at once (one layer of S3).
 
     Each side sees the other's global states as the layer below left them, and its local features.
     """
@@ -133,8 +133,8 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
             image_local: Local image features, (batch, finer tokens, hidden_size) or None.
 
         Returns:
-            The updated sequence in the same order; the weights of the text's attention to the picture
-            (batch, heads, text tokens, image global + local tokens) and of the picture's to the text
+            The updated sequence in the same order; the weights of the text's attention to the image
+            (batch, heads, text tokens, image global + local tokens) and of the image's to the text
             (batch, heads, image tokens, text global + local tokens), None unless attention is eager.
         """
         text, image = hidden_states[:, :text_length], hidden_states[:, text_length:]
@@ -147,7 +147,7 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
 class HybridSentFusionBranch(nn.Module):
     """Fuse the two modalities' tokens: BiRAU, self-attention, pooling (S4).
 
-    Each modality is pooled by itself, so that a picture's many tokens do not outweigh a text's few,
+    Each modality is pooled by itself, so that an image's many tokens do not outweigh a text's few,
     and a hidden layer joins the two vectors.
     """
 
@@ -229,7 +229,7 @@ class HybridSentDecisionFusion(nn.Module):
             self.global_scores = nn.Parameter(torch.zeros(3))
 
     def present_branches(self, has_text: torch.Tensor, has_image: torch.Tensor) -> torch.Tensor:
-        """Tell which of text, image and fusion may decide: (batch,), (batch,) -> bool (batch, 3)."""
+        """Return which of text, image and fusion may decide: (batch,), (batch,) -> bool (batch, 3)."""
         if self.kind == "fusion_only":
             no, yes = torch.zeros_like(has_text), torch.ones_like(has_text)
             return torch.stack([no, no, yes], dim=1)

@@ -42,7 +42,7 @@ def _read(file: Path) -> None:
 
 
 def explain_failure(error: Exception, folder: Path, build: Callable[[], Any]) -> Exception:
-    """Find the file that made loading fail.
+    """Return an error that names the file that made loading fail.
 
     Args:
         error: What loading raised.
@@ -87,7 +87,7 @@ def require_complete(
     """Raise unless the files gave every tensor of the model in its shape.
 
     Args:
-        info: What `from_pretrained(..., output_loading_info=True)` tells.
+        info: Loading info of `from_pretrained(..., output_loading_info=True)`.
         folder: Where the weights lie.
         ignore_mismatched_sizes: The caller accepts fresh weights where shapes differ.
         may_lack: The caller accepts fresh weights where tensors are missing.

@@ -2,8 +2,8 @@
 
 Implements the system of "Image-text sentiment analysis model based on cross-modal semantic
 enhancement and hybrid fusion", ITM Web of Conferences 83 (2026) 01004, doi
-10.1051/itmconf/20268301004, as far as its abstract fixes it (rows S1 to S5 in the configuration);
-every other choice is ours.
+10.1051/itmconf/20268301004, where its abstract is specific (S1 to S5 in the configuration); every
+other choice is ours.
 """
 
 from typing import Any
@@ -49,13 +49,13 @@ _Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
 def _require_a_modality(has_text: torch.Tensor, has_image: torch.Tensor) -> None:
-    """Raise ValueError naming the posts that have neither text nor picture."""
+    """Raise ValueError naming the posts that have neither text nor image."""
     if torch.compiler.is_compiling():  # a data-dependent check cannot be traced
         return
     empty = torch.nonzero(~(has_text | has_image)).flatten().tolist()
     if empty:
         raise ValueError(
-            f"Posts {empty} of the batch have neither text nor picture; give each post one of them."
+            f"Posts {empty} of the batch have neither text nor image; give each post one of them."
         )
 
 
@@ -218,7 +218,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         outputs: EncoderOutputs | None,
         has_image: torch.Tensor,
     ) -> _Features:
-        """Return global and local image features and their mask; a missing picture leaves no trace."""
+        """Return global and local image features and their mask; a missing image leaves no trace."""
         if outputs is None:
             pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
             outputs = self.get_image_encoder_outputs(pixel_values)
@@ -227,7 +227,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         return self.image_features(*outputs, has_image)
 
     def encoder_output_widths(self) -> dict[str, tuple[int, int | None]]:
-        """Tell the widths of precomputed states: global and local (None: not read), by modality."""
+        """Return the widths of precomputed states by modality: global, local (None: not read)."""
         text = self.config.text_config.hidden_size
         image, local = self.config.vision_feature_sizes
         return {
@@ -236,7 +236,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         }
 
     def _nothing(self, batch: int) -> _Features:
-        """Stand in for a modality that the whole batch lacks: one masked token a post."""
+        """Return what stands for a modality that the whole batch lacks: one masked token a post."""
         states = torch.zeros(
             batch, 1, self.config.hidden_size, device=self.device, dtype=self.dtype
         )
@@ -261,9 +261,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
         Args:
             input_ids: (batch, tokens); None when no post has a text.
             attention_mask: Non-zero at real tokens, (batch, tokens); None means no padding.
-            pixel_values: (batch, 3, height, width); None when no post has a picture.
+            pixel_values: (batch, 3, height, width); None when no post has an image.
             has_text: True where the post has a text, (batch,); None means all that `input_ids` give.
-            has_image: True where the post has a picture, (batch,); None means all that
+            has_image: True where the post has an image, (batch,); None means all that
                 `pixel_values` give.
             inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
             text_encoder_outputs: Result of `get_text_encoder_outputs` in place of `input_ids`: token
@@ -277,7 +277,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
             not change a bit of them.
 
         Raises:
-            ValueError: A post has neither text nor picture; the message gives its index. Or
+            ValueError: A post has neither text nor image; the message gives its index. Or
                 a modality is given in two forms, or states that do not fit to the encoder.
         """
         tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
@@ -287,13 +287,13 @@ class HybridSentModel(HybridSentPreTrainedModel):
         for modality, widths in self.encoder_output_widths().items():
             check_encoder_outputs(f"{modality}_encoder_outputs", ready[modality], widths)
         attention_mask = _text_mask(**tokens, ready=text_encoder_outputs, mask=attention_mask)
-        picture = pixel_values if image_encoder_outputs is None else image_encoder_outputs[0]
-        has_text, has_image = self._modalities(attention_mask, picture, has_text, has_image)
+        pixels = pixel_values if image_encoder_outputs is None else image_encoder_outputs[0]
+        has_text, has_image = self._modalities(attention_mask, pixels, has_text, has_image)
         _require_a_modality(has_text, has_image)
         text = image = self._nothing(has_text.shape[0])
         if attention_mask is not None:
             text = self._text(tokens, text_encoder_outputs, attention_mask, has_text)
-        if picture is not None:
+        if pixels is not None:
             image = self._image(pixel_values, image_encoder_outputs, has_image)
         return HybridSentModelOutput(
             **self._only_asked(self._fuse(text, image), kwargs),
@@ -347,7 +347,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         which, states = wanted("output_hidden_states"), fields["hidden_states"]
         if which is False:
             fields["hidden_states"] = None
-        elif which is not True:  # numbers of layers: the others are None
+        elif which is not True:  # indices of layers: the others are None
             kept = {i % len(states) for i in ([which] if isinstance(which, int) else which)}
             fields["hidden_states"] = tuple(x if i in kept else None for i, x in enumerate(states))
         return fields
@@ -355,17 +355,17 @@ class HybridSentModel(HybridSentPreTrainedModel):
     def _modalities(
         self,
         attention_mask: torch.Tensor | None,
-        picture: torch.Tensor | None,
+        pixels: torch.Tensor | None,
         has_text: torch.Tensor | None,
         has_image: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tell which posts have what: nothing passed, or no token to look at, means missing."""
-        given = attention_mask if attention_mask is not None else picture
+        """Return which posts have a text and an image; without a visible token it is missing."""
+        given = attention_mask if attention_mask is not None else pixels
         if given is None:
             raise ValueError("Give input_ids, pixel_values or both (or what stands for them).")
         nothing = torch.zeros(given.shape[0], dtype=torch.bool, device=given.device)
         text = nothing if attention_mask is None else attention_mask.bool().any(dim=1)
-        image = nothing if picture is None else ~nothing
+        image = nothing if pixels is None else ~nothing
         return (
             text if has_text is None else text & has_text.bool(),
             image if has_image is None else image & has_image.bool(),
@@ -396,15 +396,15 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_text_vision_pretrained(
-        cls, text_name: str, vision_name: str, **kwargs: Any
+    def from_vision_text_pretrained(
+        cls, vision_name: str, text_name: str, **kwargs: Any
     ) -> "HybridSentForSequenceClassification":
         """Start a model from two pretrained encoders, with a fresh fusion.
 
         Args:
-            text_name: Hub id or folder of the text encoder. Of a model with both modalities, such
-                as CLIP, the text part is taken.
-            vision_name: Hub id or folder of the vision encoder, likewise.
+            vision_name: Hub id or folder of the vision encoder. Of a model with both modalities,
+                such as CLIP, the vision part is taken.
+            text_name: Hub id or folder of the text encoder, likewise.
             **kwargs: Fields of `HybridSentConfig`, such as `id2label` or `hidden_size`.
 
         Returns:
@@ -412,11 +412,11 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         """
         text_model = _load_encoder(text_name, "text_config")
         vision_model = _load_encoder(vision_name, "vision_config")
-        config = HybridSentConfig.from_text_vision_configs(
-            text_model.config, vision_model.config, **kwargs
+        config = HybridSentConfig.from_vision_text_configs(
+            vision_model.config, text_model.config, **kwargs
         )
         for part in (config.text_config, config.vision_config):
-            part._name_or_path = ""  # a published configuration must not tell local paths
+            part._name_or_path = ""  # a published configuration must not contain local paths
         model = cls(config)
         model.hybridsent.text_model.load_state_dict(text_model.state_dict())
         model.hybridsent.vision_model.load_state_dict(vision_model.state_dict())
@@ -469,6 +469,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         labels: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """Return the named parts; a branch that cannot decide learns nothing."""
+        labels = _whole(labels)
         losses = {"decision": _cross_entropy(log_p, labels)}
         for i, name in enumerate(("text", "image", "fusion")):
             if branch_logits[name] is not None:
@@ -480,14 +481,14 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
     def _own_label_losses(
         self, outputs: HybridSentModelOutput, labels: dict[str, torch.Tensor | None]
     ) -> dict[str, torch.Tensor]:
-        """Return the parts that a modality's own labels give; 0 where no post has one."""
+        """Return the parts that unimodal labels give; 0 where no post has one."""
         losses = {}
         for name, classifier in self.own_label_classifiers.items():
             has = outputs[f"has_{name}"].bool()
             own = (
                 torch.full_like(has, -100, dtype=torch.long)
                 if labels[name] is None
-                else labels[name]
+                else _whole(labels[name])
             )
             logits = classifier(outputs[f"{name}_embeds"]).float()
             losses[f"own_{name}"] = _cross_entropy(logits, own.masked_fill(~has, -100))
@@ -512,30 +513,25 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         """Score a batch of posts and, given labels, compute the loss.
 
         Args:
-            input_ids: (batch, tokens); None when no post has a text.
-            attention_mask: Non-zero at real tokens, (batch, tokens); None means no padding.
-            pixel_values: (batch, 3, height, width); None when no post has a picture.
-            has_text: True where the post has a text, (batch,); None means all that `input_ids` give.
-            has_image: True where the post has a picture, (batch,); None means all that
-                `pixel_values` give.
+            input_ids: As in `HybridSentModel.forward`, like the others without a description.
+            attention_mask: (batch, tokens).
+            pixel_values: (batch, 3, height, width).
+            has_text: (batch,).
+            has_image: (batch,).
             labels: Label of the post, (batch,); -100 is ignored.
             text_labels: Label of the text alone, (batch,), -100 or None where unknown; learned where
                 `own_label_loss_weight` is above 0.
-            image_labels: Label of the picture alone, (batch,), likewise.
-            inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
-            text_encoder_outputs: Result of `get_text_encoder_outputs` in place of `input_ids`: token
-                states and embeddings, each (batch, tokens, text width). The encoder does not run.
-            image_encoder_outputs: Result of `get_image_encoder_outputs` in place of `pixel_values`:
-                last stage (batch, tokens, channels), local layer (batch, finer tokens, its channels).
+            image_labels: Label of the image alone, (batch,), likewise.
+            inputs_embeds: (batch, tokens, text width).
+            text_encoder_outputs: See `get_text_encoder_outputs`.
+            image_encoder_outputs: See `get_image_encoder_outputs`.
             **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
             Scores, branches, decision weights and, with labels, losses.
 
         Raises:
-            ValueError: A post has neither text nor picture; the message gives its index. Or
-                a modality is given in two forms, or states that do not fit to the encoder, or labels
-                are no label numbers.
+            ValueError: As in `HybridSentModel.forward`, or labels are not whole numbers, (batch,).
         """
         outputs = self.hybridsent(
             input_ids=input_ids,
@@ -576,13 +572,18 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         )
 
 
-def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Average the cross-entropy over labelled posts; 0 where there is none, instead of NaN."""
+def _whole(labels: torch.Tensor) -> torch.Tensor:
+    """Return labels as int64, which alone holds -100 beside any number of labels."""
     if labels.dim() != 1 or labels.is_floating_point():
         raise ValueError(
             f"Labels must be one whole number a post, (batch,), not {labels.dtype} of shape "
             f"{tuple(labels.shape)}: several labels a post, and regression, are not supported."
         )
+    return labels.long()
+
+
+def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy of the labelled posts; 0 without one, instead of NaN."""
     total = nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
     return total / (labels != -100).sum().clamp(min=1)
 

@@ -15,10 +15,10 @@ class HybridSentModelOutput(ModelOutput):
         fusion_embeds: (batch, hidden_size).
         text_embeds: (batch, hidden_size), zero where the text is missing; None without unimodal
             branches.
-        image_embeds: (batch, hidden_size), zero where the picture is missing; None without unimodal
+        image_embeds: (batch, hidden_size), zero where the image is missing; None without unimodal
             branches.
         has_text: 1 where the post has a text, else 0, (batch,).
-        has_image: 1 where the post has a picture, else 0, (batch,).
+        has_image: 1 where the post has an image, else 0, (batch,).
         hidden_states: With `output_hidden_states=True`, a tuple of num_cross_modal_layers + 1 tensors
             (batch, text + image tokens, hidden_size): what enters the first cross-modal layer and
             what leaves each; empty when there are none.
@@ -28,8 +28,8 @@ class HybridSentModelOutput(ModelOutput):
             tokens); without unimodal branches only the last. Empty with sdpa, which does not keep
             weights.
         cross_attentions: With `output_attentions=True` and eager attention, a tuple of
-            2 * num_cross_modal_layers tensors: for each layer the text's attention to the picture
-            (batch, heads, text tokens, image global + local tokens), then the picture's to the text
+            2 * num_cross_modal_layers tensors: for each layer the text's attention to the image
+            (batch, heads, text tokens, image global + local tokens), then the image's to the text
             (batch, heads, image tokens, text global + local tokens). Empty with sdpa;
             meaningless for posts with a missing modality.
     """
@@ -53,7 +53,7 @@ class HybridSentOutput(ModelOutput):
         loss: Weighted sum of `losses`, scalar; None without labels.
         losses: Named parts of the loss before weighting, each scalar: `decision` (negative log
             likelihood of p), `text`, `image`, `fusion` (cross-entropies of the branches), and with
-            `own_label_loss_weight` `own_text`, `own_image` (of the modalities' own labels); None
+            `own_label_loss_weight` `own_text`, `own_image` (of unimodal labels); None
             without labels.
         logits: log p of the calibrated decision, (batch, num_labels), float32, so that
             softmax(logits) is p itself.

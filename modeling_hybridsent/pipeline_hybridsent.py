@@ -3,22 +3,36 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset, IterableDataset
-from transformers import Pipeline
+from transformers import AutoModelForSequenceClassification, Pipeline
 from transformers.dynamic_module_utils import custom_object_save
+from transformers.pipelines import PIPELINE_REGISTRY
 
+from .answers_hybridsent import BRANCHES, make_answers
 from .inputs_hybridsent import has_text, load_image
 
-_BRANCHES = ("text", "image", "fusion")
+TASK = "image-text-sentiment"
 _COLUMNS = ("text", "image")
+_FORM = 'A post is {"text": ..., "image": ...}'
+_OTHER_NAMES = {
+    "caption": "text",
+    "tweet": "text",
+    "file_name": "image",
+    "image_path": "image",
+    "image_url": "image",
+    "img": "image",
+    "photo": "image",
+    "picture": "image",
+}
 
 
 @dataclass
 class _Place:
-    """A post and its place among those given, for errors."""
+    """A post and its index among those given, for errors."""
 
     index: int
     post: Any
@@ -36,12 +50,12 @@ class _Rows(Dataset[_Place]):
     def __getitem__(self, index: int) -> _Place:
         try:
             return _Place(index, self.posts[index])
-        except Exception as error:  # a dataset decodes its pictures here
+        except Exception as error:  # a dataset decodes its images here
             raise _at(index, f"it cannot be read: {error}.") from error
 
 
 class _Stream(IterableDataset[_Place]):
-    """Posts that come one after the other, nobody knows how many."""
+    """Posts that stream: their number is unknown."""
 
     def __init__(self, posts: Iterable[Any]) -> None:
         self.posts = posts
@@ -54,17 +68,30 @@ def _at(index: int, what: str) -> ValueError:
     return ValueError(f"Post {index} of the input: {what} Correct this post or leave it out.")
 
 
-def _only_what_counts(posts: Any) -> Any:
-    """Take the columns of a post out of a set of the `datasets` library, pictures undecoded.
+def _refuse_misspelt(names: Iterable[Any]) -> None:
+    """Raise on a key that stands for an absent one; others, such as an id, are ignored."""
+    names = list(names)
+    absent = [name for name in _COLUMNS if name not in names]
+    for name in names:
+        spelt = str(name).strip().casefold()
+        close = get_close_matches(spelt, absent, n=1, cutoff=0.8)
+        meant = close[0] if close else _OTHER_NAMES.get(spelt)
+        if name not in _COLUMNS and meant in absent:
+            raise ValueError(f"{_FORM}; it has no key {name!r}, did you mean {meant!r}?")
 
-    So neither a broken picture in another column nor the size of a picture matters before
-    `load_image` has looked at it. Sets that a user's own function transforms stay as they are.
+
+def _only_what_counts(posts: Any) -> Any:
+    """Return a set of the `datasets` library with the columns of a post alone, images undecoded.
+
+    So a broken image in another column is ignored, and `load_image` checks the size of an image
+    before it is decoded. Sets with a transform of the user stay as they are.
     """
     if not (hasattr(posts, "select_columns") and hasattr(posts, "with_format")):
         return posts
     if (getattr(posts, "format", None) or {}).get("type") == "custom":
         return posts
     posts = posts.with_format(None)
+    _refuse_misspelt(posts.column_names or ())
     columns = [name for name in _COLUMNS if name in (posts.column_names or ())]
     if columns:
         posts = posts.select_columns(columns)
@@ -75,7 +102,7 @@ def _only_what_counts(posts: Any) -> Any:
 
 
 def _several(inputs: Any) -> Dataset[_Place] | None:
-    """Number the posts of a list, a set or a stream; None for what is to be taken as one post."""
+    """Return the numbered posts of a list, set or stream; None for a single post."""
     if isinstance(inputs, (Mapping, str, bytes)):
         return None
     if isinstance(inputs, (Sequence, Dataset, Iterator)) or hasattr(inputs, "select_columns"):
@@ -113,7 +140,7 @@ class HybridSentPipeline(Pipeline):
 
         Args:
             inputs: A post, a list or tuple of posts, a `Dataset` of torch or of the `datasets`
-                library with columns `text` and `image` (others are passed over), or an iterator or
+                library with columns `text` and `image` (others are ignored), or an iterator or
                 iterable dataset of posts. Left out where `text=` and `image=` give one post.
             **options: `text` and `image` of one post; `batch_size` and `num_workers`; what
                 `_sanitize_parameters` takes.
@@ -122,7 +149,7 @@ class HybridSentPipeline(Pipeline):
             An answer, a list of answers or an iterator over answers: see the class.
 
         Raises:
-            ValueError: A post that is none; for several posts the message gives its place.
+            ValueError: A post is invalid; for several posts the message gives its index.
             TypeError: An unknown option.
         """
         post = {name: options.pop(name) for name in _COLUMNS if name in options}
@@ -148,23 +175,23 @@ class HybridSentPipeline(Pipeline):
         custom_object_save(self, save_directory)
 
     def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], ...]:
-        """Sort a call's options.
+        """Assign the options of a call to its steps.
 
         Args:
             **options: `top_k`: 1, unless given, gives the best label as a dictionary; more, or None
                 for all, gives a list of such dictionaries, best first. `return_branches`: True adds
-                what text, image and fusion say and how much each weighs.
+                the scores and weights of text, image and fusion.
 
         Returns:
             Options of preprocess, forward and postprocess.
 
         Raises:
             TypeError: An unknown option.
-            ValueError: A `top_k` that is no number of labels.
+            ValueError: `top_k` is not a positive whole number.
         """
         unknown = set(options) - {"top_k", "return_branches"}
         if unknown:
-            raise TypeError(f"image-text-sentiment does not know {sorted(unknown)}.")
+            raise TypeError(f"image-text-sentiment does not take {sorted(unknown)}.")
         top_k = options.get("top_k")
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise ValueError(
@@ -182,7 +209,7 @@ class HybridSentPipeline(Pipeline):
             Model inputs of a batch of one.
 
         Raises:
-            ValueError: The post is no such mapping, or has neither text nor picture.
+            ValueError: The post is not such a mapping, or has neither text nor image.
         """
         if not isinstance(post, _Place):
             return self._prepare(post)
@@ -192,11 +219,13 @@ class HybridSentPipeline(Pipeline):
             raise _at(post.index, str(error)) from error
 
     def _prepare(self, post: Any) -> dict[str, torch.Tensor]:
+        if isinstance(post, Mapping):
+            _refuse_misspelt(post)
         if not isinstance(post, Mapping) or not set(_COLUMNS) & set(post):
             what = (
                 f"keys {sorted(map(str, post))}" if isinstance(post, Mapping) else f"{post!r:.80}"
             )
-            raise ValueError(f'A post is {{"text": ..., "image": ...}}, not {what}.')
+            raise ValueError(f"{_FORM}, not {what}.")
         text = post.get("text")
         processor = self.processor
         ratio = processor.max_image_ratio()
@@ -207,13 +236,13 @@ class HybridSentPipeline(Pipeline):
 
     def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         outputs = self.model(**inputs)
-        wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in _BRANCHES))
+        wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
         return {name: outputs[name] for name in wanted if outputs.get(name) is not None}
 
     def postprocess(
         self, outputs: dict[str, torch.Tensor], top_k: int | None = 1, return_branches: bool = False
     ) -> dict[str, Any] | list[dict[str, Any]]:
-        """Name the labels of one post.
+        """Return the answer to one post as dictionaries.
 
         Args:
             outputs: Scores of a batch of one.
@@ -224,21 +253,24 @@ class HybridSentPipeline(Pipeline):
             {"label", "score"} or a list of them; with `return_branches` the dictionary (or the
             first of the list) also has "branches": name -> {"weight", "scores": label -> number}.
         """
-        scores = self._named(outputs["logits"])
-        ranked = sorted(scores.items(), key=lambda item: -item[1])[:top_k]
-        answer: list[dict[str, Any]] = [{"label": name, "score": score} for name, score in ranked]
+        names = [name for _, name in sorted(self.model.config.id2label.items())]
+        (answer,) = make_answers({name: x.float() for name, x in outputs.items()}, names)
+        ranked = sorted(answer.scores.items(), key=lambda item: -item[1])[:top_k]
+        found: list[dict[str, Any]] = [{"label": name, "score": score} for name, score in ranked]
         if return_branches:
-            weights = outputs["decision_weights"][0].tolist()
-            answer[0]["branches"] = {
-                name: {"weight": weight, "scores": self._named(outputs[f"{name}_logits"])}
-                for name, weight in zip(_BRANCHES, weights, strict=True)
-                if f"{name}_logits" in outputs and weight > 0
+            found[0]["branches"] = {
+                name: {"weight": branch.weight, "scores": branch.scores}
+                for name, branch in answer.branches.items()
             }
-        return answer[0] if top_k == 1 else answer
+        return found[0] if top_k == 1 else found
 
-    def _named(self, logits: torch.Tensor) -> dict[str, float]:
-        probabilities = torch.softmax(logits[0].float(), dim=-1).tolist()
-        return {self.model.config.id2label[i]: p for i, p in enumerate(probabilities)}
 
+if TASK not in PIPELINE_REGISTRY.get_supported_tasks():  # for a model that is given as an object
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK,
+        pipeline_class=HybridSentPipeline,
+        pt_model=(AutoModelForSequenceClassification,),
+        type="multimodal",
+    )
 
 __all__ = ["HybridSentPipeline"]

@@ -49,7 +49,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """Tell the library that initialisation here leaves loaded tensors alone, as its own does.
+        """Return False: initialisation here leaves loaded tensors alone, as the library's own does.
 
         For other code it skips modules without parameters of their own, and with them part of the
         initialisation of CLIP, SigLIP and ModernBERT encoders.
@@ -57,7 +57,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         return False
 
     def enable_input_require_grads(self) -> None:
-        """Make the encoders' embeddings ask for a gradient, which gradient checkpointing needs.
+        """Require gradients of the encoders' embeddings, which gradient checkpointing needs.
 
         The library's own fails on embeddings that return a tuple, as Swin's do.
         """
@@ -103,7 +103,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
             ignore_mismatched_sizes: True starts tensors of another shape fresh, as another number
                 of labels needs it.
             output_loading_info: True returns also the names of tensors that were missing, unknown or
-                of another shape; missing ones are no error then, and start fresh.
+                of another shape; missing tensors then start fresh without an error.
             **kwargs: As in the parent class.
 
         Returns:
@@ -112,7 +112,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         Raises:
             OSError: A file is absent or damaged; the message names it.
             RuntimeError: Tensors are missing or have another shape; the message names them.
-            ValueError: The configuration makes no sense; the message names its file.
+            ValueError: The configuration is invalid; the message names its file.
         """
         name, place = pretrained_model_name_or_path, place_of(kwargs)
         options = {"ignore_mismatched_sizes": True, "output_loading_info": True, **kwargs}
@@ -134,6 +134,8 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         require_complete(
             info, local_folder(name, place), ignore_mismatched_sizes, may_lack=output_loading_info
         )
+        if any("classifier." in key for key, *_ in info["mismatched_keys"]):
+            model.config.reset_calibration()
         return (model, info) if output_loading_info else model
 
     def save_pretrained(

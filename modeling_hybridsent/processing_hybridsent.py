@@ -1,4 +1,4 @@
-"""The joint processor: posts in, model inputs out, with a record of what each post lacks."""
+"""The joint processor: posts to model inputs, which mark missing modalities."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, has_text, load_image
 from .processor_files_hybridsent import ProcessorFiles
 
 DEFAULT_MAX_LENGTH = 128  # tokens
-# Keywords of the library's that would part the rows of a batch from its posts, or mark image tokens.
+# Keywords that would change which row belongs to which post, or mark image tokens.
 _UNSUPPORTED = {
     "is_split_into_words",
     "return_mm_token_type_ids",
@@ -26,7 +26,7 @@ _UNSUPPORTED = {
 
 
 def _as_list(value: Any) -> list[Any] | None:
-    """Wrap one post's text or image in a list; None stays None, which means: not given at all."""
+    """Return texts or images as a list, one alone in a list of one; None, for none at all, stays."""
     if value is None or isinstance(value, list):
         return value
     if isinstance(value, (str, bytes, os.PathLike, Mapping, Image.Image)):
@@ -48,7 +48,7 @@ def _count_posts(texts: list[Any] | None, images: list[Any] | None) -> int:
 
 
 def _only_image(source: Any, name: str) -> Any:
-    """Take a post's image out of the list that the library's processors allow around it."""
+    """Return the image of a post without the list that processors of the library allow around it."""
     if not isinstance(source, (list, tuple)):
         return source
     if len(source) > 1:
@@ -78,7 +78,7 @@ class HybridSentProcessor(ProcessorMixin):
             `ProcessorMixin` takes.
 
     Raises:
-        ValueError: A setting is no positive whole number.
+        ValueError: A setting is not a positive whole number.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class HybridSentProcessor(ProcessorMixin):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any
     ) -> "HybridSentProcessor":
-        """Load a processor as the parent does, and try it out.
+        """Load a processor as the parent does, and test it on one post.
 
         Args:
             pretrained_model_name_or_path: Folder or Hub id.
@@ -110,7 +110,7 @@ class HybridSentProcessor(ProcessorMixin):
 
         Raises:
             OSError: A file is missing or cannot be read; the message names it.
-            ValueError: A file holds what does not work; the message names it.
+            ValueError: A file holds invalid settings; the message names it.
         """
         files = ProcessorFiles(pretrained_model_name_or_path, kwargs)
         try:
@@ -118,7 +118,7 @@ class HybridSentProcessor(ProcessorMixin):
             processor = loaded[0] if isinstance(loaded, tuple) else loaded
             files.require_whole(processor.tokenizer)
             processor._try_out()
-        except ImportError:  # a package is missing, no file
+        except ImportError:  # a package is missing, not a file
             raise
         except Exception as error:
             explained = files.explain(error)
@@ -128,7 +128,7 @@ class HybridSentProcessor(ProcessorMixin):
         return loaded
 
     def _try_out(self) -> None:
-        """Process one post, since many a wrong setting breaks nothing before that."""
+        """Process one post: many wrong settings fail only then."""
         self._require_sizes_within_limit()
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())
         self.encode_texts(["a"])
@@ -137,7 +137,7 @@ class HybridSentProcessor(ProcessorMixin):
             raise ValueError("a black image gives numbers that are not finite")
 
     def _require_sizes_within_limit(self) -> None:
-        """Raise on sizes that images are brought to which no memory holds."""
+        """Raise if images would be resized to more pixels than allowed."""
         for name in ("size", "crop_size"):
             size = dict(getattr(self.image_processor, name, None) or {})
             edges = [edge for edge in size.values() if isinstance(edge, int)]
@@ -148,17 +148,17 @@ class HybridSentProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """Names of what a call returns."""
+        """Return the names of what a call returns."""
         return ["input_ids", "attention_mask", "pixel_values", "has_text", "has_image"]
 
     @property
     def text_kwargs(self) -> dict[str, Any]:  # type: ignore[override]
-        """What the tokenizer is given unless it was made for, or a call asks for, something else."""
+        """Return defaults of the tokenizer, below its saved settings and those of a call."""
         common = {"padding": True, "truncation": True, "return_tensors": "pt"}
         return {**common, "max_length": self.max_length}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what `processor_config.json` holds, with the place of the code."""
+        """Return the content of `processor_config.json`, with the place of the code."""
         place = f"{type(self).__module__.rsplit('.', 1)[-1]}.{type(self).__name__}"
         kept = {"max_length": self.max_length, "auto_map": {"AutoProcessor": place}}
         content = {**super().to_dict(), **kept}
@@ -171,7 +171,7 @@ class HybridSentProcessor(ProcessorMixin):
     def validate_init_kwargs(
         processor_config: dict[str, Any], valid_kwargs: Sequence[str]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Part what `__init__` takes from what it does not, as the parent does from its signature."""
+        """Split keywords into those that `__init__` takes and others, as the parent does."""
         ours = [*valid_kwargs, "max_length", "max_image_pixels"]
         return ProcessorMixin.validate_init_kwargs(processor_config, ours)
 
@@ -223,7 +223,7 @@ class HybridSentProcessor(ProcessorMixin):
         return BatchFeature(data, tensor_type=kind)
 
     def encode_texts(self, texts: Sequence[str | None]) -> dict[str, torch.Tensor]:
-        """Do with texts what a call does, for posts whose images need no processing.
+        """Process texts alone, as a call does.
 
         Args:
             texts: One a post; None, an empty string or white space means: this post has no text.
@@ -237,7 +237,7 @@ class HybridSentProcessor(ProcessorMixin):
         return {"has_text": torch.tensor(has), **self._tokenize(texts, has, **settings)}
 
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
-        """Raise on a misspelt or unsupported keyword, which the library would pass over."""
+        """Raise on a misspelt or unsupported keyword, which the library would ignore."""
         text = set(TextKwargs.__annotations__) - _UNSUPPORTED
         own = getattr(self.image_processor, "valid_kwargs", None)
         images = set(ImagesKwargs.__annotations__) | set(getattr(own, "__annotations__", ()))
@@ -249,9 +249,9 @@ class HybridSentProcessor(ProcessorMixin):
             raise TypeError(f"{type(self).__name__} does not take {sorted(unknown)}.")
 
     def _made_for(self) -> dict[str, Any]:
-        """Settings that the tokenizer was made with.
+        """Return the settings that the tokenizer was saved with.
 
-        Many tokenizers of the Hub carry a `max_length` that nobody chose: it counts with a `padding`.
+        Many tokenizers of the Hub have a `max_length` by accident: it counts only with a `padding`.
         """
         settings = dict(self.tokenizer.init_kwargs)
         if "padding" not in settings:
@@ -301,7 +301,7 @@ class HybridSentProcessor(ProcessorMixin):
         return encoded
 
     def _pixels(self, images: list[Image.Image | None], **settings: Any) -> torch.Tensor:
-        """Process the images; a placeholder keeps the missing ones' places and is then cleared."""
+        """Process the images, with placeholders, then cleared, for the missing ones."""
         missing = torch.tensor([x is None for x in images])
         # Of the size of an image beside it, for an image processor that does not resize.
         size = next((x.size for x in images if x is not None), (32, 32))
@@ -316,7 +316,7 @@ class HybridSentProcessor(ProcessorMixin):
 
 
 def _tensor_kind(text: dict[str, Any], images: dict[str, Any]) -> str | None:
-    """Read the one `return_tensors` of a call out of its merged settings."""
+    """Return the `return_tensors` of a call from its merged settings."""
     kind = text["return_tensors"]
     if images.get("return_tensors", kind) != kind:
         raise ValueError(

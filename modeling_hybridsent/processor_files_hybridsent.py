@@ -1,7 +1,7 @@
-"""Damaged processor files are one error that names the file and says what to do.
+"""Damaged processor files raise one error that names the file and what to do.
 
-The library itself raises whatever the damage happens to break, names another file that it would have
-taken instead, or goes on: without `tokenizer.json` some tokenizers load with an empty vocabulary.
+The library raises any error, names a file that it tries next, or continues: without `tokenizer.json`
+some tokenizers load with an empty vocabulary.
 """
 
 import json
@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import cached_file
 
 PROCESSOR, TOKENIZER_SETTINGS = "processor_config.json", "tokenizer_config.json"
-PICTURES, TOKENIZER = "preprocessor_config.json", "tokenizer.json"
+IMAGES, TOKENIZER = "preprocessor_config.json", "tokenizer.json"
 REMEDY = "Save it again with save_pretrained, or download it again"
 _PLACE = ("cache_dir", "revision", "subfolder")
 
@@ -32,7 +32,7 @@ class ProcessorFiles:
         self.remedy = REMEDY if self.is_folder else f"{REMEDY} with force_download=True"
 
     def find(self, file: str) -> str | None:
-        """Say where a file lies; None where there is none. No network is asked."""
+        """Return the path of a file, without the network; None if there is no such file."""
         place = {x: self.arguments[x] for x in _PLACE if self.arguments.get(x) is not None}
         return cached_file(
             self.name,
@@ -53,14 +53,14 @@ class ProcessorFiles:
             if self.find(file) is None:
                 raise self._lacking(file)
             self._read(file)
-        if self.find(PICTURES):
-            self._read(PICTURES)
+        if self.find(IMAGES):
+            self._read(IMAGES)
         vocabularies = [x for x in tokenizer.vocab_files_names.values() if x]
         if vocabularies and not any(self.find(file) for file in vocabularies):
             raise self._lacking(TOKENIZER if TOKENIZER in vocabularies else vocabularies[0])
 
     def explain(self, error: Exception) -> Exception:
-        """Find the file that made loading fail.
+        """Return an error that names the file that made loading fail.
 
         Args:
             error: What loading raised.
@@ -75,15 +75,15 @@ class ProcessorFiles:
             for file in (PROCESSOR, TOKENIZER_SETTINGS):
                 if found[file] is None:
                     return self._lacking(file)
-            for file in (*found, PICTURES):
+            for file in (*found, IMAGES):
                 self._read(file)
             self._try_tokenizer()
         except Exception as damage:
             return damage
         if "image_processor" in self._read(PROCESSOR):
             return self._nonsense(PROCESSOR, error)
-        if self.find(PICTURES):
-            return self._nonsense(PICTURES, error)
+        if self.find(IMAGES):
+            return self._nonsense(IMAGES, error)
         return self._nonsense(PROCESSOR, KeyError("image_processor"))
 
     def _read(self, file: str) -> dict[str, Any]:
@@ -121,6 +121,4 @@ class ProcessorFiles:
     def _nonsense(self, file: str, error: Exception) -> ValueError:
         what = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         place = self.find(file)
-        return ValueError(
-            f"{place} describes nothing that works ({what:.300}). {self.remedy}, or correct it."
-        )
+        return ValueError(f"{place} is invalid ({what:.300}). {self.remedy}, or correct it.")

@@ -21,7 +21,7 @@ from datasets_scripts.pictures import inspect_pictures
 from hybridsent.support.errors import PostsError
 from hybridsent_space.posts import RefusedError, check_post
 from hybridsent_space.settings import Settings
-from hybridsent_space.table_files import open_table as open_upload
+from hybridsent_space.table_files import open_upload
 from modeling_hybridsent import HybridSentPipeline
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
@@ -420,7 +420,6 @@ def upload(case, folder):
     return folder.parent / "posts.zip"
 
 
-@pytest.mark.xfail(reason="the page parses tables itself", strict=False)
 def test_page(case):
     case, folder = case
     accepted, refused = {}, {}
@@ -431,10 +430,10 @@ def test_page(case):
     with open_upload(upload(case, folder), PAGE) as table:
         for position, row in enumerate(table.rows):
             try:
-                if row.error:
-                    raise RefusedError(row.error)
-                post = check_post(row.text, row.picture, PAGE)
-                accepted[row.id] = (post.text, post.picture is not None)
+                if row.problem:
+                    raise RefusedError(row.problem)
+                post = check_post(row.text, row.image, PAGE)
+                accepted[row.id] = (post.text, post.image is not None)
             except RefusedError as error:
                 refused[position] = str(error)
     require(case, accepted, refused)

@@ -69,8 +69,8 @@ def tiny_config(text="bert", vision="vit", **kwargs):
         "label2id": {name: i for i, name in LABELS.items()},
         **kwargs,
     }
-    return HybridSentConfig.from_text_vision_configs(
-        TEXT_CONFIGS[text](), VISION_CONFIGS[vision](), **settings
+    return HybridSentConfig.from_vision_text_configs(
+        VISION_CONFIGS[vision](), TEXT_CONFIGS[text](), **settings
     )
 
 

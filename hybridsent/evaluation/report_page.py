@@ -14,10 +14,11 @@ from PIL import Image
 from scipy.special import softmax
 
 from hybridsent.evaluation.figures import FOLDER
-from hybridsent.evaluation.final_scores import BRANCHES, FinalScores
+from hybridsent.evaluation.final_scores import FinalScores
 from hybridsent.evaluation.report import ABSENT, COLUMNS, percent
 from hybridsent.support.folders import write_whole
 from hybridsent.training.run_posts import describe_counts
+from modeling_hybridsent.answers_hybridsent import Answer
 from modeling_hybridsent.inputs_hybridsent import load_image
 
 TEMPLATE = files("hybridsent.evaluation") / "report_page.html"
@@ -106,15 +107,6 @@ def _number(value: float | None, digits: int = 3) -> str:
     return ABSENT if value is None else f"{value:.{digits}f}"
 
 
-class Branch(NamedTuple):
-    """Answer of one branch: its label, the probability of that label, and the weight of the branch."""
-
-    name: str
-    label: str
-    probability: float
-    weight: float
-
-
 class Mistake(NamedTuple):
     """A post that was decided wrongly.
 
@@ -125,9 +117,7 @@ class Mistake(NamedTuple):
         image: Data URI of a small JPEG; None if there is no image to show.
         no_image: Why there is none; empty where there is one.
         label: Name of its label.
-        decided: Name of the label that was decided.
-        probability: Probability of that.
-        branches: Answers of the branches whose modalities the post has.
+        answer: Answer of the model.
     """
 
     id: str
@@ -136,9 +126,7 @@ class Mistake(NamedTuple):
     image: str | None
     no_image: str
     label: str
-    decided: str
-    probability: float
-    branches: list[Branch]
+    answer: Answer
 
 
 def confident_mistakes(
@@ -156,7 +144,7 @@ def confident_mistakes(
     (wrong,) = np.nonzero(scored.known & (scored.decided != scored.labels))
     chosen = wrong[np.argsort(-probabilities[wrong], kind="stable")[:MOST]]
     mistakes = []
-    for i in chosen.tolist():
+    for i, answer in zip(chosen.tolist(), scored.answers(chosen, names), strict=True):
         post = posts[i]
         text = post.get("text")
         image, no_image = thumbnail(post.get("image"), max_pixels)
@@ -168,26 +156,10 @@ def confident_mistakes(
                 image=image,
                 no_image=no_image,
                 label=names[scored.labels[i]],
-                decided=names[scored.decided[i]],
-                probability=float(probabilities[i]),
-                branches=_branches(scored, i, post, names),
+                answer=answer,
             )
         )
     return mistakes
-
-
-def _branches(
-    scored: FinalScores, i: int, post: dict[str, Any], names: Sequence[str]
-) -> list[Branch]:
-    has = {name: post.get(name) is not None for name in ("text", "image")}
-    has["fusion"] = all(has.values()) or scored.decision_weights[i, 2] > 0
-    answers = []
-    for name, weight in zip(BRANCHES, scored.decision_weights[i].tolist(), strict=True):
-        if has[name] and name in scored.branches:
-            probabilities = softmax(scored.branches[name][i])
-            best = int(probabilities.argmax())
-            answers.append(Branch(name, names[best], float(probabilities[best]), weight))
-    return answers
 
 
 def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
@@ -200,14 +172,12 @@ def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
     Returns:
         A data URI and an empty string, or None and the reason.
     """
-    if source is None:
-        return None, "no image"
     try:
         image = load_image(source, max_pixels, "image")
     except ValueError as error:
         return None, f"The image cannot be shown: {error}"
     if image is None:
-        return None, "The image file is missing."
+        return None, "no image"
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)

@@ -28,9 +28,9 @@ def build_model(
         label_names: Names of the labels by index.
         model_class: Class of the model, for benchmarks that compare others with the same encoders.
     """
-    return model_class.from_text_vision_pretrained(
-        resolve_encoder(arguments.text_encoder),
+    return model_class.from_vision_text_pretrained(
         resolve_encoder(arguments.vision_encoder),
+        resolve_encoder(arguments.text_encoder),
         id2label=dict(enumerate(label_names)),
         label2id={name: i for i, name in enumerate(label_names)},
         **arguments.fields_of_config(),

@@ -26,7 +26,7 @@ summary, files = client.predict(file=handle_file("posts.csv"), api_name="/predic
 ```
 
 `/predict(text, image)` gives one JSON object: `label`, `score` (calibrated probability), `scores` of all labels, `branches`
-(`text`, `image`, `fusion`: `weight`, `label`, `score`, `scores`), `agreement` of text and picture, `energy`, `familiar`, `summary`,
+(`text`, `image`, `fusion`: `weight`, `label`, `score`, `scores`), `agreement` of text and image, `energy`, `familiar`, `summary`,
 `warnings`. A post that cannot be scored gives an object with only `error`. Posts of several callers are scored together,
 {batch} at once; who finds {waiting} requests waiting is told to come back.
 
@@ -34,7 +34,7 @@ summary, files = client.predict(file=handle_file("posts.csv"), api_name="/predic
 its order; one that failed says why in the column `error`. In the CSV file a cell that a spreadsheet would run as a formula begins with an
 apostrophe; the Parquet file holds texts as they came.
 
-Limits: {characters:,} characters a text; {image_bytes:,} bytes and {image_pixels:,} pixels a picture (JPEG, PNG, WebP, GIF, BMP, told by
+Limits: {characters:,} characters a text; {image_bytes:,} bytes and {image_pixels:,} pixels an image (JPEG, PNG, WebP, GIF, BMP, told by
 content); {table_bytes:,} bytes, {unpacked:,} unpacked, and {rows:,} rows a table. Files must be uploaded; addresses are not fetched. What is
 uploaded lies in a temporary folder and is deleted after an hour at most two; a shared result stays until the server ends or {shared}
 newer ones came.
@@ -42,7 +42,7 @@ newer ones came.
 
 
 def facts(loaded: LoadedModel) -> str:
-    """Say which model this is, in Markdown."""
+    """Return the description of the model in Markdown."""
     metrics, config = loaded.metrics, loaded.model.config
     lines = [
         f"| model | `{loaded.name}` |",
@@ -54,7 +54,7 @@ def facts(loaded: LoadedModel) -> str:
         f"| parameters | {sum(p.numel() for p in loaded.model.parameters()):,} |",
         f"| temperature of posts with both | {config.temperature:.3f} |",
         f"| temperature of a text alone | {config.text_only_temperature:.3f} |",
-        f"| temperature of a picture alone | {config.image_only_temperature:.3f} |",
+        f"| temperature of an image alone | {config.image_only_temperature:.3f} |",
         f"| temperature of the decision's weights | {config.decision_weight_temperature:.3f} |",
     ]
     calibration = metrics.get("calibration", {})
@@ -67,7 +67,7 @@ def facts(loaded: LoadedModel) -> str:
 
 
 def card_markdown(loaded: LoadedModel) -> str:
-    """Return the model card without its header, its own pictures inside, others left out."""
+    """Return the model card without its header, its own images inside, others left out."""
 
     def draw(match: re.Match) -> str:
         file = Path(os.path.normpath(loaded.folder / match[2]))

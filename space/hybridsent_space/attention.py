@@ -1,4 +1,4 @@
-"""Where text and picture looked: the cross-attention of the model, laid over the post."""
+"""Where text and image looked: the cross-attention of the model, laid over the post."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from PIL import Image
 from hybridsent_space.posts import Post
 from hybridsent_space.scorer import Scorer
 
-HEAT_SIDE = 64  # both grids of the picture are brought to this, to be added
+HEAT_SIDE = 64  # both grids of the image are brought to this, to be added
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Look:
     """What each modality looked at in the other.
 
     Attributes:
-        spans: Of each token, where it begins and ends in the text and what share of the picture's
+        spans: Of each token, where it begins and ends in the text and what share of the image's
             attention it got, largest 1.
-        heat: The text's attention over the picture as the model sees it, (rows, columns), largest
+        heat: The text's attention over the image as the model sees it, (rows, columns), largest
             1; None where the model's image tokens are no square grid.
     """
 
@@ -39,7 +39,7 @@ def look(scorer: Scorer, post: Post) -> Look | None:
     Returns:
         Where they looked; None for a post with one modality and for a model without cross-attention.
     """
-    if post.text is None or post.picture is None:
+    if post.text is None or post.image is None:
         return None
     prepared = scorer.prepare(post)
     outputs = scorer.run([prepared], output_attentions=True)[0]
@@ -63,7 +63,7 @@ def look(scorer: Scorer, post: Post) -> Look | None:
 
 
 def _as_grid(weights: np.ndarray) -> np.ndarray | None:
-    """Lay the weights of image tokens out as they stand in the picture, class tokens left out."""
+    """Lay the weights of image tokens out as they stand in the image, class tokens left out."""
     side = math.isqrt(len(weights))
     return weights[len(weights) - side * side :].reshape(side, side) if side > 1 else None
 

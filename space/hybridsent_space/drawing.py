@@ -1,14 +1,14 @@
 """Answers and explanations as HTML; every word of a visitor is escaped."""
 
 import html
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from hybridsent_space.jpeg import as_base64
 from hybridsent_space.occlusion import Occlusion
-from hybridsent_space.scorer import BRANCHES, Answer
-from hybridsent_space.wording import NAMES
+from modeling_hybridsent.answers_hybridsent import BRANCHES
 
 # Of the branches and of for and against: told apart also by those who see fewer colours.
 COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
@@ -17,11 +17,11 @@ FOR, AGAINST = (69, 123, 157), (214, 93, 14)
 
 
 def escape(text: str) -> str:
-    """Make text safe to stand in HTML, also in an attribute."""
+    """Escape text for HTML, also for an attribute."""
     return html.escape(text, quote=True)
 
 
-def answer_html(answer: Answer) -> str:
+def answer_html(answer: dict[str, Any]) -> str:
     """Draw the label, the sentence, the warnings and the three branches with their weights."""
     if "error" in answer:
         return f'<p role="alert" class="hs-note">{escape(answer["error"])}</p>'
@@ -34,7 +34,7 @@ def answer_html(answer: Answer) -> str:
     )
 
 
-def _branches(answer: Answer) -> str:
+def _branches(answer: dict[str, Any]) -> str:
     shown = [(name, answer["branches"].get(name)) for name in BRANCHES]
     weights = "".join(
         f'<span style="width:{100 * branch["weight"]:.2f}%;background:{COLOURS[name]}">'
@@ -42,7 +42,7 @@ def _branches(answer: Answer) -> str:
         for name, branch in shown
         if branch
     )
-    spoken = ", ".join(f"{NAMES[name]} {branch['weight']:.2f}" for name, branch in shown if branch)
+    spoken = ", ".join(f"{name} {branch['weight']:.2f}" for name, branch in shown if branch)
     cards = "".join(_card(name, branch) for name, branch in shown)
     return (
         f'<h2 class="hs-weights-title">Weights of the branches</h2><div class="hs-weights" role="img" '
@@ -51,11 +51,11 @@ def _branches(answer: Answer) -> str:
 
 
 def _told(name: str, weight: float) -> str:
-    return f"{NAMES[name]} {weight:.2f}" if weight > NARROW else ""  # no room for words
+    return f"{name} {weight:.2f}" if weight > NARROW else ""  # no room for words
 
 
-def _card(name: str, branch: Answer | None) -> str:
-    title = f"{NAMES[name].capitalize()} branch"
+def _card(name: str, branch: dict[str, Any] | None) -> str:
+    title = f"{name.capitalize()} branch"
     if branch is None:
         return f'<section class="hs-branch"><h3>{title}</h3>did not take part</section>'
     return (
@@ -101,9 +101,9 @@ def marked_text(text: str, spans: list[tuple[int, int, float]], unit: str) -> st
     return f'<div class="hs-text" tabindex="0">{"".join(parts)}{escape(text[done:])}</div>'
 
 
-def figure(picture: Image.Image, caption: str) -> str:
-    """Draw a picture with its caption, inside the page."""
-    data = as_base64(picture, quality=85)
+def figure(image: Image.Image, caption: str) -> str:
+    """Draw an image with its caption, inside the page."""
+    data = as_base64(image, quality=85)
     return (
         f'<figure><img alt="{escape(caption)}" src="data:image/jpeg;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
@@ -111,12 +111,12 @@ def figure(picture: Image.Image, caption: str) -> str:
 
 
 def figures(*drawn: str) -> str:
-    """Put drawn figures side by side."""
-    return f'<div class="hs-pictures">{"".join(drawn)}</div>'
+    """Return drawn figures side by side."""
+    return f'<div class="hs-images">{"".join(drawn)}</div>'
 
 
 def thumbnail_html(data: str) -> str:
-    """Show a small picture, given as data for a browser; "" shows none."""
+    """Show a small image, given as data for a browser; "" shows none."""
     return f'<img src="{data}" alt="" width="56">' if data else ""
 
 
@@ -131,18 +131,18 @@ def counts_html(title: str, counts: dict[str, int]) -> str:
 
 
 def side_by_side(*sections: str) -> str:
-    """Put sections beside each other where there is room."""
+    """Return sections side by side, where there is room."""
     return f'<div class="hs-branches">{"".join(sections)}</div>'
 
 
 def without_html(found: Occlusion) -> str:
-    """Say what the answer would be without each modality and which region mattered most."""
+    """Return the answer without each modality, and the region that mattered most, as HTML."""
     lines = [f"<p>The whole post: {escape(found.label)}, {100 * found.score:.0f} %.</p>"]
     for name, answer in found.without.items():
         lines.append(
-            f"<p>Without the {NAMES[name]}: {escape(answer['label'])}, "
-            f"{100 * answer['score']:.0f} %; {escape(found.label)} "
-            f"{100 * answer['scores'][found.label]:.0f} %.</p>"
+            f"<p>Without the {name}: {escape(answer.label)}, "
+            f"{100 * answer.score:.0f} %; {escape(found.label)} "
+            f"{100 * answer.scores[found.label]:.0f} %.</p>"
         )
     if found.regions is not None:
         row, column = np.unravel_index(np.abs(found.regions).argmax(), found.regions.shape)

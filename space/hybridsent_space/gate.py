@@ -9,11 +9,11 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-MOST_BODY_BYTES = 8_000_000  # of a request that is no upload
+MOST_BODY_BYTES = 8_000_000  # of a request that is not an upload
 FILE_KEYS = ("path", "url")
 # Gradio would keep whatever a session holds, without a limit, for whoever asks; and would fetch.
 CLOSED = ("/deep_link", "/proxy=", "/component_server", "/stream/")
-# Nothing of this page comes from elsewhere, and a picture of a visitor goes nowhere.
+# Nothing of this page comes from elsewhere, and an image of a visitor goes nowhere.
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; script-src 'self' 'unsafe-inline' "
      b"'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -85,20 +85,20 @@ class Gate:
         await self._app(scope, replay, send)
 
     def _fault_of(self, path: str, body: bytes) -> str:
-        """Say what is wrong with a request, "" where nothing is."""
+        """Return what is wrong with a request; "" if nothing is."""
         try:
             content = json.loads(body) if body else {}
         except (ValueError, RecursionError):
             return "The request is not JSON."
         if not isinstance(content, dict):
-            return "The request is no JSON object."
+            return "The request is not a JSON object."
         number = content.get("fn_index")
         if type(number) not in (int, type(None)):  # Gradio would read "1", 1.0 and true as 1
             return "fn_index is a whole number."
         # As Gradio finds it: by number, and by the address only where there is none.
         called = path.rstrip("/").rsplit("/", 1)[-1] if number is None else str(number)
         if called in self._batched and not _is_post(content.get("data")):
-            return 'A post is "data": [text or null, uploaded picture or null].'
+            return 'A post is "data": [text or null, uploaded image or null].'
         for file in _files_in(content):
             place = file.get("path")
             if not isinstance(place, str) or "://" in place:
@@ -120,7 +120,7 @@ def _is_post(data: Any) -> bool:
 
 
 def _files_in(content: Any) -> Iterator[dict[str, Any]]:
-    """Find the objects that stand for files, as Gradio tells them, at any depth."""
+    """Yield the objects that stand for files, as Gradio marks them, at any depth."""
     waiting = [content]
     while waiting:
         value = waiting.pop()

@@ -68,8 +68,8 @@ def require_same(graph: Graph, model: PreTrainedModel, processor: Any) -> None:
         ValueError: On three posts, one of each kind, they do not say the same.
     """
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    picture = Image.fromarray(noise)
-    inputs = processor(text=["so fed up", "lovely", None], images=[picture, None, picture])
+    image = Image.fromarray(noise)
+    inputs = processor(text=["so fed up", "lovely", None], images=[image, None, image])
     with torch.inference_mode():
         expected = model(**inputs.to(model.device)).logits.softmax(dim=-1).cpu()
     found = graph(dict(inputs.to("cpu")), ["logits"])["logits"].softmax(dim=-1)

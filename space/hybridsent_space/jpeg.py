@@ -1,29 +1,29 @@
-"""Pictures as text: what HTML and JSON can hold."""
+"""Images as text: what HTML and JSON can hold."""
 
 import base64
 import io
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 
-def small_copy(picture: Image.Image, side: int, resample: Image.Resampling) -> Image.Image:
-    """Return an upright RGB copy no larger than a square.
+def small_copy(image: Image.Image, side: int, resample: Image.Resampling) -> Image.Image:
+    """Return a copy no larger than a square.
 
     Args:
-        picture: A decoded picture.
+        image: A decoded image in RGB.
         side: Of the square, in pixels.
         resample: How to scale.
 
     Returns:
         The copy.
     """
-    small = ImageOps.exif_transpose(picture).convert("RGB")
+    small = image.copy()
     small.thumbnail((side, side), resample)
     return small
 
 
-def as_base64(picture: Image.Image, quality: int) -> str:
-    """Encode a picture as JPEG, and that as base64."""
+def as_base64(image: Image.Image, quality: int) -> str:
+    """Encode an image as JPEG, and that as base64."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=quality)
+    image.save(buffer, format="JPEG", quality=quality)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -9,15 +9,15 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
+from datasets_scripts.intake import ENDINGS
 from hybridsent_space.drawing import counts_html, side_by_side, thumbnail_html
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
-from hybridsent_space.table_files import TABLES
 from hybridsent_space.table_scores import ScoredTable, score_table, write_downloads
 
 SHOWN = {
-    "picture": "html",
+    "image": "html",
     "text": "str",
     "label": "str",
     "score": "number",
@@ -95,7 +95,7 @@ def choose(
     """
     if scored is None:
         return pd.DataFrame(columns=list(SHOWN)), ""
-    frame = scored.frame.assign(picture=[thumbnail_html(data) for data in scored.thumbnails])
+    frame = scored.frame.assign(image=[thumbnail_html(data) for data in scored.thumbnails])
     kept = frame["label"].isin(labels) & (frame["score"] >= least)
     if agreement != ALL:
         kept &= frame["agreement"] == agreement
@@ -128,12 +128,12 @@ def build_many_posts(work: ManyPosts) -> None:
     """
     limits, labels = work.settings, [*work.scorer.labels, FAILED]
     gr.Markdown(
-        f"Columns `text` and `image`, one of them is enough, and `id` if you like. Pictures come in "
-        f"the table (Parquet) or beside it (ZIP); a ZIP of pictures, each with a text of the same "
+        f"Columns `text` and `image`, one of them is enough, and `id` if you like. Images come in "
+        f"the table (Parquet) or beside it (ZIP); a ZIP of images, each with a text of the same "
         f"name or without, will do, too. At most {limits.max_table_rows:,} posts and "
         f"{limits.max_table_bytes // 1_000_000} MB. Addresses in a table are not fetched."
     )
-    file = gr.File(label="Table or ZIP", file_types=[*TABLES, ".zip"], type="filepath", height=120)
+    file = gr.File(label="Table or ZIP", file_types=[*ENDINGS, ".zip"], type="filepath", height=120)
     button = gr.Button("Score all", variant="primary")
     state = gr.State(None, time_to_live=HOLD_SECONDS)
     with gr.Row():
@@ -145,7 +145,7 @@ def build_many_posts(work: ManyPosts) -> None:
         wanted = gr.CheckboxGroup(labels, value=labels, label="Label")
         least = gr.Slider(0, 1, 0, step=0.01, label="Score at least")
         agreement = gr.Radio(
-            [("all", ALL), ("text and picture agree", "agree"), ("they contradict", "disagree")],
+            [("all", ALL), ("text and image agree", "agree"), ("they contradict", "disagree")],
             value=ALL,
             label="Branches",
         )

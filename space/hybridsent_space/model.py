@@ -58,7 +58,7 @@ def load_model(name: str, revision: str = "", graph: str = "") -> LoadedModel:
 
     Raises:
         OSError: There is no such model, or a file is missing or damaged.
-        ValueError: metrics.json holds no JSON object, or the graph is of another model.
+        ValueError: metrics.json does not hold a JSON object, or the graph is of another model.
     """
     folder, commit = Path(name), None
     if folder.is_dir():
@@ -97,7 +97,7 @@ def _download(name: str, revision: str) -> Path:
         return Path(snapshot_download(name, revision=revision or None))
     except (OSError, ValueError) as error:
         raise OSError(
-            f"{name!r} is no folder here, and the Hub does not give it: {error} Run `make quickstart`, "
+            f"{name!r} is not a folder here, nor on the Hub: {error} Run `make quickstart`, "
             "or set HYBRIDSENT_MODEL to a folder or Hub id."
         ) from error
 
@@ -110,5 +110,5 @@ def _read_metrics(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{file} is not JSON: {error}.") from error
     if not isinstance(metrics, dict):
-        raise ValueError(f"{file} holds no JSON object.")
+        raise ValueError(f"{file} does not hold a JSON object.")
     return metrics

@@ -1,6 +1,6 @@
 """What the prediction would be without a part of the post: the causal view.
 
-Attention tells where a model looked, not what moved its decision. Here each part is taken away and
+Attention shows where a model looked, not what moved its decision. Here each part is taken away and
 the model is asked again.
 """
 
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from hybridsent_space.posts import Post
-from hybridsent_space.scorer import Answer, Scorer
+from hybridsent_space.scorer import Scorer
+from modeling_hybridsent.answers_hybridsent import Answer
 
-REGIONS = 4  # rows and columns that the picture is cut into
+REGIONS = 4  # rows and columns that the image is cut into
 MOST_WORDS = 40  # a longer text is taken away in groups of words
 
 
@@ -29,7 +30,7 @@ class Occlusion:
         words: Where each word (or group of words) begins and ends in the text, and by how much its
             absence lowers the probability of the label; empty without a text, and for a single word
             alone.
-        regions: The same of each region of the picture, (rows, columns); None without a picture.
+        regions: The same of each region of the image, (rows, columns); None without an image.
     """
 
     label: str
@@ -40,7 +41,7 @@ class Occlusion:
 
 
 def occlude(scorer: Scorer, post: Post) -> Occlusion:
-    """Take away the text, the picture, each word and each region, and score what is left.
+    """Score a post without its text, its image, each word and each region.
 
     Args:
         scorer: With the model.
@@ -51,8 +52,8 @@ def occlude(scorer: Scorer, post: Post) -> Occlusion:
     """
     whole = scorer.prepare(post)
     words = _words(post)
-    without_words = [scorer.prepare(Post(_cut(post.text, *word), post.picture)) for word in words]
-    regions = [] if post.picture is None else _without_regions(whole)
+    without_words = [scorer.prepare(Post(_cut(post.text, *word), post.image)) for word in words]
+    regions = [] if post.image is None else _without_regions(whole)
     outputs = scorer.run([whole, *without_words, *regions])
     probabilities = torch.cat([torch.softmax(batch["logits"], dim=-1) for batch in outputs]).numpy()
     best = int(probabilities[0].argmax())
@@ -67,16 +68,16 @@ def occlude(scorer: Scorer, post: Post) -> Occlusion:
 
 
 def _without_modality(scorer: Scorer, post: Post) -> dict[str, Answer]:
-    if post.text is None or post.picture is None:
+    if post.text is None or post.image is None:
         return {}
-    answers = scorer.answer([Post(None, post.picture), Post(post.text, None)])
+    answers = scorer.answer([Post(None, post.image), Post(post.text, None)])
     return dict(zip(("text", "image"), answers, strict=True))
 
 
 def _words(post: Post) -> list[tuple[int, int]]:
     """Find where words begin and end, neighbours together where there are too many."""
     places = [match.span() for match in re.finditer(r"\S+", post.text or "")]
-    if len(places) < 2 and post.picture is None:
+    if len(places) < 2 and post.image is None:
         return []  # nothing would be left to score
     size = -(-len(places) // MOST_WORDS) or 1
     groups = [places[start : start + size] for start in range(0, len(places), size)]
@@ -89,7 +90,7 @@ def _cut(text: str | None, start: int, end: int) -> str | None:
 
 
 def _without_regions(whole: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-    """Paint each region of the picture, as the model sees it, in the picture's mean colour."""
+    """Paint each region of the image, as the model sees it, in the image's mean colour."""
     pixels = whole["pixel_values"]  # (1, 3, height, width)
     mean = pixels.mean(dim=(2, 3), keepdim=True)
     rows = np.linspace(0, pixels.shape[2], REGIONS + 1).astype(int)

@@ -21,16 +21,17 @@ from hybridsent_space.drawing import (
 from hybridsent_space.jpeg import as_base64, small_copy
 from hybridsent_space.occlusion import occlude
 from hybridsent_space.posts import Post, RefusedError, check_post
-from hybridsent_space.scorer import Answer, Scorer
+from hybridsent_space.scorer import Scorer
 from hybridsent_space.seen import as_seen, with_heat, with_regions
 from hybridsent_space.settings import Settings
 from hybridsent_space.shared_results import SharedResults
 from hybridsent_space.turns import URGENT
+from hybridsent_space.wording import as_json
 
-SHARED_SIDE = 512  # pixels of a shared picture
+SHARED_SIDE = 512  # pixels of a shared image
 LINK = "(key) => key ? new URL('?result=' + key, window.location.href).href : ''"
 CAUSAL = (
-    "Attention tells where the model looked, not what moved its decision. So here each part was "
+    "Attention shows where the model looked, not what moved its decision. So here each part was "
     "taken away and the model asked again. Blue speaks for the label, orange against it; the "
     "deepest colour is the largest effect."
 )
@@ -50,16 +51,16 @@ class OnePost:
         self.settings = settings
         self.shared = shared
 
-    def predict(self, text: list[Any], image: list[Any]) -> tuple[list[Answer]]:
-        """Score a post: a short text, a picture, or both; the other may be null.
+    def predict(self, text: list[Any], image: list[Any]) -> tuple[list[dict[str, Any]]]:
+        """Score a post: a short text, an image, or both; the other may be null.
 
         Returns the label, its calibrated probability (score), the probabilities of all labels
         (scores), what the branches text, image and fusion say and how much each weighed, whether text
-        and picture agree, the energy and whether the post looks familiar, a summary and warnings. A
+        and image agree, the energy and whether the post looks familiar, a summary and warnings. A
         post that cannot be scored gives only an error that says why.
         """
-        posts = [self._post(*given) for given in zip(text, image, strict=True)]
-        return (self.scorer.answer(posts, URGENT),)
+        posts = (self._post(*given) for given in zip(text, image, strict=True))
+        return (list(map(as_json, self.scorer.answer(posts, URGENT))),)
 
     def _post(self, text: Any, image: Any) -> Post | RefusedError:
         try:
@@ -67,12 +68,12 @@ class OnePost:
         except RefusedError as error:
             return error
 
-    def explain(self, text: Any, image: Any, answer: Answer | None) -> tuple[str, str]:
+    def explain(self, text: Any, image: Any, answer: dict[str, Any] | None) -> tuple[str, str]:
         """Draw where the model looked, and what each part did for the decision.
 
         Args:
             text: The post's text.
-            image: Its picture, as Gradio hands it over.
+            image: Its image, as Gradio hands it over.
             answer: The answer that stands on the page.
 
         Returns:
@@ -81,18 +82,18 @@ class OnePost:
         post = self._post(text, image) if answer and "error" not in answer else None
         if not isinstance(post, Post):
             return "", ""
-        seen = None if post.picture is None else as_seen(self.scorer, post.picture)
+        seen = None if post.image is None else as_seen(self.scorer, post.image)
         return self._looked(post, seen), self._mattered(post, seen)
 
     def _looked(self, post: Post, seen: Image.Image | None) -> str:
         found = look(self.scorer, post)
         if found is None or seen is None:
-            return "<p>Cross-attention needs a text and a picture, and a model that has it.</p>"
+            return "<p>Cross-attention needs a text and an image, and a model that has it.</p>"
         text = marked_text(post.text or "", found.spans, "share of the attention")
-        drawn = [figure(seen, "The picture as the model sees it")]
+        drawn = [figure(seen, "The image as the model sees it")]
         if found.heat is not None:
             drawn.append(figure(with_heat(seen, found.heat), "Bright: where the text looked"))
-        return f"<p>Words that the picture looked at:</p>{text}{figures(*drawn)}"
+        return f"<p>Words that the image looked at:</p>{text}{figures(*drawn)}"
 
     def _mattered(self, post: Post, seen: Image.Image | None) -> str:
         found = occlude(self.scorer, post)
@@ -104,14 +105,18 @@ class OnePost:
             parts.append(figures(figure(tinted, "Regions taken away one by one")))
         return "".join(parts)
 
-    def share(self, text: Any, image: Any, answer: Answer | None) -> str:
-        """Keep what is on the page for a link; returns its key, "" where there is no result."""
-        if not answer or "error" in answer:
+    def share(self, text: Any, image: Any) -> str:
+        """Keep a post with its answer, scored again, for a link; returns its key, "" if it has none.
+
+        What a visitor sends as the answer is not kept: it could be anything.
+        """
+        post = self._post(text, image)
+        (answer,) = self.scorer.answer([post], URGENT)
+        if isinstance(post, RefusedError) or answer.error is not None:
             gr.Warning("Score a post first; then there is something to share.")
             return ""
-        content = read_upload(image)
-        picture = None if content is None else _small(check_post(None, content, self.settings))
-        return self.shared.keep({"text": text, "picture": picture, "answer": answer})
+        small = None if post.image is None else _small(post.image)
+        return self.shared.keep({"text": post.text, "image": small, "answer": as_json(answer)})
 
     def open_shared(self, request: gr.Request) -> tuple[Any, Any, Any]:
         """Show the result that the page's address names; leave the form alone where it names none."""
@@ -122,13 +127,13 @@ class OnePost:
         if result is None:
             gr.Warning("This link's result is gone: the server keeps only the newest.")
             return gr.skip(), gr.skip(), gr.skip()
-        picture = result["picture"]
-        image = picture and Image.open(io.BytesIO(base64.b64decode(picture)))
+        stored = result["image"]
+        image = stored and Image.open(io.BytesIO(base64.b64decode(stored)))
         return result["text"], image, result["answer"]
 
 
 def read_upload(image: Any) -> bytes | None:
-    """Read what was uploaded as a picture.
+    """Read what was uploaded as an image.
 
     Args:
         image: As Gradio hands it over unprocessed: None or a mapping with the path of the file,
@@ -138,7 +143,7 @@ def read_upload(image: Any) -> bytes | None:
         Content of the file.
 
     Raises:
-        RefusedError: There is no such file any more.
+        RefusedError: The file is gone.
     """
     if image is None:
         return None
@@ -146,14 +151,14 @@ def read_upload(image: Any) -> bytes | None:
     try:
         return Path(path).read_bytes()
     except (OSError, TypeError, ValueError) as error:
-        raise RefusedError("The picture is gone from the server; choose it again.") from error
+        raise RefusedError("The image is gone from the server; choose it again.") from error
 
 
-def _small(post: Post) -> str:
-    return as_base64(small_copy(post.picture, SHARED_SIDE, Image.Resampling.BICUBIC), quality=85)
+def _small(image: Image.Image) -> str:
+    return as_base64(small_copy(image, SHARED_SIDE, Image.Resampling.BICUBIC), quality=85)
 
 
-def show(answer: Answer | None) -> str:
+def show(answer: dict[str, Any] | None) -> str:
     """Draw an answer; "" where there is none."""
     return answer_html(answer) if answer else ""
 
@@ -164,7 +169,7 @@ def build_one_post(work: OnePost, page: gr.Blocks, examples: list[list[Any]]) ->
     Args:
         work: What it does.
         page: The page, for results that its address names.
-        examples: Text and path of a picture, either may be None.
+        examples: Text and path of an image, either may be None.
     """
     with gr.Row():
         with gr.Column():
@@ -173,8 +178,8 @@ def build_one_post(work: OnePost, page: gr.Blocks, examples: list[list[Any]]) ->
                 placeholder="What the post says; may stay empty",
             )  # fmt: skip
             image = gr.Image(
-                label="Picture",
-                placeholder="Upload, paste or take a picture; may stay empty",
+                label="Image",
+                placeholder="Upload, paste or take an image; may stay empty",
                 type="filepath",
                 sources=["upload", "clipboard", "webcam"],
                 height=280,
@@ -193,7 +198,7 @@ def build_one_post(work: OnePost, page: gr.Blocks, examples: list[list[Any]]) ->
         with gr.Column(), gr.Accordion("Where the model looked: cross-attention"):
             looked = gr.HTML(elem_id="looked")
 
-    raw = {"preprocess": False}  # a picture is read and checked by us, one by one
+    raw = {"preprocess": False}  # an image is read and checked by us, one by one
     hidden = {"api_visibility": "private", "show_progress": "minimal"}
     scored = gr.on(
         [button.click, text.submit],
@@ -213,6 +218,6 @@ def build_one_post(work: OnePost, page: gr.Blocks, examples: list[list[Any]]) ->
             work.explain, [text, image, answer], [looked, mattered], concurrency_limit=2,
             **raw, **hidden,
         )  # fmt: skip
-    share.click(work.share, [text, image, answer], [link], **raw, **hidden).then(
+    share.click(work.share, [text, image], [link], **raw, **hidden).then(
         None, [link], [link], js=LINK
     )

@@ -41,7 +41,7 @@ def build_page(loaded: LoadedModel, settings: Settings, folder: Path) -> gr.Bloc
     ) as page:
         gr.Markdown(
             "# hybridsent\nWhat feeling does a post carry, how sure is the model, and what decided: "
-            f"the text, the picture or their fusion? Model: `{loaded.name}`."
+            f"the text, the image or their fusion? Model: `{loaded.name}`."
         )
         with gr.Tab("One post"):
             build_one_post(OnePost(scorer, settings, shared), page, read_examples())
@@ -55,7 +55,7 @@ def build_page(loaded: LoadedModel, settings: Settings, folder: Path) -> gr.Bloc
 
 
 def read_examples() -> list[list[Any]]:
-    """Read the examples: text and path of the picture, either may be None."""
+    """Read the examples: text and path of the image, either may be None."""
     lines = (EXAMPLES / "posts.jsonl").read_text(encoding="utf-8").splitlines()
     posts = [json.loads(line) for line in lines]
     return [[post["text"], post["image"] and str(EXAMPLES / post["image"])] for post in posts]

@@ -1,15 +1,12 @@
 """A stranger's post, checked before anything is done with it."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
 from hybridsent_space.settings import Settings
-
-# What a browser sends as a picture. Pillow knows more formats; each is one more parser to attack.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+from modeling_hybridsent.inputs_hybridsent import has_text, is_missing, load_image
 
 
 class RefusedError(ValueError):
@@ -22,19 +19,19 @@ class Post:
 
     Attributes:
         text: Text, or None.
-        picture: Decoded picture, or None.
+        image: Decoded image, upright and in RGB, or None.
     """
 
     text: str | None
-    picture: Image.Image | None
+    image: Image.Image | None
 
 
-def check_post(text: Any, picture: bytes | None, settings: Settings) -> Post:
+def check_post(text: Any, image: bytes | None, settings: Settings) -> Post:
     """Check a post.
 
     Args:
         text: What was sent as its text.
-        picture: Content of the file that was sent as its picture.
+        image: Content of the file that was sent as its image.
         settings: Limits.
 
     Returns:
@@ -44,61 +41,43 @@ def check_post(text: Any, picture: bytes | None, settings: Settings) -> Post:
         RefusedError: It is empty, too large, or not what it should be.
     """
     text = _check_text(text, settings)
-    image = check_picture(picture, settings) if picture is not None else None
-    if text is None and image is None:
-        raise RefusedError("The post is empty: give a text, a picture or both.")
-    return Post(text, image)
+    decoded = None if image is None else check_image(image, settings)
+    if text is None and decoded is None:
+        raise RefusedError("The post is empty: give a text, an image or both.")
+    return Post(text, decoded)
 
 
 def _check_text(text: Any, settings: Settings) -> str | None:
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise RefusedError(f"The text is a {type(text).__name__}, not a string.")
-    if len(text) > settings.max_text_characters:
+    if isinstance(text, str) and len(text) > settings.max_text_characters:
         raise RefusedError(
             f"The text has {len(text):,} characters; {settings.max_text_characters:,} are allowed."
         )
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise RefusedError(
-            "The text holds half a character pair; send whole characters."
-        ) from error
-    return text if text.strip() else None
+        return text if has_text(text, "The text") else None
+    except ValueError as error:
+        raise RefusedError(f"{error}.") from error
 
 
-def check_picture(content: bytes, settings: Settings) -> Image.Image:
-    """Decode a picture whose kind is told by its content, not by its name.
+def check_image(content: bytes, settings: Settings) -> Image.Image:
+    """Decode an image.
 
     Args:
-        content: The file.
+        content: Content of its file.
         settings: Limits.
 
     Returns:
-        The decoded picture, as its file has it; of an animation the first frame.
+        The decoded image; of an animation the first frame.
 
     Raises:
-        RefusedError: It is too large, damaged, or no picture.
+        RefusedError: It is empty, too large or damaged, or of another format.
     """
+    if is_missing(content):
+        raise RefusedError("The image: the file is empty. Replace it or leave it out.")
     if len(content) > settings.max_image_bytes:
         raise RefusedError(
-            f"The picture has {len(content):,} bytes; {settings.max_image_bytes:,} are allowed."
+            f"The image has {len(content):,} bytes; {settings.max_image_bytes:,} are allowed."
         )
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if image.width * image.height > settings.max_image_pixels:
-            raise RefusedError(
-                f"The picture has {image.width:,} x {image.height:,} pixels; "
-                f"{settings.max_image_pixels:,} in all are allowed."
-            )
-        image.load()
-    except RefusedError:
-        raise
-    except Image.UnidentifiedImageError as error:
-        raise RefusedError(f"The file is no picture: send one of {', '.join(FORMATS)}.") from error
-    except Exception as error:  # decoders raise nearly anything on broken files
-        raise RefusedError(
-            f"The picture is damaged: {str(error) or type(error).__name__}."
-        ) from error
-    return image
+        return load_image(content, settings.max_image_pixels, "The image")
+    except ValueError as error:
+        raise RefusedError(str(error)) from error

@@ -1,6 +1,7 @@
 """Posts in, answers out: what the model says, how sure it is and what decided."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,13 +9,10 @@ import torch
 from hybridsent_space.model import LoadedModel
 from hybridsent_space.posts import Post, RefusedError
 from hybridsent_space.turns import PATIENT, Turns
-from hybridsent_space.wording import summary_of, warnings_about
+from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer, make_answers
 
-BRANCHES = ("text", "image", "fusion")
 OUTPUTS = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
 GRAPH_LENGTH_STEP = 8  # tokens; OpenVINO prepares its kernels anew for each length it has not met
-Answer = dict[str, Any]
-
 
 try:
     from spaces import GPU as on_gpu  # noqa: N811 (only on a Space with shared graphics cards)
@@ -77,7 +75,7 @@ class Scorer:
             RefusedError: The processor cannot use it.
         """
         try:
-            return dict(self.loaded.processor(text=[post.text], images=[post.picture]))
+            return dict(self.loaded.processor(text=[post.text], images=[post.image]))
         except ValueError as error:
             raise RefusedError(f"The post cannot be used: {error}") from error
 
@@ -119,64 +117,39 @@ class Scorer:
         rest = ("pixel_values", "has_text", "has_image")
         return {**padded, **{name: torch.cat([post[name] for post in prepared]) for name in rest}}
 
-    def answer(self, posts: Sequence[Post | RefusedError], urgency: int = PATIENT) -> list[Answer]:
+    def answer(self, posts: Iterable[Post | RefusedError], urgency: int = PATIENT) -> list[Answer]:
         """Score posts.
 
         Args:
-            posts: Posts; an error in the place of one becomes its answer.
+            posts: Posts, taken one by one, so that only one image is decoded at a time; an error in
+                the place of one becomes its answer.
             urgency: `URGENT` or `PATIENT`.
 
         Returns:
-            For each post `label`, `score` (calibrated probability), `scores` of all labels,
-            `branches` (name -> `weight`, `label`, `score`, `scores`), `agreement` (text and picture
-            say the same; None where one is missing), `energy`, `familiar` (None where the model
-            tells no limit), `summary` and `warnings`; or only `error`.
+            One answer a post.
         """
-        answers: list[Answer | None] = [None] * len(posts)
+        answers: list[Answer] = []
         prepared, places = [], []
-        for place, post in enumerate(posts):
+        for post in posts:
             try:
                 if isinstance(post, RefusedError):
                     raise post
                 prepared.append(self.prepare(post))
-                places.append(place)
+                places.append(len(answers))
+                answers.append(Answer())  # until the model has run
             except RefusedError as error:
-                answers[place] = {"error": str(error)}
+                answers.append(Answer(error=str(error)))
         outputs = self.run(prepared, urgency)
-        rows = [(batch, row) for batch in outputs for row in range(len(batch["logits"]))]
-        for place, post, (batch, row) in zip(places, prepared, rows, strict=True):
-            answers[place] = self._describe(
-                {name: batch[name][row] for name in batch}, int(post["attention_mask"].sum())
-            )
+        made = [
+            x for batch in outputs for x in make_answers(batch, self.labels, self.energy_limits)
+        ]
+        for place, post, answer in zip(places, prepared, made, strict=True):
+            tokens = int(post["attention_mask"].sum())
+            answers[place] = replace(answer, notes=self._notes(tokens))
         return answers
 
-    def named(self, logits: torch.Tensor) -> dict[str, float]:
-        """Name the probabilities of one post's logits, (labels,)."""
-        return dict(zip(self.labels, torch.softmax(logits, dim=-1).tolist(), strict=True))
-
-    def _describe(self, outputs: dict[str, torch.Tensor], tokens: int) -> Answer:
-        branches = {
-            name: {"weight": weight, **_best(self.named(outputs[f"{name}_logits"]))}
-            for name, weight in zip(BRANCHES, outputs["decision_weights"].tolist(), strict=True)
-            if f"{name}_logits" in outputs and weight > 0
-        }
-        source = "fusion" if "fusion" in branches else next(iter(branches))
-        energy = float(-torch.logsumexp(outputs[f"{source}_logits"], dim=-1))
-        limit = self.energy_limits.get(source)
-        both = {"text", "image"} <= set(branches)
-        answer: Answer = {
-            **_best(self.named(outputs["logits"])),
-            "branches": branches,
-            "agreement": branches["text"]["label"] == branches["image"]["label"] if both else None,
-            "energy": energy,
-            "familiar": None if limit is None else energy <= limit,
-        }
+    def _notes(self, tokens: int) -> tuple[str, ...]:
         longest = getattr(self.loaded.processor, "max_length", None)
-        answer["summary"] = summary_of(answer)
-        answer["warnings"] = warnings_about(answer, cut_to=longest if tokens == longest else None)
-        return answer
-
-
-def _best(scores: dict[str, float]) -> dict[str, Any]:
-    label = max(scores, key=scores.__getitem__)
-    return {"label": label, "score": scores[label], "scores": scores}
+        if tokens != longest:
+            return ()
+        return (f"The model reads {longest} tokens; what follows in the text did not count.",)

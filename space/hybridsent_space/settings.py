@@ -18,10 +18,10 @@ class Settings:
         graph: Folder of an OpenVINO export of this model, which then runs all passes but those that
             show attention; "" means that the model runs them.
         batch_size: Posts scored at once, also those of several visitors.
-        max_waiting: Requests that may wait; more are told to come back.
+        max_waiting: Requests that may wait; more are refused.
         max_text_characters: Of one post.
-        max_image_bytes: Of one picture file.
-        max_image_pixels: Of one picture, whatever its file's size.
+        max_image_bytes: Of one image file.
+        max_image_pixels: Of one image, whatever its file's size.
         max_table_bytes: Of one uploaded table or archive.
         max_unpacked_bytes: Of a table or archive once it is unpacked.
         max_table_rows: Posts in one table.
@@ -54,7 +54,7 @@ class Settings:
             The settings; what is not given keeps its default.
 
         Raises:
-            ValueError: A number is none; the message names the variable.
+            ValueError: A limit is not a positive whole number; the message names the variable.
         """
         given = {}
         for field in fields(cls):

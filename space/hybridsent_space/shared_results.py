@@ -40,13 +40,13 @@ class SharedResults:
         return key
 
     def find(self, key: str) -> dict[str, Any] | None:
-        """Find a result.
+        """Return a result.
 
         Args:
             key: What a link holds, whoever wrote it.
 
         Returns:
-            The result; None where there is none of that key any more.
+            The result; None if it is gone.
         """
         for file in self._folder.glob(f"*{ENDING}"):
             if secrets.compare_digest(file.stem.encode(), key.encode(errors="replace")):

@@ -1,27 +1,29 @@
 """A stranger's upload: a table, or an archive of a folder, read within limits.
 
-What a file is, its content tells, not its name. Nothing is unpacked to the disk.
+Its content, not its name, decides what a file is. Nothing is unpacked to the disk.
 """
 
 import posixpath
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datasets_scripts.intake import ENDINGS, Row, ending_of, is_hidden
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
-from hybridsent_space.table_rows import Row, Table, read_table
+from hybridsent_space.table_rows import Table, read_table
 
-TABLES = (".csv", ".jsonl", ".parquet")
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second begins an archive without files
 
 
 @contextmanager
-def open_table(path: Path, settings: Settings) -> Iterator[Table]:
-    """Open a CSV, JSONL or Parquet file, or a ZIP archive of a folder.
+def open_upload(path: Path, settings: Settings) -> Iterator[Table]:
+    """Open a CSV, JSON Lines or Parquet file, or a ZIP archive of a folder.
 
-    An archive holds one table and the pictures that it names, or just pictures, each with a text of
+    An archive holds one table and the images that it names, or just images, each with a text of
     the same name beside it or without.
 
     Args:
@@ -41,84 +43,107 @@ def open_table(path: Path, settings: Settings) -> Iterator[Table]:
         )
     with path.open("rb") as file:
         start = file.read(4)
-    if start[:2] == b"PK":
-        with _open_archive(path) as archive:
-            yield _read_archive(archive, settings)
-    else:
-        yield read_table(path.name, path.read_bytes(), lambda _name: None, settings)
-
-
-@contextmanager
-def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    if start not in ZIP:
+        yield read_table(path.name, path.read_bytes(), _no_image, settings)
+        return
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        opened = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise RefusedError(f"The ZIP archive is damaged: {error}.") from error
-    with archive:
-        yield archive
+    with opened:
+        yield _Archive(opened, settings).table()
 
 
-def _read_archive(archive: zipfile.ZipFile, settings: Settings) -> Table:
-    entries = {
-        entry.filename: entry
-        for entry in archive.infolist()
-        if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")
-    }
-    size = sum(entry.file_size for entry in entries.values())
-    if size > settings.max_unpacked_bytes:
-        raise RefusedError(
-            f"Unpacked, the archive has {size:,} bytes; {settings.max_unpacked_bytes:,} are allowed."
-        )
-    tables = [name for name in entries if name.lower().endswith(TABLES)]
-    if len(tables) > 1:
-        raise RefusedError(f"The archive holds {len(tables)} tables: {tables[:3]}; keep one.")
-    if not tables:
-        return _pictures_alone(archive, entries, settings)
-    folder = posixpath.dirname(tables[0])
-
-    def find(name: str) -> bytes | None:
-        entry = entries.get(posixpath.normpath(posixpath.join(folder, name)))
-        return None if entry is None else _unpack(archive, entry)
-
-    content = _unpack(archive, entries[tables[0]])
-    return read_table(posixpath.basename(tables[0]), content, find, settings)
+def _no_image(name: str) -> bytes:
+    if "://" in name:
+        raise ValueError(f"image is a URL, and URLs are not fetched: {name!r:.200}")
+    raise ValueError(f"image does not exist: {name!r:.200}")
 
 
-def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Read one file of an archive; never more than the size that was checked."""
-    try:
-        with archive.open(entry) as file:
-            return file.read(entry.file_size)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise RefusedError(f"{entry.filename[:80]!r} in the archive: {error}.") from error
+class _Archive:
+    """A ZIP archive, of which no more is unpacked than allowed.
+
+    Args:
+        archive: The archive.
+        settings: Limits; `max_unpacked_bytes` counts what is unpacked, as often as it is.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, settings: Settings) -> None:
+        self.archive, self.settings = archive, settings
+        self.left = settings.max_unpacked_bytes
+        self.entries = {
+            _normal(entry.filename): entry
+            for entry in archive.infolist()
+            if not entry.is_dir() and not is_hidden(entry.filename)
+        }
+
+    def table(self) -> Table:
+        """Return the rows of the one table, else those of images and texts of one name."""
+        tables = [name for name in self.entries if ending_of(name) in ENDINGS]
+        if len(tables) > 1:
+            raise RefusedError(f"The archive holds {len(tables)} tables: {tables[:3]}; keep one.")
+        if not tables:
+            return self._pairs()
+        folder = posixpath.dirname(tables[0])
+        try:
+            content = self._unpack(tables[0], self.settings.max_unpacked_bytes)
+        except ValueError as error:
+            raise RefusedError(f"The archive cannot be used: {error}") from error
+
+        def find(name: str) -> bytes:
+            place = _normal(posixpath.join(folder, name))
+            return self._image(place) if place in self.entries else _no_image(name)
+
+        return read_table(posixpath.basename(tables[0]), content, find, self.settings)
+
+    def _image(self, name: str) -> bytes:
+        return self._unpack(name, self.settings.max_image_bytes)
+
+    def _unpack(self, name: str, most: int) -> bytes:
+        """Read a file of the archive; raises ValueError, before it is unpacked, if it is too large."""
+        entry, shown = self.entries[name], f"{name!r:.200}"
+        if entry.file_size > most:
+            raise ValueError(f"{shown} has {entry.file_size:,} bytes; {most:,} are allowed")
+        if entry.file_size > self.left:
+            allowed = f"{self.settings.max_unpacked_bytes:,}"
+            raise ValueError(f"{shown}: the archive unpacks to more than {allowed} bytes; split it")
+        self.left -= entry.file_size
+        try:
+            with self.archive.open(entry) as file:
+                return file.read(entry.file_size)
+        except Exception as error:  # each way of packing has its own errors
+            raise ValueError(f"{shown} cannot be unpacked: {error}") from error
+
+    def _pairs(self) -> Table:
+        """Pair images with the texts of the same name."""
+        stems: dict[str, dict[str, str]] = {}
+        for name in self.entries:
+            stem, ending = posixpath.splitext(name)
+            if ending.lower() in (*IMAGES, ".txt"):
+                kind = "text" if ending.lower() == ".txt" else "image"
+                stems.setdefault(stem, {})[kind] = name
+        if not stems:
+            raise RefusedError("The archive holds neither a table nor an image nor a text.")
+        if len(stems) > self.settings.max_table_rows:
+            raise RefusedError(
+                f"The archive holds {len(stems):,} posts; {self.settings.max_table_rows:,} are "
+                "allowed."
+            )
+        pairs = enumerate(sorted(stems.items()))
+        return Table(len(stems), (self._pair(i, stem, names) for i, (stem, names) in pairs))
+
+    def _pair(self, position: int, stem: str, names: dict[str, str]) -> Row:
+        row = Row(position, position + 1, stem)
+        try:
+            image = self._image(names["image"]) if "image" in names else None
+            text = self._image(names["text"]).decode("utf-8-sig") if "text" in names else None
+        except UnicodeDecodeError:
+            return row._replace(problem="its text is not UTF-8")
+        except ValueError as error:
+            return row._replace(problem=str(error))
+        return row._replace(text=text and text.strip(), image=image)
 
 
-def _pictures_alone(
-    archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], settings: Settings
-) -> Table:
-    """Pair pictures with the texts of the same name."""
-    stems: dict[str, dict[str, zipfile.ZipInfo]] = {}
-    for name, entry in entries.items():
-        stem, ending = posixpath.splitext(name)
-        if ending.lower() in (*PICTURES, ".txt"):
-            kind = "text" if ending.lower() == ".txt" else "image"
-            stems.setdefault(stem, {})[kind] = entry
-    if not stems:
-        raise RefusedError("The archive holds neither a table nor a picture nor a text.")
-    if len(stems) > settings.max_table_rows:
-        raise RefusedError(
-            f"The archive holds {len(stems):,} posts; {settings.max_table_rows:,} are allowed."
-        )
-    return Table(len(stems), (_pair(archive, stem, found) for stem, found in sorted(stems.items())))
-
-
-def _pair(archive: zipfile.ZipFile, stem: str, found: dict[str, zipfile.ZipInfo]) -> Row:
-    try:
-        contents = {kind: _unpack(archive, entry) for kind, entry in found.items()}
-    except RefusedError as error:
-        return Row(stem[:200], error=str(error))
-    try:
-        text = contents["text"].decode("utf-8-sig").strip() if "text" in contents else None
-    except UnicodeDecodeError:
-        return Row(stem[:200], error="Its text is not UTF-8.")
-    return Row(stem[:200], text, contents.get("image"))
+def _normal(name: str) -> str:
+    """Return a path as the archive is searched by: systems spell one name in several ways."""
+    return posixpath.normpath(unicodedata.normalize("NFC", name.replace("\\", "/")))

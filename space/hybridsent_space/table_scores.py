@@ -1,6 +1,7 @@
 """Score a table: every row keeps its place, with its answer or with the reason why it has none."""
 
 import csv
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from datasets_scripts.intake import Row
 from hybridsent_space.jpeg import as_base64, small_copy
 from hybridsent_space.posts import Post, RefusedError, check_post
-from hybridsent_space.scorer import BRANCHES, Answer, Scorer
+from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
-from hybridsent_space.table_files import open_table
-from hybridsent_space.table_rows import Row, Table
+from hybridsent_space.table_files import open_upload
+from hybridsent_space.table_rows import Table
+from hybridsent_space.wording import warnings_about
+from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer
 
 THUMBNAIL = 64  # pixels
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MOST_SHOWN = 200  # characters of an id, or of a text that was refused
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # also in full width, which spreadsheets read alike
 AGREE, DISAGREE = "agree", "disagree"
 
 
@@ -28,7 +33,7 @@ class ScoredTable:
     Attributes:
         frame: One row a post: `id`, `text`, `label`, `score`, `agreement`, `error`, `note`, the
             probability of every label, and label and weight of every branch.
-        thumbnails: Small pictures as data for a browser, "" where there is none.
+        thumbnails: Small images as data for a browser, "" where there is none.
     """
 
     frame: pd.DataFrame
@@ -55,19 +60,17 @@ def score_table(
     Raises:
         RefusedError: The file cannot be used.
     """
-    rows: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     thumbnails: list[str] = []
-    with open_table(path, settings) as table:
+    with open_upload(path, settings) as table:
         for chunk in _chunks(table, scorer.batch_size):
-            posts = [_as_post(row, settings) for row in chunk]
-            answers = scorer.answer(posts)
-            rows += [
+            answers = scorer.answer(_posts(chunk, settings, thumbnails))
+            records += [
                 _as_record(row, answer, scorer.labels)
                 for row, answer in zip(chunk, answers, strict=True)
             ]
-            thumbnails += [_thumbnail(post) for post in posts]
-            progress(len(rows), table.count)
-    return ScoredTable(pd.DataFrame(rows), thumbnails)
+            progress(len(records), table.count)
+    return ScoredTable(pd.DataFrame(records), thumbnails)
 
 
 def _chunks(table: Table, size: int) -> Iterator[list[Row]]:
@@ -81,39 +84,46 @@ def _chunks(table: Table, size: int) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _as_post(row: Row, settings: Settings) -> Post | RefusedError:
-    if row.error:
-        return RefusedError(row.error)
-    try:
-        return check_post(row.text, row.picture, settings)
-    except RefusedError as error:
-        return error
+def _posts(
+    rows: list[Row], settings: Settings, thumbnails: list[str]
+) -> Iterator[Post | RefusedError]:
+    """Yield the posts of rows one by one; each adds a thumbnail."""
+    for row in rows:
+        try:
+            if row.problem:
+                raise RefusedError(row.problem)
+            post = check_post(row.text, row.image, settings)
+        except RefusedError as error:
+            thumbnails.append("")
+            yield error
+        else:
+            thumbnails.append(_thumbnail(post))
+            yield post
 
 
 def _as_record(row: Row, answer: Answer, labels: list[str]) -> dict[str, Any]:
-    branches = answer.get("branches", {})
-    agreement = {True: AGREE, False: DISAGREE}.get(answer.get("agreement"))
+    text = row.text[:MOST_SHOWN] if row.text and answer.error is not None else row.text
     record: dict[str, Any] = {
-        "id": row.id,
-        "text": row.text if isinstance(row.text, str) else None,
-        "label": answer.get("label"),
-        "score": answer.get("score"),
-        "agreement": agreement,
-        "error": answer.get("error"),
-        "note": " ".join([row.note, *answer.get("warnings", [])]).strip() or None,
+        "id": (row.id or "")[:MOST_SHOWN],
+        "text": text,
+        "label": answer.label,
+        "score": answer.score,
+        "agreement": {True: AGREE, False: DISAGREE}.get(answer.agreement),
+        "error": answer.error,
+        "note": " ".join(warnings_about(answer)) or None,
     }
-    for label in labels:
-        record[f"score_{label}"] = answer.get("scores", {}).get(label)
+    record |= {f"score_{label}": answer.scores.get(label) for label in labels}
     for name in BRANCHES:
-        record[f"{name}_label"] = branches.get(name, {}).get("label")
-        record[f"{name}_weight"] = branches.get(name, {}).get("weight")
+        branch = answer.branches.get(name)
+        record[f"{name}_label"] = branch and branch.label
+        record[f"{name}_weight"] = branch and branch.weight
     return record
 
 
-def _thumbnail(post: Post | RefusedError) -> str:
-    if isinstance(post, RefusedError) or post.picture is None:
+def _thumbnail(post: Post) -> str:
+    if post.image is None:
         return ""
-    small = small_copy(post.picture, THUMBNAIL, Image.Resampling.BILINEAR)
+    small = small_copy(post.image, THUMBNAIL, Image.Resampling.BILINEAR)
     return f"data:image/jpeg;base64,{as_base64(small, quality=70)}"
 
 
@@ -140,4 +150,7 @@ def write_downloads(frame: pd.DataFrame, folder: Path) -> list[str]:
 
 def _no_formula(value: Any) -> Any:
     """Put an apostrophe before what a spreadsheet would run."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    start = unicodedata.normalize("NFKC", value[:1])
+    return f"'{value}" if start.startswith(FORMULA) else value

@@ -159,12 +159,14 @@ def test_mistakes_are_the_ten_most_confident_first():
     for mistake in found:
         i = int(mistake.id.split("-")[1])
         assert mistake.label == LABELS[answers.labels[i]]
-        assert mistake.decided == LABELS[answers.logits[i].argmax()] != mistake.label
-        assert mistake.probability == pytest.approx(confidence[i])
-        for branch in mistake.branches:
-            assert branch.label == LABELS[answers.branches[branch.name][i].argmax()]
-            place = ("text", "image", "fusion").index(branch.name)
-            assert branch.weight == answers.decision_weights[i, place]
+        assert mistake.answer.label == LABELS[answers.logits[i].argmax()] != mistake.label
+        assert mistake.answer.score == pytest.approx(confidence[i])
+        assert list(mistake.answer.branches) == ["text", "image", "fusion"]
+        for (name, branch), weight in zip(
+            mistake.answer.branches.items(), answers.decision_weights[i], strict=True
+        ):
+            assert branch.label == LABELS[answers.branches[name][i].argmax()]
+            assert branch.weight == weight
 
 
 def test_a_branch_without_its_modality_says_nothing():
@@ -172,7 +174,7 @@ def test_a_branch_without_its_modality_says_nothing():
     weights = np.tile([1.0, 0.0, 0.0], (60, 1))
     answers = answers._replace(complete=np.zeros(60, dtype=bool), decision_weights=weights)
     for mistake in confident_mistakes(answers, made_up_posts(answers), LABELS, LIMIT):
-        assert [branch.name for branch in mistake.branches] == ["text"]
+        assert list(mistake.answer.branches) == ["text"]
 
 
 def test_thumbnails_are_small_and_upright():
@@ -200,7 +202,7 @@ def test_a_missing_image_and_a_missing_text_say_so(tmp_path):
         [
             ({"image": None}, "no image"),
             ({"text": None}, "no text"),
-            ({"image": gone}, "is missing"),
+            ({"image": gone}, "cannot be shown"),
         ]
     ):
         (tmp_path / str(i)).mkdir()

@@ -29,6 +29,8 @@ def test_round_trip_keeps_every_field(tmp_path):
         ({"recurrence": "lstm"}, "recurrence"),
         ({"decision_fusion": "max"}, "decision_fusion"),
         ({"hidden_size": "big"}, "hidden_size"),
+        ({"id2label": {0: "bad", 1: "good", 2: "bad"}}, "gives two labels one name: bad"),
+        ({"id2label": {0: "bad", 2: "good"}}, "must number its labels from 0 on"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(settings, message):

@@ -101,7 +101,7 @@ def test_broken_file(folder, file, breakage):
 def test_nonsense_value(folder, file, values):
     change(folder / file, values)
     message = failure(folder)
-    assert message.startswith(f"{folder / file} describes nothing that works (")
+    assert message.startswith(f"{folder / file} is invalid (")
     assert "correct it" in message
 
 
@@ -191,7 +191,7 @@ def test_remote_code_says_the_same(whole, tmp_path):
         name = damaged(
             f"nonsense-{i}", lambda folder, file=file, values=values: change(folder / file, values)
         )
-        wanted[name] = f"ValueError: {name}/{file} describes nothing that works ("
+        wanted[name] = f"ValueError: {name}/{file} is invalid ("
     snapshot = in_cache(whole, tmp_path / "hf" / "hub")
     (snapshot / TOKENIZER).write_text("{")
     wanted[REPO] = f"OSError: {snapshot / TOKENIZER} is damaged ("

@@ -262,12 +262,19 @@ def test_permuting_the_batch_permutes_the_answers(model):
     torch.testing.assert_close(permuted, straight, atol=1e-6, rtol=0)
 
 
-def test_from_text_vision_pretrained_keeps_the_encoders_weights(tmp_path):
+def test_labels_of_any_whole_type_give_one_loss():
+    model, labels = tiny_model(), torch.tensor([0, 1, 2, 1])
+    kinds = (torch.uint8, torch.int8, torch.int32, torch.int64)
+    losses = {model(**batch(), labels=labels.to(kind)).loss.item() for kind in kinds}
+    assert len(losses) == 1
+
+
+def test_from_vision_text_pretrained_keeps_the_encoders_weights(tmp_path):
     donor = tiny_model()
     donor.hybridsent.text_model.save_pretrained(tmp_path / "text")
     donor.hybridsent.vision_model.save_pretrained(tmp_path / "vision")
-    model = HybridSentForSequenceClassification.from_text_vision_pretrained(
-        str(tmp_path / "text"), str(tmp_path / "vision"), num_labels=5, hidden_size=16
+    model = HybridSentForSequenceClassification.from_vision_text_pretrained(
+        str(tmp_path / "vision"), str(tmp_path / "text"), num_labels=5, hidden_size=16
     )
     assert model.config.num_labels == 5
     for part in ("text_model", "vision_model"):
@@ -289,8 +296,8 @@ def test_a_checkpoint_with_both_modalities_gives_the_part_asked_for(kind, tmp_pa
     joint.save_pretrained(tmp_path / "joint")
     tiny_model().hybridsent.text_model.save_pretrained(tmp_path / "bert")
     text = tmp_path / ("joint" if kind == "CLIP" else "bert")
-    model = HybridSentForSequenceClassification.from_text_vision_pretrained(
-        str(text), str(tmp_path / "joint"), num_labels=3, hidden_size=16
+    model = HybridSentForSequenceClassification.from_vision_text_pretrained(
+        str(tmp_path / "joint"), str(text), num_labels=3, hidden_size=16
     )
     expected = joint.vision_model.state_dict()
     for name, tensor in model.hybridsent.vision_model.state_dict().items():

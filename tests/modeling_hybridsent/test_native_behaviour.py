@@ -199,7 +199,8 @@ def test_other_labels_need_to_be_asked_for(change, count, model, folder, tmp_pat
     told = f"decision_fusion.inner.weight ((16, {inner}) in the file, (16, {weight}) in the model)"
     assert told in str(caught.value)
     assert str(folder / "model.safetensors") in str(caught.value)
-    loaded = load(folder, **change, ignore_mismatched_sizes=True)
+    loaded = load(folder, **change, temperature=3.0, ignore_mismatched_sizes=True)
+    assert loaded.config.temperature == 1.0  # which was fitted to the heads that are gone
     assert logits(loaded).shape == (4, count)
     assert loaded.config.num_labels == len(loaded.config.id2label) == count
     before = model.state_dict()

@@ -4,6 +4,8 @@ import io
 import json
 
 import datasets
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from datasets import Features, Image, Value
@@ -198,6 +200,8 @@ BAD = {
     "number": ({"text": 3}, "its text must be str or None, got int"),
     "string": ("sun", "A post is .* not 'sun'"),
     "other keys": ({"label": 1, "id": 2}, r"A post is .* not keys \['id', 'label'\]"),
+    "misspelt": ({"text": "sun", "images": b"x"}, "no key 'images', did you mean 'image'"),
+    "other name": ({"text": "sun", "picture": b"x"}, "no key 'picture', did you mean 'image'"),
     "no picture": ({"image": b"no picture"}, "its image: is not a JPEG"),
     "url": ({"image": "http://127.0.0.1:9/x.jpg"}, "is a URL"),
     "no file": ({"text": "sun", "image": "/gone.jpg"}, "its image '/gone.jpg': no such file"),
@@ -235,6 +239,20 @@ def test_other_columns_do_not_matter_even_if_broken(pipe, rows):
     broken = [{"bytes": b"no picture", "path": None}] * len(ROWS)
     rows = rows.add_column("thumbnail", broken).cast_column("thumbnail", Image())
     assert same(pipe(rows), pipe(POSTS))
+
+
+def test_a_misspelt_column_of_a_set_is_named(pipe, rows):
+    for posts in (rows.rename_column("image", "images"), rows.rename_column("text", "Text")):
+        with pytest.raises(ValueError, match=r"no key '(images|Text)', did you mean"):
+            list(pipe(posts))
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), np.float32("nan"), pd.NA, pd.NaT])
+def test_gaps_of_pandas_are_missing(pipe, nothing):
+    assert pipe({"text": "a sad day !", "image": nothing}) == pipe(POSTS[1])
+    assert same(pipe([{"text": nothing, "image": picture(1)}]), pipe([POSTS[2]]))
+    with pytest.raises(ValueError, match="neither text nor image"):
+        pipe({"text": nothing, "image": nothing})
 
 
 def test_size_of_pictures_in_a_set_is_looked_at_before_decoding(rows, monkeypatch):
@@ -303,7 +321,10 @@ pipe = pipeline("image-text-sentiment", model=FOLDER, trust_remote_code=True, de
 pipe.save_pretrained("again")
 again = pipeline("image-text-sentiment", model="again", trust_remote_code=True, device="cpu")
 assert type(again).__module__.startswith("transformers_modules"), type(again)
-print(json.dumps([pipe(post), again(post), again([post, post])[1]]))
+parts = {"model": again.model, "processor": again.processor, "trust_remote_code": True}
+given = pipeline("image-text-sentiment", **parts, device="cpu")
+assert type(given).__name__ == type(again).__name__
+print(json.dumps([pipe(post), again(post), again([post, post])[1], given(post)]))
 """
 
 

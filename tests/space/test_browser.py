@@ -42,7 +42,7 @@ def visit(started, space):
     ("text", "picture", "told", "left_out"),
     [
         (IRONY, "irony.jpg", "branch", None),
-        ("disgusted by the office", None, "There is no picture", "Picture branch"),
+        ("disgusted by the office", None, "There is no image", "Image branch"),
         (None, "joy.jpg", "There is no text", "Text branch"),
     ],
     ids=["both", "text only", "picture only"],
@@ -166,7 +166,7 @@ def test_a_post_is_scored_without_a_mouse(visit):
         passed.append(page.evaluate("document.activeElement.innerText").strip())
     page.keyboard.press("Enter")
     page.locator("#result p").first.wait_for()
-    assert "There is no picture" in page.locator("#result").inner_text()
+    assert "There is no image" in page.locator("#result").inner_text()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -2,10 +2,10 @@
 
 import pytest
 from gradio_client import Client
-from running_space import running_space
 from tiny_exports import save_smallest
 from tiny_models import picture
 
+from benchmarks.running_space import running_space
 from hybridsent_space.attention import look
 from hybridsent_space.model import load_model
 from hybridsent_space.posts import Post
@@ -21,10 +21,10 @@ def test_answers_are_those_of_the_model(exports):
     for parameter in fast.loaded.model.parameters():  # so that only the graph can say what it said
         parameter.data.zero_()
     for found, expected in zip(fast.answer(POSTS), plain.answer(POSTS), strict=True):
-        assert found["scores"] == pytest.approx(expected["scores"], abs=1e-4)
-        assert found["energy"] == pytest.approx(expected["energy"], abs=1e-4)
-        for name, branch in expected["branches"].items():
-            assert found["branches"][name]["weight"] == pytest.approx(branch["weight"], abs=1e-4)
+        assert found.scores == pytest.approx(expected.scores, abs=1e-4)
+        assert found.energy == pytest.approx(expected.energy, abs=1e-4)
+        for name, branch in expected.branches.items():
+            assert found.branches[name].weight == pytest.approx(branch.weight, abs=1e-4)
     assert look(fast, POSTS[0]) is not None  # by the model, which alone tells where it looked
 
 
@@ -41,4 +41,4 @@ def test_the_page_serves_it(exports, tmp_path):
     with running_space(exports.model, tmp_path / "log", graph=exports["openvino"]) as space:
         answer = Client(space.url, verbose=False).predict("a happy day", None, api_name="/predict")
     (expected,) = Scorer(load_model(str(exports.model)), 4).answer([Post("a happy day", None)])
-    assert answer["scores"] == pytest.approx(expected["scores"], abs=1e-4)
+    assert answer["scores"] == pytest.approx(expected.scores, abs=1e-4)

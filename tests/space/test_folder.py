@@ -5,16 +5,26 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
+from isolated_python import run_isolated
 from packaging.requirements import Requirement
 
 from hybridsent_space.page import EXAMPLES, read_examples
 
 SPACE = Path(__file__).parents[2] / "space"
+ROOT = SPACE.parent
 # Modules whose distribution has another name; starlette comes with gradio; spaces only on the Hub;
-# openvino is for servers that are given a graph.
+# openvino is for servers that are given a graph; the last two are copies.
 NAMED = {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
 GIVEN = {"gradio", "starlette", "spaces", "openvino", "hybridsent_space"}
+GIVEN |= {"datasets_scripts", "modeling_hybridsent"}
+COPIES = {
+    "datasets_scripts/intake": sorted((ROOT / "datasets_scripts/intake").glob("*.py")),
+    "modeling_hybridsent": [
+        ROOT / f"modeling_hybridsent/{name}_hybridsent.py" for name in ("answers", "inputs")
+    ],
+}
 
 
 def imported():
@@ -23,8 +33,7 @@ def imported():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.split(".")[0])
     return found - set(sys.stdlib_module_names)
 
@@ -39,6 +48,33 @@ def test_every_import_is_required_and_none_is_ours():
     assert needed <= set(named)
     indirect = {"safetensors", "timm", "torchvision"}  # transformers asks for them, by model
     assert set(named) == needed | indirect
+
+
+@pytest.mark.parametrize("folder", COPIES)
+def test_copies_are_those_of_the_package(folder):
+    """The folder is pushed as it is, so it has its own; `make space` copies them."""
+    copied = {file.name: file.read_bytes() for file in (SPACE / folder).glob("*.py")}
+    assert copied == {file.name: file.read_bytes() for file in COPIES[folder]}, "make space"
+
+
+def test_it_works_where_the_project_is_not_installed(tmp_path):
+    """The copies are namespace packages: installed packages win over them."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(SPACE)!r})
+from pathlib import Path
+from hybridsent_space.settings import Settings
+from hybridsent_space.table_files import open_upload
+from hybridsent_space.wording import as_json
+Path("a.csv").write_text("PK;text\\n1;hello, there\\n")
+with open_upload(Path("a.csv"), Settings()) as table:
+    assert [row.text for row in table.rows] == ["hello, there"]
+for name in ("datasets_scripts.intake", "modeling_hybridsent.answers_hybridsent"):
+    assert sys.modules[name].__file__.startswith({str(SPACE)!r}), name
+assert sys.modules["modeling_hybridsent"].__file__ is None
+"""
+    result = run_isolated(code, tmp_path)
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_header_is_what_the_hub_reads():

@@ -57,9 +57,9 @@ def test_200_posts_of_20_clients_at_once_are_neither_lost_nor_swapped(space, sco
         for i, (text, path) in enumerate(posts)
     ]
     for answer, expected in zip(given, scorer.answer(loaded), strict=True):
-        assert answer["label"] == expected["label"]
-        assert answer["scores"] == pytest.approx(expected["scores"], abs=1e-5)
-        assert answer["energy"] == pytest.approx(expected["energy"], abs=1e-4)
+        assert answer["label"] == expected.label
+        assert answer["scores"] == pytest.approx(expected.scores, abs=1e-5)
+        assert answer["energy"] == pytest.approx(expected.energy, abs=1e-4)
 
 
 def test_endpoints_are_the_documented_two(client):
@@ -72,7 +72,7 @@ def test_endpoints_are_the_documented_two(client):
 
 def test_an_empty_post_is_told_what_is_missing(client):
     assert client.predict(" ", None, api_name="/predict") == {
-        "error": "The post is empty: give a text, a picture or both."
+        "error": "The post is empty: give a text, an image or both."
     }
 
 
@@ -84,9 +84,7 @@ def test_a_table_comes_back_whole(client, scorer, tmp_path):
     frame = pd.read_parquet(next(x for x in files if x.endswith(".parquet")))
     assert frame["id"].tolist() == ["a", "b", "c"]
     expected = scorer.answer([Post("happy day", None), Post("sad rain", None)])
-    assert frame["score"][[0, 2]].tolist() == pytest.approx(
-        [x["score"] for x in expected], abs=1e-5
-    )
+    assert frame["score"][[0, 2]].tolist() == pytest.approx([x.score for x in expected], abs=1e-5)
     assert pd.read_csv(next(x for x in files if x.endswith(".csv")))["error"].notna().sum() == 1
 
 
@@ -173,7 +171,7 @@ def test_a_model_of_the_hub_is_loaded_at_the_commit_asked_for(model_folder, tmp_
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "a/b/c"}, "'a/b/c' is no folder here"),
+        ({"model": "a/b/c"}, "'a/b/c' is not a folder here"),
         ({"batch_size": "many"}, "HYBRIDSENT_BATCH_SIZE='many': give a positive whole number"),
     ],
 )
@@ -188,10 +186,10 @@ def test_what_cannot_be_served_ends_with_one_message(tmp_path, settings, message
 
 
 def test_a_model_that_is_absent_or_has_a_damaged_metrics_file_is_named(model_folder, tmp_path):
-    with pytest.raises(OSError, match="'outputs/nowhere' is no folder here"):
+    with pytest.raises(OSError, match="'outputs/nowhere' is not a folder here"):
         load_model("outputs/nowhere")
     shutil.copytree(model_folder, tmp_path / "model")
-    for content, message in (("{", "is not JSON"), ("[]", "holds no JSON object")):
+    for content, message in (("{", "is not JSON"), ("[]", "does not hold a JSON object")):
         (tmp_path / "model" / "metrics.json").write_text(content)
         with pytest.raises(ValueError, match=rf"metrics.json {message}"):
             load_model(str(tmp_path / "model"))

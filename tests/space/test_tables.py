@@ -9,12 +9,14 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hostile_pictures import encoded
+from PIL import Image
 from tiny_models import LABELS, picture
 
 from hybridsent_space.many_posts import FAILED, ManyPosts, choose, summarise
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
-from hybridsent_space.table_files import open_table
+from hybridsent_space.table_files import open_upload
 from hybridsent_space.table_scores import score_table, write_downloads
 
 SETTINGS = Settings(max_table_rows=50, max_unpacked_bytes=2_000_000)
@@ -27,7 +29,7 @@ def image_bytes(seed=0, kind="PNG"):
 
 
 def rows_of(path, settings=SETTINGS):
-    with open_table(path, settings) as table:
+    with open_upload(path, settings) as table:
         rows = list(table.rows)
         assert len(rows) == table.count
     return rows
@@ -45,9 +47,10 @@ def test_csv_rows(tmp_path):
     file.write_text('id,text,image,other\n7,"a, b",,x\n,so sad,http://x/y.png,\n9,,,\n8,a,b,c,d\n')
     rows = rows_of(file)
     assert [row.id for row in rows] == ["7", "2", "9", "4"]
-    assert [row.text for row in rows[:3]] == ["a, b", "so sad", ""]
-    assert "addresses are not fetched" in rows[1].note
-    assert "more fields than the header" in rows[3].error
+    assert [row.text for row in rows[:3]] == ["a, b", "so sad", None]
+    assert "URLs are not fetched" in rows[1].problem
+    assert rows[2].problem == "neither text nor image"
+    assert "5 cells for 4 columns" in rows[3].problem
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
@@ -63,10 +66,10 @@ def test_jsonl_rows_are_told_by_content(tmp_path):
     file.write_text("{}\n" + "\n".join(lines[:2]) + "\n" + "\n".join(lines[2:]))
     rows = rows_of(file)
     assert [row.id for row in rows] == ["1", "3", "3", "4", "5", "6"]
-    assert rows[2].text == 7  # refused when it is scored
-    assert "not JSON" in rows[3].error
-    assert "no JSON object" in rows[4].error
-    assert "did not come with the table" in rows[5].note
+    assert rows[2].problem == "text must be str or None, got int"
+    assert "not well-formed JSON" in rows[3].problem
+    assert "not a JSON object" in rows[4].problem
+    assert rows[5].problem == "image does not exist: 'x.png'"
 
 
 def test_parquet_rows_with_pictures_inside(tmp_path):
@@ -74,8 +77,8 @@ def test_parquet_rows_with_pictures_inside(tmp_path):
     table = pyarrow.table({"text": ["a", "b", "c"], "image": images, "label": [0, 1, 2]})
     pyarrow.parquet.write_table(table, tmp_path / "a.bin")
     rows = rows_of(tmp_path / "a.bin")
-    assert [row.picture for row in rows] == [image_bytes(), None, None]
-    assert "did not come" in rows[1].note
+    assert [row.image for row in rows] == [image_bytes(), "a.png", None]
+    assert rows[1].problem == "image does not exist: 'a.png'"
 
 
 def test_archive_with_a_table(tmp_path):
@@ -85,8 +88,8 @@ def test_archive_with_a_table(tmp_path):
         **{"f/t.csv": table, "f/images/x.png": image_bytes(), "__MACOSX/f/._t.csv": b"\0"},
     )
     rows = rows_of(path)
-    assert [row.picture for row in rows] == [image_bytes(), image_bytes(), None, None]
-    assert all("did not come" in row.note for row in rows[2:])
+    assert [row.image for row in rows[:2]] == [image_bytes(), image_bytes()]
+    assert all("image does not exist" in row.problem for row in rows[2:])
 
 
 def test_archive_of_pictures_and_texts(tmp_path):
@@ -95,7 +98,7 @@ def test_archive_of_pictures_and_texts(tmp_path):
         **{"2.txt": "so sad\n", "2.jpg": image_bytes(), "10.JPG": b"x", "3.md": "-"},
     )
     rows = rows_of(path)
-    assert [(row.id, row.text, row.picture) for row in rows] == [
+    assert [(row.id, row.text, row.image) for row in rows] == [
         ("10", None, b"x"),
         ("2", "so sad", image_bytes()),
     ]
@@ -114,16 +117,15 @@ def refused(path, settings=SETTINGS):
         (b"  \n", "empty"),
         (b"text\n", "no rows"),
         (b"a,b\n1,2\n", "needs a column named text, one named image, or both; it has: a, b"),
-        (b"text\n\xff\xfe\n", "not UTF-8"),
-        (b"text\na\0b\n", "zero bytes"),
-        (b'text\n"never closed\n', "no CSV file"),
-        (b'[{"text": "a"}]', "JSON list"),
+        (b"\xff\xfet\0", "not UTF-8"),
+        (b'[{"text": "a"}]', "Write one object a line"),
+        (b"text,text\na,b\n", "column 'text' stands twice"),
         (b'{"words": "a"}\n', "it has: words"),
-        (b"PAR1 and then nothing", "Parquet file is damaged"),
+        (b"PAR1 and then nothing", "not a Parquet file"),
         (b"PK\x03\x04 and then nothing", "ZIP archive is damaged"),
         (b"text\n" + b"a\n" * 51, "more than 50 rows"),
         (b'{"text": "a"}\n' * 51, "more than 50 rows"),
-        (b"text" + b",c" * 1_000 + b"\n", "more than 1000 columns"),
+        (b"text" + b",c" * 10_000 + b"\n", "more than 10,000 columns"),
     ],
 )
 def test_what_is_no_table_is_refused_with_a_reason(tmp_path, content, message):
@@ -142,7 +144,7 @@ def test_archives_that_grow_are_refused(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("a.csv", b"text\n" + b"a" * 3_000_000)
-    assert "Unpacked" in refused(path)
+    assert "3,000,005 bytes; 2,000,000 are allowed" in refused(path)
     parquet = tmp_path / "bomb.parquet"
     pyarrow.parquet.write_table(
         pyarrow.table({"text": ["a" * 100_000 + str(i) for i in range(40)]}), parquet
@@ -163,12 +165,68 @@ def test_an_archive_that_lies_about_a_size_costs_its_row_only(tmp_path):
     path.write_bytes(broken)
     rows = rows_of(path)
     assert rows[0].text == "fine"
-    assert "2.txt" in rows[1].error
+    assert "2.txt" in rows[1].problem
+
+
+def test_one_bad_row_costs_itself_alone(tmp_path):
+    image = encoded(picture(), "JPEG", exif=b"Exif\0\0garbage")
+    table = b"id,text,image\n1,,a.jpg\n\xff,x,\n2,b,c.bmp\n4,,\xc3.jpg\n5,fine,\n"
+    path = archive(tmp_path / "a.zip", **{"._t.csv": b"\0", "t.csv": table, "a.jpg": image})
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("c.bmp", encoded(picture(1), "BMP"))
+        place = made.getinfo("c.bmp").header_offset + 30 + len("c.bmp")
+    broken = bytearray(path.read_bytes())
+    broken[place : place + 40] = b"\xff" * 40
+    path.write_bytes(broken)
+    problems = [row.problem for row in rows_of(path)]
+    assert [problem is None for problem in problems] == [True, False, False, False, True]
+    assert "cannot be unpacked" in problems[2]
+    lines = ['{"id": "\\ud800", "text": "a"}', '{"text": "\\udfff"}', '{"text": "fine"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert [bool(row.problem) for row in rows_of(tmp_path / "a.jsonl")] == [True, True, False]
+
+
+def test_pk_may_begin_a_header(tmp_path):
+    (tmp_path / "a.csv").write_text("PK,text\n1,hello\n")
+    assert [row.text for row in rows_of(tmp_path / "a.csv")] == ["hello"]
+
+
+def test_what_is_unpacked_is_counted_as_often_as_it_is(tmp_path):
+    """Thirty-two rows of a small file name one large entry."""
+    content = encoded(Image.new("RGB", (700, 500)), "BMP")  # of a million bytes
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("t.csv", "image\n" + "a.bmp\n" * 32)
+        made.writestr("a.bmp", content)
+    problems = [row.problem for row in rows_of(tmp_path / "a.zip")]
+    assert problems[0] is None
+    assert all("unpacks to more than 2,000,000 bytes" in problem for problem in problems[1:])
+    small = Settings(max_image_bytes=1_000)
+    assert "1,000 are allowed" in rows_of(tmp_path / "a.zip", small)[0].problem
+
+
+@pytest.mark.parametrize("column", ["text", "image"])
+def test_a_dictionary_is_counted_as_often_as_it_is_used(tmp_path, column):
+    value = "a" * 100_000 if column == "text" else {"bytes": b"a" * 100_000, "path": None}
+    for rows, message in ((40, "Unpacked, the file has more than 2,000,000 bytes"), (2, "")):
+        file = tmp_path / f"{rows}.parquet"
+        pyarrow.parquet.write_table(pyarrow.table({column: [value] * rows}), file)
+        assert file.stat().st_size < 20_000
+        if message:
+            assert message in refused(file)
+        else:
+            assert len(rows_of(file)) == rows
+
+
+def test_a_refused_text_is_cut(scorer, tmp_path):
+    (tmp_path / "a.csv").write_text("text\n" + "x" * 100_000 + "\n")
+    frame = score_table(scorer, tmp_path / "a.csv", SETTINGS).frame
+    assert "100,000 characters" in frame["error"][0]
+    assert len(frame["text"][0]) == 200
 
 
 @pytest.fixture
 def scored(scorer, tmp_path):
-    table = "id,text,image\n=1+1,a happy day,x.png\nb,+sad <b>,http://x/y.png\nc,,\nd,,broken.png\ne,,y.png\n"
+    table = "id,text,image\n=1+1,a happy day,x.png\nb,+sad <b>,\nc,,\nd,,broken.png\ne,,y.png\n"
     path = archive(
         tmp_path / "a.zip",
         **{"t.csv": table, "x.png": image_bytes(0), "y.png": image_bytes(1), "broken.png": b"no"},
@@ -188,11 +246,11 @@ def test_scored_rows_equal_single_answers_and_failed_ones_stay(scorer, scored):
     posts = [("a happy day", image_bytes(0)), ("+sad <b>", None), (None, image_bytes(1))]
     answers = scorer.answer([check_post(*post, SETTINGS) for post in posts])
     for answer, (_, row) in zip(answers, frame[frame["error"].isna()].iterrows(), strict=True):
-        assert row["label"] == answer["label"]
+        assert row["label"] == answer.label
         for label in LABELS.values():
-            assert row[f"score_{label}"] == pytest.approx(answer["scores"][label], abs=1e-5)
-        for name, branch in answer["branches"].items():
-            assert row[f"{name}_weight"] == pytest.approx(branch["weight"], abs=1e-5)
+            assert row[f"score_{label}"] == pytest.approx(answer.scores[label], abs=1e-5)
+        for name, branch in answer.branches.items():
+            assert row[f"{name}_weight"] == pytest.approx(branch.weight, abs=1e-5)
     assert [bool(data) for data in scored.thumbnails] == [True, False, False, False, True]
     assert summarise(frame)["failed"] == 2
 
@@ -205,7 +263,7 @@ def test_downloads_hold_every_row_and_no_formula(scored, tmp_path):
     assert [cell["id"] for cell in cells] == ["'=1+1", "b", "c", "d", "e"]
     assert cells[1]["text"] == "'+sad <b>"
     assert float(cells[0]["score"]) == pytest.approx(scored.frame["score"][0])
-    for value in ("=cmd", "+1", "-1", "@x", "\tx", "\rx"):
+    for value in ("\uff1dcmd", "\uff0d1", "=cmd", "+1", "-1", "@x", "\tx", "\rx"):
         frame = pd.DataFrame({"text": [value], "number": [-1.5]})
         with open(write_downloads(frame, tmp_path)[0], newline="", encoding="utf-8") as file:
             assert list(csv.DictReader(file)) == [{"text": f"'{value}", "number": "-1.5"}]
@@ -241,5 +299,5 @@ def test_jsonl_text_that_is_no_text_fails_its_row(scorer, tmp_path):
     file = tmp_path / "a.jsonl"
     file.write_text(json.dumps({"text": 7}) + "\n" + json.dumps({"text": "sad"}) + "\n")
     frame = score_table(scorer, file, SETTINGS).frame
-    assert "not a string" in frame["error"][0]
+    assert "must be str or None, got int" in frame["error"][0]
     assert frame["label"][1] in LABELS.values()

@@ -1,0 +1,361 @@
+"""The rules for the parts of one post: what is missing, what is a text, what is an image.
+
+Processor, pipeline, data sets, scoring and page all follow these rules. This file needs Pillow alone.
+"""
+
+import contextlib
+import io
+import logging
+import math
+import numbers
+import os
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+logger = logging.getLogger(__name__)
+
+# Pillow warns above this size; a larger image is an attack or a mistake more often than a post.
+DEFAULT_MAX_IMAGE_PIXELS = 89_478_485
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_BYTES = (bytes, bytearray, memoryview)
+_SHOWN = 100  # characters of a path in a message
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Decoders raise these with a message that explains the damage, and nearly anything else without one.
+_TELLING = (ValueError, OSError, SyntaxError, EOFError, Image.DecompressionBombError)
+# Characters without ink that Unicode counts among letters, marks and symbols.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0e\ufe0f\uffa0")
+
+
+def is_missing(value: Any) -> bool:
+    """Check whether a cell is empty: None, NaN, NA or NaT of pandas, an empty string or no bytes."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    if isinstance(value, (str, *_BYTES)):
+        return not value
+    is_scalar = isinstance(value, numbers.Number) or type(value).__name__ == "datetime64"
+    return is_scalar and bool(value != value)
+
+
+def has_text(value: Any, name: str = "text") -> bool:
+    """Check whether a post has a text that a reader would see.
+
+    Args:
+        value: Text of one post.
+        name: What to call the text in errors.
+
+    Returns:
+        False for a missing value, and for white space, zero-width and format characters alone.
+
+    Raises:
+        ValueError: Not a string, or a string that is not valid Unicode.
+    """
+    if is_missing(value):
+        return False
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be str or None, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} has an unpaired surrogate at character {error.start}; remove it"
+        ) from None
+    return any(map(_has_ink, value))
+
+
+def _has_ink(character: str) -> bool:
+    blank = character.isspace() or character in _BLANK
+    return not blank and unicodedata.category(character) not in ("Cc", "Cf")
+
+
+def image_source(value: Any) -> Any:
+    """Return what an image is read from.
+
+    Args:
+        value: What `load_image` takes.
+
+    Returns:
+        The value itself, or the bytes (else the path) of the mapping that `datasets` stores; None
+        if that is missing.
+
+    Raises:
+        ValueError: The mapping has neither bytes nor path, or something else in their place.
+    """
+    if isinstance(value, Mapping):
+        if not {"bytes", "path"} & set(value):
+            keys = sorted(map(str, value))
+            raise ValueError(f"has neither bytes nor path but {keys!s:.{_SHOWN}}")
+        is_stored = not is_missing(value.get("bytes"))
+        value = value["bytes"] if is_stored else value.get("path")
+        if not is_missing(value) and not isinstance(
+            value, (str, os.PathLike, *_BYTES, Image.Image)
+        ):
+            kind = type(value).__name__
+            raise ValueError(f"holds a {kind} where bytes or a path should be")
+    is_blank = isinstance(value, str) and not value.strip()
+    return None if is_blank or is_missing(value) else value
+
+
+def open_image(
+    source: Any, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, max_ratio: float = math.inf
+) -> Image.Image:
+    """Open an image without decoding it.
+
+    Args:
+        source: Path, bytes of a file in one of `FORMATS`, image of PIL, array or tensor.
+        max_pixels: Refuse an image with more pixels.
+        max_ratio: Refuse an image whose longer side is more than this many times the shorter one,
+            which resizing its shorter side would blow up.
+
+    Returns:
+        The image as it is stored: in any mode, not turned upright.
+
+    Raises:
+        ValueError: A URL, no file, another format or kind, or too large.
+        OSError: The file cannot be read.
+    """
+    if isinstance(source, Image.Image):
+        image = source
+    elif isinstance(source, (str, os.PathLike, *_BYTES)):
+        image = _open_file(source)
+    else:
+        image = _from_array(source, max_pixels)
+    try:
+        _require_size(image.width, image.height, max_pixels, max_ratio)
+    except ValueError:
+        if image is not source:
+            image.close()
+        raise
+    return image
+
+
+def _require_size(width: int, height: int, max_pixels: int, max_ratio: float = math.inf) -> None:
+    if width * height > max_pixels:
+        raise ValueError(f"has {width} x {height} pixels, more than max_image_pixels={max_pixels}")
+    if max(width, height) > max_ratio * min(width, height):
+        raise ValueError(
+            f"has {width} x {height} pixels; resized by its shorter side it would have more than "
+            f"max_image_pixels={max_pixels}"
+        )
+
+
+def _open_file(source: Any) -> Image.Image:
+    """Open a file by the first decoder that takes it.
+
+    `Image.open` would do, but for its own limit on pixels, which contradicts a larger one here.
+    """
+    if isinstance(source, _BYTES):
+        file = io.BytesIO(source)
+        start = file.read(16)
+        file.seek(0)
+    else:
+        file = _local_path(source)
+        with open(file, "rb") as stream:
+            start = stream.read(16)
+    if not start:
+        raise ValueError("the file is empty")
+    Image.init()
+    for name in FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        accepted = accept is not None and accept(start)
+        if isinstance(accepted, str):
+            raise ValueError(accepted)  # this Pillow lacks the decoder
+        if accepted and factory is not None:
+            return factory(file, "")
+    raise ValueError(f"is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image")
+
+
+def _local_path(source: str | os.PathLike[str]) -> str:
+    path = os.fspath(source)
+    if path[:5].lower() == "data:":
+        raise ValueError("is a data URI; decode it and give its bytes")
+    if "://" in path:
+        raise ValueError("is a URL; download the image and give its path")
+    if not Path(path).is_file():
+        raise ValueError("no such file")
+    return path
+
+
+def _from_array(array: Any, max_pixels: int) -> Image.Image:
+    """Build an image from an array (height, width[, channels]) or tensor (channels, height, width)."""
+    if is_tensor := hasattr(array, "detach"):
+        array = array.detach().cpu()
+        array = (array.float() if array.is_floating_point() else array).numpy()
+    elif hasattr(array, "__array__"):
+        array = array.__array__()
+    if not hasattr(array, "dtype") or array.dtype.kind not in "biuf":
+        raise ValueError(f"is a {type(array).__name__}; give a path, bytes, an image or an array")
+    shape = array.shape
+    if array.ndim == 3:
+        fits = [axis for axis in (0, 2) if shape[axis] in (1, 3, 4)]
+        if fits and (fits == [0] or (is_tensor and 0 in fits)):
+            array = array.transpose(1, 2, 0)
+        array = array[..., 0] if array.shape[2] == 1 else array
+    if not array.size or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)):
+        raise ValueError(
+            f"is an array of shape {tuple(shape)}; give (height, width) or (height, width, 3 or 4)"
+        )
+    _require_size(array.shape[1], array.shape[0], max_pixels)
+    return Image.fromarray(_as_bytes(array))
+
+
+def _as_bytes(array: Any) -> Any:
+    """Scale an array to 8 bits."""
+    kind = array.dtype.kind
+    if array.dtype == "uint8":
+        return array
+    if kind == "b":
+        return array.astype("uint8") * 255
+    factor = _scale(float(array.min()), float(array.max()), is_float=kind == "f")
+    scaled = array * factor + (0.5 if kind == "f" else 0)
+    return scaled.clip(0, 255).astype("uint8")
+
+
+def _scale(low: float, high: float, is_float: bool) -> float:
+    """Return what brings values into 0..255: they come as 0..1, 0..255, 16 bits or more.
+
+    Args:
+        low: Least value.
+        high: Greatest value.
+        is_float: Whether 0..1 may be meant.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("has NaN or infinite values")
+    if low < -1e-3:
+        raise ValueError(f"has values from {low:g} to {high:g}; give 0 to 1 or 0 to 255")
+    if is_float and high <= 1 + 1e-3:
+        return 255.0
+    if high <= 255:
+        return 1.0
+    return 1 / 256 if high < 1 << 16 else 255 / high
+
+
+def as_upright_rgb(image: Image.Image, name: str = "image") -> Image.Image:
+    """Decode an image, turn it as its EXIF block says, and convert it to RGB of 8 bits.
+
+    Args:
+        image: An opened image, in any mode.
+        name: What to call it in the warning about an EXIF block that cannot be read.
+
+    Returns:
+        A new image without EXIF block, so that it is turned once. Transparent parts are white.
+    """
+    image.load()
+    orientation = read_orientation(image)
+    if orientation is None:
+        logger.warning(f"{name}: its EXIF block cannot be read, so it is not turned.")
+    rgb = _as_rgb(image)
+    if orientation in _TURNS:
+        rgb = rgb.transpose(_TURNS[orientation])
+    rgb.info = {}
+    return rgb
+
+
+def read_orientation(image: Image.Image) -> int | None:
+    """Return the orientation that the EXIF block of an image gives: 1 to 8; None if it is broken."""
+    try:
+        # Pillow's JPEG decoder has swallowed the error of a broken block, and getexif repeats nothing.
+        Image.Exif().load(image.info.get("exif") or b"")
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # parsing garbage raises nearly anything
+        return None
+    return orientation if isinstance(orientation, int) else None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _grey_in_8_bits(image).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return white
+
+
+def _grey_in_8_bits(image: Image.Image) -> Image.Image:
+    """Scale 16 or 32 bits, which Pillow would clip at 255."""
+    is_float, is_16_bit_file = image.mode == "F", image.mode.startswith("I;16") and image.format
+    image = image if is_float else image.convert("I").convert("F")
+    low, high = image.getextrema()
+    factor = 1 / 256 if is_16_bit_file else _scale(low, high, is_float)
+    shift = 0.5 if is_float else 0.0
+    return image.point(lambda grey: grey * factor + shift).convert("L")
+
+
+def image_damage(error: Exception) -> str:
+    """Return what is wrong with an image whose decoding raised this error."""
+    if isinstance(error, OSError) and error.strerror:  # the rest of its message is the whole path
+        return error.strerror
+    if isinstance(error, _TELLING) and str(error):
+        return f"{error!s:.200}"
+    return f"is damaged ({type(error).__name__}: {error!s:.200})"
+
+
+def load_image(
+    source: Any,
+    max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
+    name: str = "image",
+    max_ratio: float = math.inf,
+) -> Image.Image | None:
+    """Load the image of a post.
+
+    Args:
+        source: What is missing by `is_missing`, a path, bytes of a file, an image of PIL, an array
+            (height, width[, 3 or 4]), a tensor (3, height, width), or the mapping with "bytes" and
+            "path" that `datasets` stores. Numbers are 0 to 1, 0 to 255, or 16 bits.
+        max_pixels: Refuse an image with more pixels, before it is decoded.
+        name: What to call the image in errors and warnings.
+        max_ratio: As in `open_image`.
+
+    Returns:
+        An upright RGB image; None if it is missing.
+
+    Raises:
+        ValueError: The image cannot be read, is a URL, or is too large; there is no such file.
+    """
+    try:
+        source = image_source(source)
+        if source is None:
+            return None
+        image = open_image(source, max_pixels, max_ratio)
+        with contextlib.nullcontext() if image is source else image:
+            return as_upright_rgb(image, _named(name, source))
+    except Exception as error:
+        why = image_damage(error)
+        raise ValueError(f"{_named(name, source)}: {why}. Replace it or leave it out.") from error
+
+
+def _named(name: str, source: Any) -> str:
+    """Return the name of an image, with its path if it has one."""
+    if not isinstance(source, (str, os.PathLike)) or os.fspath(source)[:5].lower() == "data:":
+        return name
+    path = os.fspath(source)
+    cut = path if len(path) <= _SHOWN else f"...{path[-_SHOWN:]}"
+    return f"{name} {cut!r}"
+
+
+__all__ = [
+    "DEFAULT_MAX_IMAGE_PIXELS",
+    "FORMATS",
+    "as_upright_rgb",
+    "has_text",
+    "image_damage",
+    "image_source",
+    "is_missing",
+    "load_image",
+    "open_image",
+    "read_orientation",
+]
