@@ -429,15 +429,21 @@ async def paths_info(repo: Readable, rev: str, request: Request) -> list[Json]:
 
 @router.api_route("/{ns}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
 @router.api_route("/{kind}/{ns}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
-async def resolve(repo: Readable, rev: str, path: str) -> Response:
+async def resolve(repo: Readable, rev: str, path: str, request: Request) -> Response:
     commit = repo.at(rev)
     if path not in commit.files:
         raise HubError(404, "EntryNotFound", "Entry not found", commit.sha)
-    data, etag = commit.files[path], f'"{commit.etag(path)}"'
-    headers = {"X-Repo-Commit": commit.sha, "ETag": etag}
+    data, etag, status = commit.files[path], f'"{commit.etag(path)}"', 200
+    headers = {"X-Repo-Commit": commit.sha, "ETag": etag, "Accept-Ranges": "bytes"}
     if path in commit.lfs:
         headers |= {"X-Linked-Etag": etag, "X-Linked-Size": str(len(data))}
-    return Response(data, headers=headers)
+    # Parquet is streamed by ranges.
+    if asked := re.fullmatch(r"bytes=(\d+)-(\d*)|bytes=-(\d+)", request.headers.get("range", "")):
+        start = int(asked[1]) if asked[1] else max(len(data) - int(asked[3]), 0)
+        data, size = data[start : int(asked[2]) + 1 if asked[2] else None], len(data)
+        headers["Content-Range"] = f"bytes {start}-{start + len(data) - 1}/{size}"
+        status = 206
+    return Response(data, status, headers)
 
 
 @router.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
