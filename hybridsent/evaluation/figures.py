@@ -13,9 +13,10 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy.special import softmax
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from hybridsent.evaluation.final_scores import BRANCHES, FinalScores, agreement_groups, label_groups
+from hybridsent.evaluation.final_scores import FinalScores, agreement_groups, label_groups
 from hybridsent.evaluation.metrics import calibration_bins, expected_calibration_error
 from hybridsent.support.folders import write_whole
+from modeling_hybridsent.answers_hybridsent import BRANCHES
 
 FOLDER = "report"
 STYLE = {

@@ -20,8 +20,8 @@ from hybridsent.training.collator import NO_LABEL
 from hybridsent.training.run_posts import ScoredSet, with_only
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentConfig
+from modeling_hybridsent.answers_hybridsent import BRANCHES
 
-BRANCHES = ("text", "image", "fusion")
 Row = dict[str, Any]
 Scores = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 TEMPERATURES = {

@@ -14,10 +14,11 @@ from PIL import Image
 from scipy.special import softmax
 
 from hybridsent.evaluation.figures import FOLDER
-from hybridsent.evaluation.final_scores import BRANCHES, FinalScores
+from hybridsent.evaluation.final_scores import FinalScores
 from hybridsent.evaluation.report import ABSENT, COLUMNS, percent
 from hybridsent.support.folders import write_whole
 from hybridsent.training.run_posts import describe_counts
+from modeling_hybridsent.answers_hybridsent import Answer, make_answers
 from modeling_hybridsent.inputs_hybridsent import load_image
 
 TEMPLATE = files("hybridsent.evaluation") / "report_page.html"
@@ -106,15 +107,6 @@ def _number(value: float | None, digits: int = 3) -> str:
     return ABSENT if value is None else f"{value:.{digits}f}"
 
 
-class Branch(NamedTuple):
-    """Answer of one branch: its label, the probability of that label, and the weight of the branch."""
-
-    name: str
-    label: str
-    probability: float
-    weight: float
-
-
 class Mistake(NamedTuple):
     """A post that was decided wrongly.
 
@@ -125,9 +117,7 @@ class Mistake(NamedTuple):
         image: Data URI of a small JPEG; None if there is no image to show.
         no_image: Why there is none; empty where there is one.
         label: Name of its label.
-        decided: Name of the label that was decided.
-        probability: Probability of that.
-        branches: Answers of the branches whose modalities the post has.
+        answer: Answer of the model.
     """
 
     id: str
@@ -136,9 +126,7 @@ class Mistake(NamedTuple):
     image: str | None
     no_image: str
     label: str
-    decided: str
-    probability: float
-    branches: list[Branch]
+    answer: Answer
 
 
 def confident_mistakes(
@@ -155,39 +143,25 @@ def confident_mistakes(
     probabilities = softmax(scored.logits, axis=1).max(axis=1)
     (wrong,) = np.nonzero(scored.known & (scored.decided != scored.labels))
     chosen = wrong[np.argsort(-probabilities[wrong], kind="stable")[:MOST]]
-    mistakes = []
-    for i in chosen.tolist():
-        post = posts[i]
-        text = post.get("text")
-        image, no_image = thumbnail(post.get("image"), max_pixels)
-        mistakes.append(
-            Mistake(
-                id=str(post.get("id", i)),
-                text=text and text[:LONGEST_TEXT],
-                cut=max(0, len(text or "") - LONGEST_TEXT),
-                image=image,
-                no_image=no_image,
-                label=names[scored.labels[i]],
-                decided=names[scored.decided[i]],
-                probability=float(probabilities[i]),
-                branches=_branches(scored, i, post, names),
-            )
-        )
-    return mistakes
+    outputs = {"logits": scored.logits, "decision_weights": scored.decision_weights}
+    outputs |= {f"{name}_logits": logits for name, logits in scored.branches.items()}
+    answers = make_answers({name: x[chosen] for name, x in outputs.items()}, names)
+    return [
+        _mistake(posts[i], i, names[scored.labels[i]], answer, max_pixels)
+        for i, answer in zip(chosen.tolist(), answers, strict=True)
+    ]
 
 
-def _branches(
-    scored: FinalScores, i: int, post: dict[str, Any], names: Sequence[str]
-) -> list[Branch]:
-    has = {name: post.get(name) is not None for name in ("text", "image")}
-    has["fusion"] = all(has.values()) or scored.decision_weights[i, 2] > 0
-    answers = []
-    for name, weight in zip(BRANCHES, scored.decision_weights[i].tolist(), strict=True):
-        if has[name] and name in scored.branches:
-            probabilities = softmax(scored.branches[name][i])
-            best = int(probabilities.argmax())
-            answers.append(Branch(name, names[best], float(probabilities[best]), weight))
-    return answers
+def _mistake(post: dict[str, Any], i: int, label: str, answer: Answer, max_pixels: int) -> Mistake:
+    text = post.get("text")
+    return Mistake(
+        str(post.get("id", i)),
+        text and text[:LONGEST_TEXT],
+        max(0, len(text or "") - LONGEST_TEXT),
+        *thumbnail(post.get("image"), max_pixels),
+        label,
+        answer,
+    )
 
 
 def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:

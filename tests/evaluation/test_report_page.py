@@ -159,11 +159,11 @@ def test_mistakes_are_the_ten_most_confident_first():
     for mistake in found:
         i = int(mistake.id.split("-")[1])
         assert mistake.label == LABELS[answers.labels[i]]
-        assert mistake.decided == LABELS[answers.logits[i].argmax()] != mistake.label
-        assert mistake.probability == pytest.approx(confidence[i])
-        for branch in mistake.branches:
-            assert branch.label == LABELS[answers.branches[branch.name][i].argmax()]
-            place = ("text", "image", "fusion").index(branch.name)
+        assert mistake.answer.label == LABELS[answers.logits[i].argmax()] != mistake.label
+        assert mistake.answer.score == pytest.approx(confidence[i])
+        for name, branch in mistake.answer.branches.items():
+            assert branch.label == LABELS[answers.branches[name][i].argmax()]
+            place = ("text", "image", "fusion").index(name)
             assert branch.weight == answers.decision_weights[i, place]
 
 
@@ -172,7 +172,7 @@ def test_a_branch_without_its_modality_says_nothing():
     weights = np.tile([1.0, 0.0, 0.0], (60, 1))
     answers = answers._replace(complete=np.zeros(60, dtype=bool), decision_weights=weights)
     for mistake in confident_mistakes(answers, made_up_posts(answers), LABELS, LIMIT):
-        assert [branch.name for branch in mistake.branches] == ["text"]
+        assert list(mistake.answer.branches) == ["text"]
 
 
 def test_thumbnails_are_small_and_upright():
