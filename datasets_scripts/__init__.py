@@ -6,7 +6,7 @@ from typing import Any
 _HOMES = {
     "EMOTIONS": "datasets_scripts.published.labels",
     "READERS": "datasets_scripts.loading",
-    "SENTIMENTS": "datasets_scripts.published.labels",
+    "SENTIMENTS": "datasets_scripts.post",
     "PostsError": "hybridsent.support.errors",
     "Table": "datasets_scripts.table",
     "joint_label": "datasets_scripts.published.labels",

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from datasets import DatasetDict
 
-from datasets_scripts.own_posts import read_posts
 from datasets_scripts.pictures import inspect_pictures
 from datasets_scripts.post import Reading
 from datasets_scripts.post_files import is_prepared
-from datasets_scripts.prepared import load_prepared
-from datasets_scripts.published.mvsa_multiple import read_mvsa_multiple
-from datasets_scripts.published.mvsa_single import read_mvsa_single
-from datasets_scripts.published.tumemo import read_tumemo
 from datasets_scripts.summary import count
 from datasets_scripts.table import Table, build_split, features
 from hybridsent.support.errors import PostsError
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
-READERS: dict[str, Callable[..., Reading]] = {
-    "mvsa_single": read_mvsa_single,
-    "mvsa_multiple": read_mvsa_multiple,
-    "tumemo": read_tumemo,
-    "posts": read_posts,
-}
+
+class _Readers(Mapping[str, Callable[..., Reading]]):
+    """The readers of all sets by name; each is imported when it is needed."""
+
+    _homes = MappingProxyType(
+        {
+            "mvsa_single": "published.mvsa_single",
+            "mvsa_multiple": "published.mvsa_multiple",
+            "tumemo": "published.tumemo",
+            "posts": "own_posts",
+        }
+    )
+
+    def __getitem__(self, name: str) -> Callable[..., Reading]:
+        reader = import_module(f"datasets_scripts.{self._homes[name]}")
+        return getattr(reader, f"read_{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+READERS = _Readers()
 ON_BAD_ROWS = ("stop", "drop")
 
 
@@ -63,6 +79,8 @@ def load_table(
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"{name} does not know {', '.join(unknown)}; it takes {', '.join(known)}")
     if is_prepared(data_dir):
+        from datasets_scripts.prepared import load_prepared
+
         return load_prepared(data_dir, name, **options)
     reading = READERS[name](data_dir, **options)
     inspect_pictures(reading, max_image_pixels)

@@ -21,9 +21,8 @@ from datasets_scripts.intake import (
     find_image,
     read_rows,
 )
-from datasets_scripts.post import SPLITS, Division, Post, Reading, Rejected
+from datasets_scripts.post import SENTIMENTS, SPLITS, Division, Post, Reading, Rejected
 from datasets_scripts.post_files import IMAGE_FOLDER, open_posts, tables_in
-from datasets_scripts.published.labels import SENTIMENTS
 from datasets_scripts.table import UNIMODAL_LABELS
 from hybridsent.support.errors import PostsError
 
@@ -188,7 +187,7 @@ def _read_file(file: Path, named: Mapping[str, str]) -> Content:
         raise PostsError.about(file, "columns are missing", problems, remedy)
     if not rows:
         raise PostsError.about(file, "no posts in it", remedy="Add posts, or remove the file.")
-    names = table.class_names(used["label"]) if "label" in used else None
+    names = table.class_names.get(used["label"]) if "label" in used else None
     return Content(file, rows, table.columns, used, names)
 
 
@@ -280,7 +279,7 @@ class PostReader:
         """Return the image of a row, and what is wrong with it: kinds, and what it is here."""
         if row.problem and row.problem != EMPTY:
             return None, [(BAD_ROW, row.problem)]
-        problems = [(EMPTY, EMPTY)] if row.problem else []
+        problems: list[tuple[str, str]] = []
         if not post_id:
             problems.append(("id is empty",) * 2)
         elif post_id in self.seen:
@@ -292,6 +291,8 @@ class PostReader:
                 problems.append((f"{field} is unknown", detail))
         if "label" not in row.labels:
             problems.append(("label is empty",) * 2)
+        if row.problem:
+            problems.append((EMPTY, EMPTY))
         image = row.image
         if isinstance(image, str):
             try:

@@ -1,4 +1,4 @@
-"""Look at every picture once, before training: does it decode, how large is it, is it a copy?"""
+"""Look at every image once, before training: does it decode, how large is it, is it a copy?"""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Found = TypeVar("Found")
 
 
 def decode_picture(source: str | bytes, max_pixels: int) -> tuple[Picture, Image]:
-    """Decode a picture as the processor will, and say what it is.
+    """Decode an image as the processor will, and return what it is like.
 
     Args:
         source: Path or bytes.
         max_pixels: Refuse it undecoded if it has more pixels than this.
 
     Returns:
-        The facts, and the picture upright and in RGB.
+        The facts, and the image upright and in RGB.
 
     Raises:
         ValueError: It cannot be read; the message says why.
@@ -89,9 +89,9 @@ def in_threads(
 
 
 def inspect_pictures(reading: Reading, max_pixels: int) -> None:
-    """Inspect the picture of every post; posts whose picture cannot be read become rejected rows.
+    """Inspect the image of every post; posts whose image cannot be read become rejected rows.
 
-    Those that the set is known to hold broken lose the picture only.
+    Posts whose broken image is known of the published set lose the image only.
 
     Args:
         reading: Changed in place.
@@ -112,7 +112,7 @@ def inspect_pictures(reading: Reading, max_pixels: int) -> None:
 
 
 def _keeps(post: Post, found: Picture | str | None, reading: Reading) -> bool:
-    """Take in what was found of a post's picture and say whether the post stays."""
+    """Record the facts of a post's image, or why it cannot be read; return whether the post stays."""
     if not isinstance(found, str):
         post.picture = found
         return True

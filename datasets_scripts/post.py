@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+SENTIMENTS = ("negative", "neutral", "positive")
 SPLITS = ("train", "validation", "test")
 CONTRADICTORY = "contradictory"  # posts without joint label, kept for their unimodal labels
 

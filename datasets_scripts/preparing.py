@@ -1,4 +1,4 @@
-"""Write a set as a prepared folder: Parquet, split ids, rejected rows, counts and a dataset card."""
+"""Write a set as a prepared folder (Parquet, split ids, rejected rows, counts, a card), and push it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 from datasets import Dataset, Image
 from datasets.table import embed_table_storage
+from huggingface_hub import HfApi
+from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub.utils import httpx
 from pyarrow.parquet import ParquetWriter
 
 from datasets_scripts.dataset_card import dataset_card
@@ -106,3 +109,41 @@ def _size(image: dict[str, Any] | None) -> int:
 
 def _write_json(content: Any, file: Path) -> None:
     write_whole(json.dumps(content, indent=1, ensure_ascii=False) + "\n", file)
+
+
+def push_dataset(folder: str | Path, repo_id: str, private: bool = True) -> str:
+    """Upload a prepared folder in one commit.
+
+    The published sets may not be passed on, so the repository is private unless told otherwise; an
+    existing one keeps its visibility.
+
+    Args:
+        folder: Result of `prepare`.
+        repo_id: USER/NAME.
+        private: Whether a new repository is private.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        PostsError: The Hub refused, or cannot be reached; the prepared folder is still there.
+    """
+    api = HfApi()
+    # The client reports a lost upload as RuntimeError, a bad name as ValueError.
+    failures = (httpx.HTTPError, LocalTokenNotFoundError, OSError, RuntimeError, ValueError)
+    try:
+        api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            repo_type="dataset",
+            folder_path=str(folder),
+            commit_message="Add prepared posts",
+        )
+    except failures as error:
+        remedy = (
+            "Log in with `hf auth login`, see that the name is USER/NAME and yours, and push again."
+        )
+        raise PostsError.about(
+            repo_id, f"{folder} could not be pushed", [str(error)], remedy
+        ) from error
+    return str(commit.commit_url)

@@ -114,7 +114,7 @@ def test_it_starts_in_every_way(command, tmp_path):
     ("before", "message"),
     [
         ("sys.modules['gradio'] = None", "Type: pip install 'hybridsent[space]'"),
-        ("", "The page cannot be served: 'absent' is no folder here"),
+        ("", "The page cannot be served: 'absent' is not a folder here"),
     ],
 )
 def test_a_page_that_cannot_be_served_is_one_message(before, message, tmp_path):

@@ -4,8 +4,9 @@ import pytest
 import yaml
 from documented_commands import ROOT, on_two_machines, typed
 from many_posts import good_posts, read_answers, write_csv
-from running_space import free_port
 from tiny_models import save_tiny
+
+from benchmarks.running_space import free_port
 
 SETTINGS = ROOT / "configs" / "accelerate"
 CPU, GPU = (SETTINGS / f"several_{kind}_machines.yaml" for kind in ("cpu", "gpu"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,39 +11,25 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .files import Source, opened
-from .rows import LABELS, Fields, TableError, Wants, chosen
+from .rows import LABELS, Fields, Record, Records, Source, TableError, Wants, chosen, opened
 
 ROWS_AT_ONCE = 64  # images may stand in them
 BUFFER = 1 << 20  # bytes; without it a whole column of a row group is read at once
 
-Record = tuple[int, int, "dict[str, Any] | str"]
-
 
 class ParquetTable:
-    """A Parquet file, as `datasets`, pandas and others write them.
-
-    Args:
-        source: The file.
-
-    Raises:
-        TableError: It is damaged, or of another format.
-    """
+    """A Parquet file, as `datasets`, pandas and others write them."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         with self._open() as file:
             try:
                 self.columns = list(file.schema_arrow.names)
-                self._names = _class_names(file.schema_arrow.metadata or {})
+                self.class_names = _class_names(file.schema_arrow.metadata or {})
             except (pa.ArrowException, ValueError, AttributeError, TypeError) as error:
                 raise _damaged(error) from error
 
-    def class_names(self, column: str) -> list[str] | None:
-        """Return the names of a column that is a ClassLabel of `datasets`."""
-        return self._names.get(column)
-
-    def records(self, fields: Fields, wants: Wants) -> Generator[Record, None, int]:
+    def records(self, fields: Fields, wants: Wants) -> Records:
         """Yield the rows, as `Table` says; a damaged row group costs its own rows only."""
         columns = chosen(self.columns, fields)
         start = 0
@@ -98,7 +84,7 @@ class ParquetTable:
                 return f"column {column!r} is not UTF-8: {error.reason}"
             except Exception as error:  # times out of range, unknown zones: any library's error
                 return f"column {column!r} cannot be read: {error}"
-            if field in LABELS and (names := self._names.get(column)):
+            if field in LABELS and (names := self.class_names.get(column)):
                 try:
                     cells[field] = _name(cells[field], names)
                 except ValueError as error:
@@ -127,4 +113,4 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
 
 
 def _damaged(error: Exception) -> TableError:
-    return TableError("not a Parquet file", [str(error)], "Write it anew.")
+    return TableError("not a Parquet file", [str(error)], "Write it again.")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from modeling_hybridsent.inputs_hybridsent import has_text, image_source, is_missing
 
 LABELS = ("label", "text_label", "image_label")
 # The columns of a field, best first: an ImageFolder calls its images file_name.
 FIELDS = {"id": ("id",), "text": ("text",), "image": ("image", "file_name")}
+NEEDED = {*FIELDS["text"], *FIELDS["image"]}
 EMPTY = "neither text nor image"
 BROKEN_QUOTE = "a quote is not closed or not doubled"
 
 Fields = Mapping[str, Sequence[str]]
 Wants = Callable[[int, int], bool]
+Record = tuple[int, int, "dict[str, Any] | str"]
+Records = Generator[Record, None, int]
+Source = Path | bytes | BinaryIO
 
 
 class TableError(ValueError):
@@ -60,15 +67,14 @@ class Table(Protocol):
     """An opened file."""
 
     @property
+    def class_names(self) -> Mapping[str, list[str]]:
+        """Names that the file itself has for indices, by column."""
+
+    @property
     def columns(self) -> Sequence[str]:
         """Names of the columns, in JSON Lines those seen so far."""
 
-    def class_names(self, column: str) -> list[str] | None:
-        """Return the names that the file itself has for the indices of a column."""
-
-    def records(
-        self, fields: Fields, wants: Wants
-    ) -> Generator[tuple[int, int, dict[str, Any] | str], None, int]:
+    def records(self, fields: Fields, wants: Wants) -> Records:
         """Yield position, number, and cells by field or a problem; return the number of rows."""
 
 
@@ -109,7 +115,7 @@ def as_row(position: int, number: int, cells: Mapping[str, Any]) -> Row:
     Args:
         position: As in `Row`.
         number: As in `Row`.
-        cells: By field; absent, None, NaN and empty mean that there is none.
+        cells: By field; absent, None, NaN and empty mean that it is missing.
 
     Returns:
         The row, with its problem where a cell cannot be used or text and image are both missing.
@@ -183,3 +189,15 @@ def chosen(columns: Sequence[str], fields: Fields) -> dict[str, str]:
     if twice := sorted({f"column {c!r} stands twice" for c in found.values() if counts[c] > 1}):
         raise TableError("the columns are ambiguous", twice, "Rename one of them.")
     return found
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[BinaryIO]:
+    """Open a source for one more reading; a stream of the caller stays open."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            yield file
+        return
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    stream.seek(0)
+    yield stream

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-SENTIMENTS = ("negative", "neutral", "positive")
 EMOTIONS = ("Angry", "Bored", "Calm", "Fear", "Happy", "Love", "Sad")
 
 

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from datasets_scripts.grouping import divide_grouped
-from datasets_scripts.post import Post, Reading, Rejected
+from datasets_scripts.post import SENTIMENTS, Post, Reading, Rejected
 from datasets_scripts.published.label_file import (
     LabelRow,
     read_id_files,
     read_label_file,
 )
-from datasets_scripts.published.labels import SENTIMENTS, joint_label, majority_label
+from datasets_scripts.published.labels import joint_label, majority_label
 
 ANNOTATORS = 3
 HEADER = "ID" + "\ttext,image" * ANNOTATORS

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from datasets_scripts.grouping import divide_grouped
-from datasets_scripts.post import CONTRADICTORY, Reading
+from datasets_scripts.post import CONTRADICTORY, SENTIMENTS, Reading
 from datasets_scripts.published.label_file import (
     check_published_counts,
     read_id_files,
     read_label_file,
 )
-from datasets_scripts.published.labels import SENTIMENTS, joint_label
+from datasets_scripts.published.labels import joint_label
 from datasets_scripts.published.protocols import (
     check_ids,
     divide_by_ids,

@@ -35,7 +35,8 @@ def run(words: Sequence[str]) -> None:
 
     from datasets_scripts.audit import as_text, audit, write_findings
     from datasets_scripts.loading import load_table
-    from datasets_scripts.prepared import is_prepared, read_summary
+    from datasets_scripts.post_files import is_prepared
+    from datasets_scripts.prepared import read_summary
 
     folder, file = given.folder, Path(given.output_file)
     if is_prepared(folder):

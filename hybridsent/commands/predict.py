@@ -81,6 +81,7 @@ def score_on_ray(arguments: ScoringArguments, concurrency: int, rows_per_block: 
         rows_per_block,
         revision=arguments.revision,
         device=arguments.device or "cpu",
+        trust_remote_code=arguments.trust_remote_code,
         **arguments.deciding(),
     )
     failed = answers.count_rows(filter=field("error").is_valid())

@@ -135,7 +135,7 @@ def _prepare(given: argparse.Namespace) -> None:
     print(as_text(table.counts))
     print(f"\nPrepared: {given.output_dir} (rejected rows: {REJECTED} in it)")
     if given.push_to_hub:
-        from datasets_scripts.hub import push_dataset
+        from datasets_scripts.preparing import push_dataset
 
         address = push_dataset(given.output_dir, given.push_to_hub, private=not given.public)
         print(f"Pushed: {address}")

@@ -10,8 +10,8 @@ the command line win over the recipe, such as --data_dir, --output_dir, --num_tr
   --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
   --debug     show where an error came from: the whole traceback
 
-The same command with --resume_from_checkpoint true goes on from the newest whole checkpoint. SIGTERM
-makes the training write one and end with exit code 143, without calibration, scores and publishing.
+The same command with --resume_from_checkpoint true resumes from the newest complete checkpoint. On
+SIGTERM the training writes one and exits with code 143, without calibration, scores and publishing.
 Several processes: accelerate launch -m hybridsent train ...
 """
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         HybridSentTrainingArguments,
         ModelArguments,
     )
+    from hybridsent.training.encoder_states import EncoderStates
 
 
 def run(words: Sequence[str]) -> None:
@@ -89,7 +90,7 @@ def train(
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
         run_posts.write_rejected(table.rejected, folder)
 
-    states = {}
+    states: dict[str, EncoderStates] = {}
     if training_arguments.cache_features:
         from hybridsent.training.feature_cache import FeatureCache
 

@@ -20,7 +20,7 @@ from hybridsent.training.collator import NO_LABEL
 from hybridsent.training.run_posts import ScoredSet, with_only
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentConfig
-from modeling_hybridsent.answers_hybridsent import BRANCHES
+from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer, make_answers
 
 Row = dict[str, Any]
 Scores = Callable[[np.ndarray, np.ndarray], dict[str, float]]
@@ -100,7 +100,7 @@ def branch_answers(outputs: dict[str, np.ndarray], config: HybridSentConfig) -> 
         outputs: Result of `predict_posts`.
         config: Configuration of the model.
     """
-    names = [f"{name}_logits" for name in ("text", "image", "fusion")]
+    names = [f"{name}_logits" for name in BRANCHES]
     on = [i for i, name in enumerate(names) if name in outputs]
     logits = np.stack([outputs[names[i]] for i in on], axis=1)
     weights = outputs["decision_weights"][:, on]
@@ -166,6 +166,12 @@ class FinalScores(NamedTuple):
     def decided(self) -> np.ndarray:
         """Index of the label that was decided, (posts,)."""
         return self.logits.argmax(axis=1)
+
+    def answers(self, posts: np.ndarray, names: Sequence[str]) -> list[Answer]:
+        """Return the answers to some posts, given by number, with the names of the labels."""
+        branches = {f"{name}_logits": logits for name, logits in self.branches.items()}
+        outputs = {"logits": self.logits, "decision_weights": self.decision_weights, **branches}
+        return make_answers({name: values[posts] for name, values in outputs.items()}, names)
 
 
 def score_posts(trainer: HybridSentTrainer, *sets: ScoredSet) -> FinalScores:

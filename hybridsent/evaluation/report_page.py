@@ -18,7 +18,7 @@ from hybridsent.evaluation.final_scores import FinalScores
 from hybridsent.evaluation.report import ABSENT, COLUMNS, percent
 from hybridsent.support.folders import write_whole
 from hybridsent.training.run_posts import describe_counts
-from modeling_hybridsent.answers_hybridsent import Answer, make_answers
+from modeling_hybridsent.answers_hybridsent import Answer
 from modeling_hybridsent.inputs_hybridsent import load_image
 
 TEMPLATE = files("hybridsent.evaluation") / "report_page.html"
@@ -143,25 +143,23 @@ def confident_mistakes(
     probabilities = softmax(scored.logits, axis=1).max(axis=1)
     (wrong,) = np.nonzero(scored.known & (scored.decided != scored.labels))
     chosen = wrong[np.argsort(-probabilities[wrong], kind="stable")[:MOST]]
-    outputs = {"logits": scored.logits, "decision_weights": scored.decision_weights}
-    outputs |= {f"{name}_logits": logits for name, logits in scored.branches.items()}
-    answers = make_answers({name: x[chosen] for name, x in outputs.items()}, names)
-    return [
-        _mistake(posts[i], i, names[scored.labels[i]], answer, max_pixels)
-        for i, answer in zip(chosen.tolist(), answers, strict=True)
-    ]
-
-
-def _mistake(post: dict[str, Any], i: int, label: str, answer: Answer, max_pixels: int) -> Mistake:
-    text = post.get("text")
-    return Mistake(
-        str(post.get("id", i)),
-        text and text[:LONGEST_TEXT],
-        max(0, len(text or "") - LONGEST_TEXT),
-        *thumbnail(post.get("image"), max_pixels),
-        label,
-        answer,
-    )
+    mistakes = []
+    for i, answer in zip(chosen.tolist(), scored.answers(chosen, names), strict=True):
+        post = posts[i]
+        text = post.get("text")
+        image, no_image = thumbnail(post.get("image"), max_pixels)
+        mistakes.append(
+            Mistake(
+                id=str(post.get("id", i)),
+                text=text and text[:LONGEST_TEXT],
+                cut=max(0, len(text or "") - LONGEST_TEXT),
+                image=image,
+                no_image=no_image,
+                label=names[scored.labels[i]],
+                answer=answer,
+            )
+        )
+    return mistakes
 
 
 def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
@@ -174,14 +172,12 @@ def thumbnail(source: Any, max_pixels: int) -> tuple[str | None, str]:
     Returns:
         A data URI and an empty string, or None and the reason.
     """
-    if source is None:
-        return None, "no image"
     try:
         image = load_image(source, max_pixels, "image")
     except ValueError as error:
         return None, f"The image cannot be shown: {error}"
     if image is None:
-        return None, "The image file is missing."
+        return None, "no image"
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80)

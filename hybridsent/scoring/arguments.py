@@ -93,6 +93,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Give a parser an option for each field of `ScoringArguments`."""
     for each in fields(ScoringArguments):
         options: dict[str, Any] = dict(each.metadata)
+        if each.default is False:
+            parser.add_argument(f"--{each.name}", action="store_true", **options)
+            continue
         if each.default is not MISSING:
             options["default"] = each.default
             options["help"] += "" if each.default is None else f" ({each.default})"

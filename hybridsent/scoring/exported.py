@@ -114,7 +114,7 @@ class Exported(ABC):
     """An exported graph, as a `Backend`.
 
     Args:
-        model: Folder that `hybridsent.exporting.export` wrote.
+        model: Folder that `hybridsent export` wrote.
         revision: Of no use here: a folder has none.
         device: "cpu".
         dtype: "float32".

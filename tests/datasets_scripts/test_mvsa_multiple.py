@@ -6,7 +6,7 @@ import pytest
 from fabricated_sets import jpeg, write_mvsa_multiple
 
 from datasets_scripts import PostsError, load_table, majority_label
-from datasets_scripts.published.labels import SENTIMENTS
+from datasets_scripts.post import SENTIMENTS
 
 SAME = ["neutral,positive"] * 3
 OTHERS = {str(i): ["positive,positive"] * 3 for i in range(10, 20)}

@@ -6,7 +6,7 @@ from datasets import ClassLabel, Image
 from fabricated_sets import CONTRADICTORY_ID, clmlf_ids, jpeg, write_mvsa_single
 
 from datasets_scripts import PostsError, joint_label, load_table
-from datasets_scripts.published.labels import SENTIMENTS
+from datasets_scripts.post import SENTIMENTS
 from datasets_scripts.published.protocols import read_ids
 
 RULE = {

@@ -16,12 +16,12 @@ from hybridsent.evaluation.figures import (
     write_figures,
 )
 from hybridsent.evaluation.final_scores import (
-    BRANCHES,
     agreement_groups,
     describe_groups,
     label_groups,
 )
 from hybridsent.evaluation.metrics import calibration_bins, expected_calibration_error
+from modeling_hybridsent.answers_hybridsent import BRANCHES
 
 ALL = {"confusion.png", "decision_weights.png", "learning.png", "reliability.png", "agreement.png"}
 

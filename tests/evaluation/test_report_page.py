@@ -161,10 +161,12 @@ def test_mistakes_are_the_ten_most_confident_first():
         assert mistake.label == LABELS[answers.labels[i]]
         assert mistake.answer.label == LABELS[answers.logits[i].argmax()] != mistake.label
         assert mistake.answer.score == pytest.approx(confidence[i])
-        for name, branch in mistake.answer.branches.items():
+        assert list(mistake.answer.branches) == ["text", "image", "fusion"]
+        for (name, branch), weight in zip(
+            mistake.answer.branches.items(), answers.decision_weights[i], strict=True
+        ):
             assert branch.label == LABELS[answers.branches[name][i].argmax()]
-            place = ("text", "image", "fusion").index(name)
-            assert branch.weight == answers.decision_weights[i, place]
+            assert branch.weight == weight
 
 
 def test_a_branch_without_its_modality_says_nothing():
@@ -200,7 +202,7 @@ def test_a_missing_image_and_a_missing_text_say_so(tmp_path):
         [
             ({"image": None}, "no image"),
             ({"text": None}, "no text"),
-            ({"image": gone}, "is missing"),
+            ({"image": gone}, "cannot be shown"),
         ]
     ):
         (tmp_path / str(i)).mkdir()

@@ -23,6 +23,9 @@ WORDS = [
     b"broken.jpg",
     b"sub/../one.jpg",
     b'"a, b"',
+    b'\\"',
+    b"sep=;\n",
+    b"\r",
     b'{"label": "neutral", "text": "x"}\n',
 ]
 OPTIONS: list[dict[str, Any]] = [

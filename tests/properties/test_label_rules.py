@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets_scripts import joint_label, majority_label
+from datasets_scripts.post import SENTIMENTS
 from datasets_scripts.published.label_file import read_label_file
-from datasets_scripts.published.labels import SENTIMENTS
 from datasets_scripts.published.mvsa_single import HEADER, LABELS
 
 labels = st.sampled_from(SENTIMENTS)

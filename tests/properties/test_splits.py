@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_scripts.grouping import divide_grouped, same_content
-from datasets_scripts.post import CONTRADICTORY, SPLITS, Picture, Post
-from datasets_scripts.published.labels import SENTIMENTS
+from datasets_scripts.post import CONTRADICTORY, SENTIMENTS, SPLITS, Picture, Post
 from datasets_scripts.published.protocols import divide_by_ids, protocol_ids
 from datasets_scripts.published.tumemo import split_of
 from datasets_scripts.texts import normalise_text

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from running_space import running_space
 from tiny_models import save_tiny, tiny_processor
 
+from benchmarks.running_space import running_space
 from hybridsent_space.model import load_model
 from hybridsent_space.scorer import Scorer
 

@@ -2,10 +2,10 @@
 
 import pytest
 from gradio_client import Client
-from running_space import running_space
 from tiny_exports import save_smallest
 from tiny_models import picture
 
+from benchmarks.running_space import running_space
 from hybridsent_space.attention import look
 from hybridsent_space.model import load_model
 from hybridsent_space.posts import Post

@@ -3,8 +3,24 @@
 The folder works as a copy elsewhere: it needs pyarrow and `modeling_hybridsent.inputs_hybridsent`.
 """
 
-from .files import ENDINGS, ending_of, find_image, is_hidden, open_table
-from .rows import BROKEN_QUOTE, EMPTY, FIELDS, LABELS, Row, TableError, as_row, chosen, read_rows
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .rows import (
+    BROKEN_QUOTE,
+    EMPTY,
+    FIELDS,
+    LABELS,
+    Row,
+    Source,
+    Table,
+    TableError,
+    as_row,
+    chosen,
+    read_rows,
+)
 
 __all__ = [
     "BROKEN_QUOTE",
@@ -22,3 +38,71 @@ __all__ = [
     "open_table",
     "read_rows",
 ]
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def is_hidden(name: str | Path) -> bool:
+    """Check whether a path has a part that systems put there unasked: ._posts.csv, __MACOSX."""
+    parts = Path(name).parts
+    return any(x == "__MACOSX" or (x.startswith(".") and x.strip(".") != "") for x in parts)
+
+
+def ending_of(name: str | Path) -> str:
+    """Return the ending of a file's name in small letters, such as ".csv"."""
+    return os.path.splitext(name)[1].lower()
+
+
+def find_image(name: str, folder: str | Path, follow_links: bool) -> str:
+    """Find an image by the path that a row names; URLs are never fetched.
+
+    Args:
+        name: The path, relative to the folder or absolute.
+        folder: The folder that it may not leave.
+        follow_links: Whether links in the folder may lead out of it: those that the owner of a
+            local folder made. Never for archives, uploads and what strangers made.
+
+    Returns:
+        The path to open.
+
+    Raises:
+        ValueError: A URL, a path outside the folder, or no such file.
+    """
+    if "://" in name:
+        raise ValueError(f"image is a URL, and images are read from the folder only: {name!r:.200}")
+    # Links are followed after "..", so that "link/../x" cannot leave the folder.
+    path = os.path.normpath(os.path.join(os.path.abspath(folder), name))
+    homes = {os.path.abspath(folder), os.path.realpath(folder)}
+    if not follow_links and "\0" not in name:
+        path, homes = os.path.realpath(path), {os.path.realpath(folder)}
+    if "\0" in name or not any(Path(path).is_relative_to(home) for home in homes):
+        raise ValueError(f"image leaves the folder: {name!r:.200}")
+    if not os.path.isfile(path):
+        raise ValueError(f"image does not exist: {name!r:.200}")
+    return path
+
+
+def open_table(source: Source, name: str | None = None) -> Table:
+    """Open a file; reads no more than its header.
+
+    Args:
+        source: Path, content, or a binary stream that can be read again from its start.
+        name: What it is called, if it is no path; the ending is its format.
+
+    Raises:
+        TableError: It is of another format, or damaged.
+        OSError: It cannot be read.
+    """
+    ending = ending_of(name or str(source))
+    if ending not in ENDINGS:
+        formats = ", ".join(ENDINGS)
+        raise TableError(
+            f"unknown format: its name ends in {ending!r}", remedy=f"Give one of {formats}."
+        )
+    if ending == ".parquet":
+        from .parquet_file import ParquetTable
+
+        return ParquetTable(source)
+    from .text_files import CsvTable, JsonTable
+
+    return JsonTable(source) if ending == ".jsonl" else CsvTable(source)
