@@ -11,8 +11,8 @@ from scipy.special import softmax
 
 from hybridsent.scoring.preparing import Prepared
 from hybridsent.scoring.rows import Row
+from modeling_hybridsent.answers_hybridsent import BRANCHES
 
-BRANCHES = ("text", "image", "fusion")
 BATCHES = 32  # in a window: enough for texts of like length to meet
 MAX_BYTES = 64 << 20  # of texts and embedded pictures in a window
 # Columns by choice, and the fields of the model's output that they need besides `logits`.

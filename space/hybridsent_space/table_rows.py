@@ -54,7 +54,8 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
         if content[:4] == b"PAR1":
             _require_size(content, set(table.columns), settings.max_unpacked_bytes)
         count = _count(read_rows(table, wants=_counting(settings.max_table_rows)))
-        _require_columns(set(table.columns))  # of JSON Lines, those of all its rows
+        if table.columns:  # JSON Lines without one readable object has none; its rows say why
+            _require_columns(set(table.columns))
         rows = read_rows(table)
     except TableError as error:
         raise RefusedError(f"The table cannot be read: {error}"[:500]) from error
