@@ -18,7 +18,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 INPUTS ?= 25000
 SEED ?= 0
 
-.PHONY: quickstart test lint fuzz train demo types coverage mutation audit lock test-oldest dist clean space
+.PHONY: quickstart test lint fuzz train demo types coverage mutation audit lock test-oldest dist clean
 
 # The package with one extra of pyproject.toml; each target asks for those that it needs.
 $(VENV)/.%: pyproject.toml
@@ -55,10 +55,6 @@ demo: $(QUICKSTART) $(VENV)/.space
 	$(BIN)/hybridsent demo --model $(MODEL)
 
 # The page is pushed as a folder, so it has copies of what it shares with the package; a test holds them equal.
-space:
-	cp datasets_scripts/intake/*.py space/datasets_scripts/intake/
-	cp modeling_hybridsent/answers_hybridsent.py modeling_hybridsent/inputs_hybridsent.py space/modeling_hybridsent/
-
 types: $(READY)
 	$(BIN)/python -m mypy
 

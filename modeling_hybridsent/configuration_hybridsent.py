@@ -225,8 +225,9 @@ class HybridSentConfig(PreTrainedConfig):
 
     def validate_labels(self) -> None:
         """Check that each label has an index and a name that no other label has."""
-        names = list(self.id2label.values())
-        if set(self.id2label) != set(range(len(names))):
+        id2label = self.id2label or {}
+        names = list(id2label.values())
+        if set(id2label) != set(range(len(names))):
             raise ValueError(f"id2label ({self.id2label}) must number its labels from 0 on.")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"id2label gives two labels one name: {', '.join(map(str, twice))}.")

@@ -12,7 +12,7 @@ import os
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
@@ -156,6 +156,7 @@ def _open_file(source: Any) -> Image.Image:
 
     `Image.open` would do, but for its own limit on pixels, which contradicts a larger one here.
     """
+    file: Any
     if isinstance(source, _BYTES):
         file = io.BytesIO(source)
         start = file.read(16)
@@ -289,7 +290,7 @@ def _grey_in_8_bits(image: Image.Image) -> Image.Image:
     """Scale 16 or 32 bits, which Pillow would clip at 255."""
     is_float, is_16_bit_file = image.mode == "F", image.mode.startswith("I;16") and image.format
     image = image if is_float else image.convert("I").convert("F")
-    low, high = image.getextrema()
+    low, high = cast("tuple[float, float]", image.getextrema())
     factor = 1 / 256 if is_16_bit_file else _scale(low, high, is_float)
     shift = 0.5 if is_float else 0.0
     return image.point(lambda grey: grey * factor + shift).convert("L")

@@ -1,30 +1,24 @@
-"""The folder can be pushed as it is: it needs nothing of this checkout and names all it imports."""
+"""The folder that `hybridsent demo --write_to` writes needs nothing of this checkout."""
 
 import ast
 import re
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 from isolated_python import run_isolated
 from packaging.requirements import Requirement
 
+from hybridsent.cli import main
 from hybridsent_space.page import EXAMPLES, read_examples
 
 SPACE = Path(__file__).parents[2] / "space"
 ROOT = SPACE.parent
 # Modules whose distribution has another name; starlette comes with gradio; spaces only on the Hub;
-# openvino is for servers that are given a graph; the last two are copies.
+# openvino is for servers that are given an exported model; the last two are written beside.
 NAMED = {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
 GIVEN = {"gradio", "starlette", "spaces", "openvino", "hybridsent_space"}
 GIVEN |= {"datasets_scripts", "modeling_hybridsent"}
-COPIES = {
-    "datasets_scripts/intake": sorted((ROOT / "datasets_scripts/intake").glob("*.py")),
-    "modeling_hybridsent": [
-        ROOT / f"modeling_hybridsent/{name}_hybridsent.py" for name in ("answers", "inputs")
-    ],
-}
 
 
 def imported():
@@ -50,18 +44,14 @@ def test_every_import_is_required_and_none_is_ours():
     assert set(named) == needed | indirect
 
 
-@pytest.mark.parametrize("folder", COPIES)
-def test_copies_are_those_of_the_package(folder):
-    """The folder is pushed as it is, so it has its own; `make space` copies them."""
-    copied = {file.name: file.read_bytes() for file in (SPACE / folder).glob("*.py")}
-    assert copied == {file.name: file.read_bytes() for file in COPIES[folder]}, "make space"
-
-
 def test_it_works_where_the_project_is_not_installed(tmp_path):
     """The copies are namespace packages: installed packages win over them."""
+    page = tmp_path / "page"
+    assert main(["demo", "--write_to", str(page)]) == 0
+    assert main(["demo", "--write_to", str(page)]) == 1  # it is there already
     code = f"""
 import sys
-sys.path.insert(0, {str(SPACE)!r})
+sys.path.insert(0, {str(page)!r})
 from pathlib import Path
 from hybridsent_space.settings import Settings
 from hybridsent_space.table_files import open_upload
@@ -70,7 +60,7 @@ Path("a.csv").write_text("PK;text\\n1;hello, there\\n")
 with open_upload(Path("a.csv"), Settings()) as table:
     assert [row.text for row in table.rows] == ["hello, there"]
 for name in ("datasets_scripts.intake", "modeling_hybridsent.answers_hybridsent"):
-    assert sys.modules[name].__file__.startswith({str(SPACE)!r}), name
+    assert sys.modules[name].__file__.startswith({str(page)!r}), name
 assert sys.modules["modeling_hybridsent"].__file__ is None
 """
     result = run_isolated(code, tmp_path)
