@@ -49,7 +49,9 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_writes_a_model(recipe,
     folder = tmp_path / "out"
     absurd = ("--learning_rate", 1e30, "--lr_scheduler_type", "constant")
     result = train_here(recipe, "--output_dir", folder, *absurd)
-    require_one_message(result, " in step ", "with posts train-", "Highest learning rate 1e+30")
+    require_one_message(
+        result, " at step ", "in a batch of posts train-", "Highest learning rate 1e+30"
+    )
     assert not (folder / "model.safetensors").exists()
 
 
@@ -131,7 +133,7 @@ def test_the_newest_checkpoint_is_that_of_the_highest_step_whatever_the_clock_sa
 
 
 def prepare(posts, output):
-    command = [sys.executable, "-m", "datasets_scripts", "posts"]
+    command = [sys.executable, "-m", "hybridsent", "prepare", "posts"]
     return [*command, "--data_dir", str(posts), "--output_dir", str(output)]
 
 

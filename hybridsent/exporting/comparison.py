@@ -67,11 +67,11 @@ def made_up_rows(count: int = MADE_UP) -> list[Row]:
         count: Number of posts.
 
     Returns:
-        Rows of one to eight sentences; every fifth lacks a text, every fifth an image.
+        Rows of one to three sentences; every fifth lacks a text, every fifth an image.
     """
     random, rows = np.random.default_rng(0), []
     for i in range(count):
-        text = " ".join(random.choice(TEXTS, 1 + i % 8))
+        text = " ".join(random.choice(TEXTS, 1 + i % 3))
         image = random.integers(0, 256, (96, 128, 3), dtype=np.uint8)
         rows.append(Row(i, None, None if i % 5 == 3 else text, None if i % 5 == 4 else image))
     return rows
