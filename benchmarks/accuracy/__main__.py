@@ -65,15 +65,15 @@ def given_settings(argv: Sequence[str]) -> dict[str, list[str]]:
     words = list(argv)
     named = bool(words) and not words[0].startswith("-")
     words = [*read_recipe(words.pop(0) if named else DEFAULT_RECIPE), *words]
-    found: dict[str, list[str]] = {}
+    settings: dict[str, list[str]] = {}
     name = ""
     for word in words:
         if word.startswith("--"):
             name, _, value = word[2:].partition("=")
-            found[name] = [value] if value else []
+            settings[name] = [value] if value else []
         else:
-            found[name].append(word)
-    return {name: value for name, value in sorted(found.items()) if name not in _NO_SETTING}
+            settings[name].append(word)
+    return {name: value for name, value in sorted(settings.items()) if name not in _NO_SETTING}
 
 
 def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
@@ -81,8 +81,7 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     from benchmarks.accuracy.methods import methods_named
     from benchmarks.accuracy.protocol import posts_and_parts
     from benchmarks.accuracy.records import Results
-    from benchmarks.accuracy.runs import Experiment
-    from benchmarks.accuracy.schedule import chosen_rate, pending, trial_rates
+    from benchmarks.accuracy.runs import Experiment, chosen_rate, pending, trial_rates
     from benchmarks.accuracy.training import Setup
     from hybridsent.training.model import build_processor
     from hybridsent.training.run_posts import forms_of_texts, load_posts, write_synthetic_posts

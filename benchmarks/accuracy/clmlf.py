@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
 from benchmarks.accuracy.networks import QueryAttention
-from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
 from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
 
@@ -47,7 +47,7 @@ def view_contrast(embeds: torch.Tensor, views: torch.Tensor) -> torch.Tensor:
     return nn.functional.cross_entropy(_similarity(embeds, views), places)
 
 
-class CLMLFModel(RivalModel):
+class CLMLFModel(BaselineModel):
     """Transformer layers over the tokens of both modalities, then attention pooling.
 
     Attributes:
@@ -90,28 +90,22 @@ class CLMLFModel(RivalModel):
         return {"fusion_embeds": self._joined(tokens, mask)}
 
 
-class CLMLF(RivalForSequenceClassification):
+class CLMLF(BaselineForSequenceClassification):
     """Contrastive learning and multi-layer fusion (Li, Xu, Zhu, Wu, Findings of NAACL 2022).
 
-    Transformer layers over text and picture tokens, attention pooling, cross-entropy and two
+    Transformer layers over text and image tokens, attention pooling, cross-entropy and two
     contrastive losses. Departures: the label-based loss is the supervised contrastive one on unit
     vectors; for the augmentation-based loss, the second view of a post lacks a fifth of its tokens and
-    has other dropout, in place of back-translated texts and augmented pictures; no transformer
-    layers over the picture alone; the weights of the losses are ours.
+    has other dropout, in place of back-translated texts and augmented images; no transformer
+    layers over the image alone; the weights of the losses are ours.
     """
 
     base_class = CLMLFModel
 
-    def extra_loss(
-        self,
-        outputs: Any,
-        labels: torch.Tensor,
-        inputs: dict[str, Any],
-        post_numbers: torch.Tensor | None,
-    ) -> torch.Tensor | None:
+    def extra_loss(self, outputs: Any, batch: dict[str, Any]) -> torch.Tensor | None:
         """Sum both contrastive losses; posts without label take part in the second alone."""
+        embeds, labels = outputs.fusion_embeds, batch["labels"]
         known = labels != NO_LABEL
-        embeds = outputs.fusion_embeds
         by_label = label_contrast(embeds[known], labels[known])
         by_view = view_contrast(embeds, self.hybridsent.second_view)
         return CONTRASTIVE_WEIGHT * (by_label + by_view)

@@ -47,7 +47,7 @@ class FrozenFeatures:
             numbers: (posts,).
 
         Returns:
-            Text then picture, (posts, text width + channels), NaN for a missing modality.
+            Text then image, (posts, text width + channels), NaN for a missing modality.
         """
         missing = [int(i) for i in numbers if int(i) not in self._known]
         starts = range(0, len(missing), self._batch_size)

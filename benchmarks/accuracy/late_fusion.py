@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
 from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
-from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
 from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
 
@@ -27,7 +27,7 @@ class NoClassifier(nn.Module):
         return embeds.new_zeros(embeds.shape[0], self.labels)
 
 
-class LateFusionModel(RivalModel):
+class LateFusionModel(BaselineModel):
     """One hidden layer over the mean token states of each modality by itself."""
 
     def __init__(self, config: HybridSentConfig) -> None:
@@ -56,7 +56,7 @@ class LateDecision(nn.Module):
         super().__init__()
 
     def present_branches(self, has_text: torch.Tensor, has_image: torch.Tensor) -> torch.Tensor:
-        """Tell which of text, image and fusion may decide: (batch,), (batch,) -> bool (batch, 3)."""
+        """Return which of text, image and fusion may decide: (batch,), (batch,) -> bool (batch, 3)."""
         return torch.stack([has_text, has_image, torch.zeros_like(has_text)], dim=1)
 
     def forward(
@@ -77,7 +77,7 @@ class LateDecision(nn.Module):
         return torch.logsumexp(log_p, dim=1), weights
 
 
-class LateFusion(RivalForSequenceClassification):
+class LateFusion(BaselineForSequenceClassification):
     """Two classifiers, one a modality, whose probabilities are averaged.
 
     Both learn the post's label, and their mean does too, as in the code that QMF and PDF build on.
@@ -97,35 +97,23 @@ class RankedLateFusion(LateFusion):
     """Late fusion whose weights a further loss teaches, for each modality by itself."""
 
     def modality_loss(
-        self,
-        name: str,
-        logits: torch.Tensor,
-        labels: torch.Tensor,
-        known: torch.Tensor,
-        post_numbers: torch.Tensor | None,
+        self, name: str, logits: torch.Tensor, known: torch.Tensor, batch: dict[str, Any]
     ) -> torch.Tensor:
         """Return what one modality adds to the loss, a scalar.
 
         Args:
             name: "text" or "image".
             logits: Of its classifier, (batch, labels), float32.
-            labels: (batch,), -100 where unknown.
             known: Which posts have label and modality, bool (batch,).
-            post_numbers: As in `extra_loss`.
+            batch: As in `extra_loss`.
         """
         raise NotImplementedError
 
-    def extra_loss(
-        self,
-        outputs: Any,
-        labels: torch.Tensor,
-        inputs: dict[str, Any],
-        post_numbers: torch.Tensor | None,
-    ) -> torch.Tensor | None:
+    def extra_loss(self, outputs: Any, batch: dict[str, Any]) -> torch.Tensor | None:
         """Sum the losses of both modalities."""
-        total = labels.new_zeros((), dtype=torch.float32)
+        total = torch.zeros((), device=outputs.logits.device)
         for name in ("text", "image"):
-            known = (labels != NO_LABEL) & inputs[f"has_{name}"]
+            known = (batch["labels"] != NO_LABEL) & batch[f"has_{name}"]
             logits = getattr(outputs, f"{name}_logits").float()
-            total = total + self.modality_loss(name, logits, labels, known, post_numbers)
+            total = total + self.modality_loss(name, logits, known, batch)
         return total

@@ -8,12 +8,7 @@ import pandas as pd
 
 from benchmarks.accuracy.comparison import compare
 from benchmarks.accuracy.methods import METHODS, OURS
-from benchmarks.accuracy.records import (
-    DECISION,
-    HELD_OUT,
-    ONLY,
-    columns_of,
-)
+from benchmarks.accuracy.records import DECISION, HELD_OUT, ONLY, columns_of
 from hybridsent.evaluation.calibration import error_by_chance
 from hybridsent.evaluation.metrics import SentimentScores, expected_calibration_error
 
@@ -78,10 +73,9 @@ def run_scores(
 def pooled_calibration(
     tables: Sequence[pd.DataFrame], label_names: Sequence[str]
 ) -> dict[str, float]:
-    """Tell the expected calibration error of the held-out posts of all runs together.
+    """Return the expected calibration error of the held-out posts of all runs together.
 
-    Of folds these are posts whose run was calibrated on others, and so many that chance leaves little
-    of an error, which in a single fold it dominates.
+    In a single fold chance dominates this error; over the posts of all folds it adds little.
 
     Args:
         tables: Answers of the method's runs.
@@ -99,7 +93,7 @@ def pooled_calibration(
 
 
 def counts_by_post(tables: Sequence[pd.DataFrame], label_names: Sequence[str]) -> pd.DataFrame:
-    """Tell what the runs of a method say of each held-out post.
+    """Count the decisions of a method's runs for each held-out post.
 
     Args:
         tables: Answers of the method's runs.
@@ -142,7 +136,7 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
     Returns:
         A row a method: means and standard deviations over its runs; what `pooled_calibration` gives of
         all of them; `difference`, its accuracy less ours on the posts that both scored in runs of the
-        same numbers (the mean of more runs would be no fair rival), with `low` and `high`; the same
+        same numbers (more runs would have an unfair mean), with `low` and `high`; the same
         of macro F1, of all these posts together (`f1_difference`, ...); `p_value`, `posts` (all NaN
         without such runs of ours); `trainable_parameters`.
     """
@@ -159,14 +153,14 @@ def method_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
             counts, our_counts = (counts_by_post(x, label_names) for x in zip(*both, strict=True))
             common = counts.index.intersection(our_counts.index)
             if len(common):
-                row |= less_ours(counts.loc[common], our_counts.loc[common])
+                row |= difference_to_ours(counts.loc[common], our_counts.loc[common])
         row["trainable_parameters"] = members[0][0]["trainable_parameters"]
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def less_ours(counts: pd.DataFrame, our_counts: pd.DataFrame) -> dict[str, float]:
-    """Compare what `counts_by_post` tells of the same posts: the values of `COMPARED`."""
+def difference_to_ours(counts: pd.DataFrame, our_counts: pd.DataFrame) -> dict[str, float]:
+    """Compare what `counts_by_post` returns for the same posts: the values of `COMPARED`."""
     found = compare(*(x.to_numpy().reshape(len(x), 3, -1) for x in (counts, our_counts)))
     values = (*found.accuracy, *found.macro_f1, found.p_value, found.posts)
     return dict(zip(COMPARED, values, strict=True))

@@ -17,7 +17,7 @@ from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassific
 OURS = "hybridsent"
 BOTH = ("text", "image")
 # A network of its own behind the encoders: one classifier and its cross-entropy.
-_RIVAL = MappingProxyType(
+_BASELINE = MappingProxyType(
     {
         "use_local_features": True,
         "use_unimodal_branches": False,
@@ -31,7 +31,7 @@ _RIVAL = MappingProxyType(
 # Two classifiers: each one's cross-entropy counts as much as that of the decision.
 _LATE = MappingProxyType(
     {
-        **_RIVAL,
+        **_BASELINE,
         "use_unimodal_branches": True,
         "decision_fusion": "uniform",
         "text_loss_weight": 1,
@@ -74,16 +74,16 @@ def _ours(name: str, title: str, **model_config: Any) -> Method:
 
 _METHODS = (
     Method("majority", "majority class", reads=()),
-    Method("text_only", "text only", TextOnly, _RIVAL, ("text",)),
-    Method("image_only", "image only", ImageOnly, _RIVAL, ("image",)),
+    Method("text_only", "text only", TextOnly, _BASELINE, ("text",)),
+    Method("image_only", "image only", ImageOnly, _BASELINE, ("image",)),
     Method("logistic_regression", "logistic regression, frozen features"),
-    Method("concatenation", "concatenation", Concatenation, _RIVAL),
+    Method("concatenation", "concatenation", Concatenation, _BASELINE),
     Method("late_fusion", "late fusion, mean", LateFusion, _LATE),
     Method("qmf", "QMF", QMF, _LATE),
     Method("pdf", "PDF", PDF, _LATE),
-    Method("mmbt", "MMBT", MMBT, _RIVAL),
-    Method("clmlf", "CLMLF", CLMLF, _RIVAL),
-    Method("mvan", "MVAN", MVAN, _RIVAL),
+    Method("mmbt", "MMBT", MMBT, _BASELINE),
+    Method("clmlf", "CLMLF", CLMLF, _BASELINE),
+    Method("mvan", "MVAN", MVAN, _BASELINE),
     _ours(OURS, "hybridsent"),
     _ours("without_local", "without local features (S1)", use_local_features=False),
     _ours(

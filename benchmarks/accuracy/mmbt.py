@@ -1,26 +1,26 @@
-"""Early fusion: picture tokens inside the text encoder."""
+"""Early fusion: image tokens inside the text encoder."""
 
 from typing import Any
 
 import torch
 from torch import nn
 
+from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
 from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
-from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.encoders_hybridsent import encode_text
 
-PICTURE_TOKENS = 7  # a picture's tokens are averaged down to so many; of a 7 x 7 grid, its rows
+IMAGE_TOKENS = 7  # an image's tokens are averaged down to so many; of a 7 x 7 grid, its rows
 
 
-class MMBTModel(RivalModel):
-    """Projected picture tokens in front of the word embeddings, then the text encoder."""
+class MMBTModel(BaselineModel):
+    """Projected image tokens in front of the word embeddings, then the text encoder."""
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
         width = config.text_config.hidden_size
-        self.picture_norm = nn.LayerNorm(config.vision_feature_sizes[0], eps=config.layer_norm_eps)
-        self.picture_projection = nn.Linear(config.vision_feature_sizes[0], width)
+        self.image_norm = nn.LayerNorm(config.vision_feature_sizes[0], eps=config.layer_norm_eps)
+        self.image_projection = nn.Linear(config.vision_feature_sizes[0], width)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.head = PooledHead(config, 1)
         self.post_init()
@@ -34,7 +34,7 @@ class MMBTModel(RivalModel):
     ) -> Features:
         """Return word embeddings (batch, tokens, text width); the encoder runs in `_pooled`."""
         if outputs is not None:
-            raise ValueError("MMBT runs pictures through the text encoder: give input_ids.")
+            raise ValueError("MMBT runs images through the text encoder: give input_ids.")
         mask = attention_mask.bool() & has_text[:, None]
         words = given["inputs_embeds"]
         if words is None:
@@ -44,43 +44,43 @@ class MMBTModel(RivalModel):
     def _image(
         self, pixel_values: torch.Tensor | None, outputs: Any, has_image: torch.Tensor
     ) -> Features:
-        """Return picture tokens (batch, PICTURE_TOKENS at most, channels)."""
+        """Return image tokens (batch, IMAGE_TOKENS at most, channels)."""
         if outputs is None:
             pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
             outputs = self.get_image_encoder_outputs(pixel_values)
         states = outputs[0].to(self.dtype).masked_fill(~has_image[:, None, None], 0.0)
-        count = min(PICTURE_TOKENS, states.shape[1])
+        count = min(IMAGE_TOKENS, states.shape[1])
         states = nn.functional.adaptive_avg_pool1d(states.transpose(1, 2), count).transpose(1, 2)
         return states, None, has_image[:, None].expand(-1, count)
 
     def _pooled(self, text: Features, image: Features) -> dict[str, Any]:
         tokens, masks = [], []
         if image[2].any():
-            pictures = self.picture_projection(self.dropout(self.picture_norm(image[0])))
-            tokens, masks = [pictures.to(self.dtype)], [image[2]]
+            images = self.image_projection(self.dropout(self.image_norm(image[0])))
+            tokens, masks = [images.to(self.dtype)], [image[2]]
         if text[2].any():
             tokens, masks = [*tokens, text[0]], [*masks, text[2]]
-        mask = torch.cat(masks, dim=1)  # (batch, picture + text tokens)
+        mask = torch.cat(masks, dim=1)  # (batch, image + text tokens)
         inputs = {"inputs_embeds": torch.cat(tokens, dim=1), "attention_mask": mask.long()}
         states, _ = encode_text(self.text_model, inputs | self._places(masks))
         states = self.text_features.global_projection(states, mask)
         return {"fusion_embeds": self.head(mean_of_tokens(states, mask))}
 
     def _places(self, masks: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Count positions of picture and text each from 0, where the encoder is a BERT."""
+        """Count positions of image and text each from 0, where the encoder is a BERT."""
         if self.config.text_config.model_type != "bert":
             return {}
         places = [torch.arange(mask.shape[1], device=mask.device) for mask in masks]
         return {"position_ids": torch.cat(places)[None]}
 
 
-class MMBT(RivalForSequenceClassification):
+class MMBT(BaselineForSequenceClassification):
     """Multimodal bitransformer (Kiela, Bhooshan, Firooz, Perez, Testuggine, arXiv:1909.02950, 2019).
 
-    Picture states, averaged to seven and projected to the width of the word embeddings, stand before
+    Image states, averaged to seven and projected to the width of the word embeddings, stand before
     the text in a pretrained text encoder, whose states are classified. Departures: the mean of all
     states is classified by one hidden layer, in place of the first state, since the encoder here was
-    pretrained for its mean; picture and text share one segment embedding; both encoders keep the
+    pretrained for its mean; image and text share one segment embedding; both encoders keep the
     tuning of the other methods, without staged unfreezing.
     """
 

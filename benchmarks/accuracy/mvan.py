@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import nn
 
+from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
 from benchmarks.accuracy.networks import PooledHead, QueryAttention, mean_of_tokens
-from benchmarks.accuracy.rivals import Features, RivalForSequenceClassification, RivalModel
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.encoders_hybridsent import HybridSentImageFeatures
 
@@ -13,8 +13,8 @@ HOPS = 2
 VIEWS = ("text", "object", "scene")
 
 
-class MVANModel(RivalModel):
-    """Text and two views of the picture read each other over several hops."""
+class MVANModel(BaselineModel):
+    """Text and two views of the image read each other over several hops."""
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
@@ -30,7 +30,7 @@ class MVANModel(RivalModel):
 
     def _pooled(self, text: Features, image: Features) -> dict[str, Any]:
         scene, objects, scene_mask = image
-        objects = scene if objects is None else objects  # no picture in the whole batch
+        objects = scene if objects is None else objects  # no image in the whole batch
         object_mask = scene_mask[:, :1].expand(-1, objects.shape[1])
         memories = {
             "text": (text[0], text[2]),
@@ -48,10 +48,10 @@ class MVANModel(RivalModel):
         return {"fusion_embeds": self.head(*states.values())}
 
 
-class MVAN(RivalForSequenceClassification):
+class MVAN(BaselineForSequenceClassification):
     """Multi-view attentional network (Yang, Feng, Wang, Zhang, IEEE TMM 23, 2021).
 
-    The text asks two views of the picture, the picture asks the text, over two memory hops; what
+    The text asks two views of the image, the image asks the text, over two memory hops; what
     was read is joined by a hidden layer. Departures: the object view is an earlier stage of the vision
     encoder and the scene view its last, in place of two networks trained on objects and on places;
     the text encoder stands for word vectors and a recurrent network.

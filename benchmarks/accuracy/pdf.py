@@ -1,5 +1,7 @@
 """Late fusion weighted by predicted confidences."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -56,15 +58,10 @@ class PDF(RankedLateFusion):
     decision_class = PDFDecision
 
     def modality_loss(
-        self,
-        name: str,
-        logits: torch.Tensor,
-        labels: torch.Tensor,
-        known: torch.Tensor,
-        post_numbers: torch.Tensor | None,
+        self, name: str, logits: torch.Tensor, known: torch.Tensor, batch: dict[str, Any]
     ) -> torch.Tensor:
         """Return the mean absolute error of the predicted confidence."""
         shares = torch.softmax(logits.detach(), dim=-1)
-        right = shares.gather(1, labels.clamp(min=0)[:, None])[:, 0]
+        right = shares.gather(1, batch["labels"].clamp(min=0)[:, None])[:, 0]
         predicted = self.decision_fusion.confidence[:, ("text", "image").index(name)]
         return ((predicted - right).abs() * known).sum() / known.sum().clamp(min=1)

@@ -64,10 +64,10 @@ def _with_label(posts: Dataset) -> Dataset:
 
 
 def duplicate_groups(posts: Dataset) -> np.ndarray:
-    """Number the groups of posts that have a text or a picture in common.
+    """Number the groups of posts that have a text or an image in common.
 
     Args:
-        posts: With undecoded pictures.
+        posts: With undecoded images.
 
     Returns:
         Group of each post, (posts,).
@@ -83,7 +83,7 @@ def duplicate_groups(posts: Dataset) -> np.ndarray:
 
 
 def _fingerprint(content: bytes | None) -> Picture | None:
-    """Tell apart what pictures are by their bytes alone."""
+    """Identify an image by its bytes alone."""
     if content is None:
         return None
     return Picture(hashlib.sha256(content).digest(), 0, 0, "", "", 1, 1)

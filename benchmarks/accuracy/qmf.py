@@ -1,5 +1,7 @@
 """Late fusion weighted by energies, which training history ranks."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -77,18 +79,13 @@ class QMF(RankedLateFusion):
         self.histories = {"text": LossHistory(), "image": LossHistory()}
 
     def modality_loss(
-        self,
-        name: str,
-        logits: torch.Tensor,
-        labels: torch.Tensor,
-        known: torch.Tensor,
-        post_numbers: torch.Tensor | None,
+        self, name: str, logits: torch.Tensor, known: torch.Tensor, batch: dict[str, Any]
     ) -> torch.Tensor:
-        """Return the ranking loss; 0 for fewer than two posts, of which none can be ranked."""
+        """Return the ranking loss; 0 for fewer than two posts."""
         if known.sum() < 2:
             return logits.new_zeros(())
-        logits, numbers = logits[known], post_numbers[known].cpu()
-        losses = nn.functional.cross_entropy(logits, labels[known], reduction="none")
+        logits, numbers = logits[known], batch["post_numbers"][known].cpu()
+        losses = nn.functional.cross_entropy(logits, batch["labels"][known], reduction="none")
         history = self.histories[name]
         history.add(numbers, losses.detach().cpu())
         confidence = torch.logsumexp(logits, dim=-1) / 10

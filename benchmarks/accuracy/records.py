@@ -89,7 +89,7 @@ class Results:
         return self.folder / RUNS / f"{name}.{ending}"
 
     def is_finished(self, name: str) -> bool:
-        """Tell whether a run has its figures, which are written last."""
+        """Return whether a run has its figures, which are written last."""
         return self._file(name, "json").exists()
 
     def write(self, name: str, figures: Mapping[str, Any], answers: pd.DataFrame | None) -> None:

@@ -12,7 +12,7 @@ from benchmarks.accuracy.method_scores import (
     by_method,
     counts_by_post,
     decision_scores,
-    less_ours,
+    difference_to_ours,
     spread,
     values_of,
 )
@@ -62,9 +62,7 @@ def rule_log_probabilities(
     rules = {
         DYNAMIC: lambda z, has, own: weigh_probabilities(own, z, has),
         "uniform": lambda z, has, own: weigh_probabilities(np.ones(3), z, has),
-        "one vector, fitted on validation": lambda z, has, own: weigh_probabilities(
-            weights, z, has
-        ),
+        "one vector, fitted on validation": lambda z, has, _: weigh_probabilities(weights, z, has),
         "fusion branch alone": lambda z, has, own: weigh_probabilities(fusion_alone(has), z, has),
         "mean of log-probabilities": lambda z, has, own: mean_rule(z, has),
         "QMF's weights": lambda z, has, own: qmf_rule(z, has),
@@ -134,7 +132,7 @@ def _less_dynamic(
     found = ttest_rel(losses, own_losses).confidence_interval(0.95)
     values = ((losses - own_losses).mean(), found.low, found.high)
     names = ("nll_difference", "nll_low", "nll_high")
-    return {**less_ours(counts, own_counts), **dict(zip(names, values, strict=True))}
+    return {**difference_to_ours(counts, own_counts), **dict(zip(names, values, strict=True))}
 
 
 def _losses_by_post(tables: Sequence[pd.DataFrame], label_names: Sequence[str]) -> pd.Series:

@@ -47,7 +47,7 @@ def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
-def _less_ours(row: Mapping[str, Any]) -> list[str]:
+def _difference_to_ours(row: Mapping[str, Any]) -> list[str]:
     """Print what a row of either table has of accuracy and of macro F1 less ours, in percent."""
     scores = (("difference", "low", "high"), ("f1_difference", "f1_low", "f1_high"))
     return [_difference([100 * row[name] for name in names], 1) for names in scores]
@@ -66,7 +66,7 @@ def methods_as_markdown(methods: pd.DataFrame) -> str:
             str(row["runs"]),
             *(_cell(row, x) for x in shown),
             f"{100 * row['ece_pooled']:.1f} ({100 * row['ece_by_chance']:.1f})",
-            *_less_ours(row),
+            *_difference_to_ours(row),
             "-" if np.isnan(row["p_value"]) else f"{row['p_value']:.3f}",
             *(_cell(row, x) for x in alone),
             f"{row['trainable_parameters']:,}",
@@ -86,7 +86,7 @@ def rules_as_markdown(rules: pd.DataFrame) -> str:
             row["rule"],
             str(row["runs"]),
             *(_cell(row, x) for x in shown),
-            *_less_ours(row),
+            *_difference_to_ours(row),
             _difference([row[x] for x in ("nll_difference", "nll_low", "nll_high")], 3),
         ]
         for row in rules.to_dict("records")

@@ -12,10 +12,10 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, set_seed
 
+from benchmarks.accuracy.baselines import BaselineForSequenceClassification
 from benchmarks.accuracy.methods import Method
 from benchmarks.accuracy.protocol import NUMBER, Part
 from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, WEIGHT, Answers, Trained
-from benchmarks.accuracy.rivals import RivalForSequenceClassification
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
 from hybridsent.training.encoder_layers import prepare_encoders
@@ -106,7 +106,7 @@ class NetworkTraining:
         posts, states = self.setup.posts, {}
         if arguments.cache_features:
             posts, states = self._stored(FeatureCache(model, processor, arguments), model)
-        if isinstance(model, RivalForSequenceClassification):
+        if isinstance(model, BaselineForSequenceClassification):
             model.freeze_unused_parts()
         trainer = HybridSentTrainer(
             scores=SentimentScores(self.setup.label_names).of_logits,

@@ -1,4 +1,4 @@
-"""Rules that weigh branches: QMF, PDF, one learned vector. For rivals, and for our branches' outputs.
+"""Rules that weigh branches: QMF, PDF, one learned vector. For baselines and for our branches.
 
 Sources: Zhang et al., "Provable Dynamic Fusion for Low-Quality Multimodal Data" (QMF), ICML 2023; Cao
 et al., "Predictive Dynamic Fusion" (PDF), ICML 2024. The formulas are those of the papers, the code

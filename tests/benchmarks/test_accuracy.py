@@ -20,7 +20,7 @@ from benchmarks.accuracy.protocol import folds_of, pool_posts, posts_and_parts
 from benchmarks.accuracy.qmf import LossHistory, ranking_loss
 from benchmarks.accuracy.records import HELD_OUT, VALIDATION, Results, answers_table
 from benchmarks.accuracy.rule_scores import rule_log_probabilities, weight_table
-from benchmarks.accuracy.schedule import trial_rates
+from benchmarks.accuracy.runs import trial_rates
 from benchmarks.accuracy.tables import write_tables
 from benchmarks.accuracy.weight_rules import (
     fit_global_weights,
@@ -35,7 +35,7 @@ from modeling_hybridsent.modeling_hybridsent import HybridSentForSequenceClassif
 
 NAMES = ["negative", "neutral", "positive"]
 NETWORKS = [name for name, method in METHODS.items() if method.model_class is not None]
-RIVALS = [
+BASELINES = [
     name
     for name in NETWORKS
     if METHODS[name].model_class is not HybridSentForSequenceClassification
@@ -234,7 +234,7 @@ def tiny(name):
     return method.model_class(tiny_config(**method.config_over({}))).eval()
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_what_stands_in_a_missing_slot_changes_nothing(name):
     model, inputs = tiny(name), batch()
     inputs["has_text"][1], inputs["has_image"][2] = False, False
@@ -251,7 +251,7 @@ def test_what_stands_in_a_missing_slot_changes_nothing(name):
         assert not torch.equal(model(**inputs).logits[0], expected[0])
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_batches_without_one_modality_get_what_mixed_batches_get(name):
     model, inputs = tiny(name), batch()
     with torch.no_grad():
@@ -264,7 +264,7 @@ def test_batches_without_one_modality_get_what_mixed_batches_get(name):
             torch.testing.assert_close(alone, masked, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_every_trained_parameter_gets_a_gradient(name):
     model = tiny(name).train()
     model.freeze_unused_parts()
@@ -294,7 +294,7 @@ def test_the_losses_of_a_publication_count_in_training_only():
         assert extra > 0.01, name
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_networks_train_under_bfloat16_autocast_as_recipes_ask_for(name):
     model, labels = tiny(name).train(), torch.tensor([0, 1, 2, 0])
     with torch.autocast("cpu", torch.bfloat16):
@@ -392,7 +392,7 @@ def posts_with_duplicates():
     rows = [
         {
             "id": str(i),
-            # Posts 3k and 3k + 1 share a text, 3k + 1 and 3k + 2 a picture, for every fourth k.
+            # Posts 3k and 3k + 1 share a text, 3k + 1 and 3k + 2 an image, for every fourth k.
             "text": f"text {i - (i % 3 == 1 and i // 3 % 4 == 0)}",
             "image": {"bytes": b"%d" % (i - (i % 3 == 2 and i // 3 % 4 == 0)), "path": None},
             "label": i % 5 % 3,
@@ -427,8 +427,8 @@ def test_folds_cover_each_post_once_and_keep_copies_together(seed):
             for other in pieces[i + 1 :]:
                 assert not one & other
                 assert not {keys[n][0] for n in one} & {keys[n][0] for n in other}
-                pictures = [{keys[n][1] for n in piece} - {None} for piece in (one, other)]
-                assert not pictures[0] & pictures[1]
+                images = [{keys[n][1] for n in piece} - {None} for piece in (one, other)]
+                assert not images[0] & images[1]
         assert pieces[0] | pieces[1] | pieces[2] >= set(range(60))
         assert 2 <= len(part.validation) <= 10
         counts = np.bincount([posts[int(n)]["label"] for n in part.held_out], minlength=3)

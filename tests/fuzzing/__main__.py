@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from fuzzing.engine import Finding, fuzz
-from fuzzing.quiet import quiet
+from fuzzing.guard import quiet
 from fuzzing.targets import TARGETS
 
 
@@ -32,13 +32,13 @@ def run(name: str, inputs: int, seed: int) -> tuple[int, Counter[str]]:
             if isinstance(found, Finding):
                 places[found.place] += 1
                 if places[found.place] == 1:
-                    _tell(name, found)
+                    _print(name, found)
             else:
                 tried += found
     return tried, places
 
 
-def _tell(name: str, finding: Finding) -> None:
+def _print(name: str, finding: Finding) -> None:
     print(f"\n{name}: {finding.place}\ninput: {finding.value!r:.2000}", flush=True)
     print("".join(traceback.format_exception(finding.error))[-3000:], flush=True)
 

@@ -35,19 +35,11 @@ class Finding:
 
 
 class _FoundError(Exception):
-    """Carries a finding through hypothesis, which then looks for a smaller one."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.place)
-        self.finding = finding
+    """Carries a finding, in `args`, through hypothesis, which then looks for a smaller one."""
 
 
 class _FoundSlowError(BaseException):
     """Carries a hang past hypothesis, whose search for a smaller one would take hours."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.place)
-        self.finding = finding
 
 
 def try_one(target: Target, value: Any) -> Finding | None:
@@ -102,7 +94,7 @@ def _batch(target: Target, inputs: int, seed: int) -> tuple[int, Finding | None]
     try:
         _prepared(trial, target, inputs, seed)()
     except (_FoundError, _FoundSlowError) as found:
-        return count, found.finding
+        return count, found.args[0]
     return count, None
 
 

@@ -1,10 +1,15 @@
-"""A bound on processor time and memory, so that a hang or a bomb is a finding and not the end."""
+"""Bounds on processor time and memory, so that a hang or a bomb is a finding; and silence."""
 
+import logging
 import resource
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+import datasets
+import transformers
 
 SECONDS = 10  # of processor time, since a busy machine is no finding
 BYTES = 1 << 30  # beyond what the process holds already
@@ -46,3 +51,19 @@ def _data_bytes() -> int:
     """Return the memory that counts for the limit."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[5]) * resource.getpagesize()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings and progress bars, which a million bad inputs would repeat."""
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        transformers.utils.logging.enable_progress_bar()
+        datasets.enable_progress_bars()

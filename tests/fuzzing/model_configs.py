@@ -11,24 +11,10 @@ from fuzzing.mutations import damaged_json
 from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassification
 
 WORDS = [
-    "bert",
-    "vit",
-    "resnet",
-    "swin",
-    "hybridsent",
-    "gelu",
-    "bigru",
-    "none",
-    "fusion_only",
-    16,
-    64,
-    10**6,
-    10**9,
-    "single_label_classification",
-    "float16",
-    "bfloat16",
+    "bert", "vit", "resnet", "swin", "hybridsent", "gelu", "bigru", "none", "fusion_only",
+    16, 64, 10**6, 10**9, "single_label_classification", "float16", "bfloat16",
     {"model_type": "vit"},
-]
+]  # fmt: skip
 
 
 class ModelConfigs:

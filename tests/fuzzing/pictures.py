@@ -16,24 +16,10 @@ MAX_PIXELS = 1 << 20
 NAME = "Picture of post 0"
 PNG = b"\x89PNG\r\n\x1a\n"
 WORDS = [
-    b"IHDR",
-    b"IDAT",
-    b"tRNS",
-    b"eXIf",
-    b"iCCP",
-    b"acTL",
-    b"\xff\xd8",
-    b"\xff\xe1",
-    b"Exif\0",
-    b"MM\0*",
-    b"II*\0",
-    b"GIF89a",
-    b"\x21\xff",
-    b"VP8X",
-    b"ANIM",
-    b"RIFF",
+    b"IHDR", b"IDAT", b"tRNS", b"eXIf", b"iCCP", b"acTL", b"\xff\xd8", b"\xff\xe1",
+    b"Exif\0", b"MM\0*", b"II*\0", b"GIF89a", b"\x21\xff", b"VP8X", b"ANIM", b"RIFF",
     b"\x7f\xff\xff\xff",
-]
+]  # fmt: skip
 
 
 def good_pictures() -> list[bytes]:

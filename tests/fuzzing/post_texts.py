@@ -13,19 +13,9 @@ from fuzzing.mutations import damaged
 from fuzzing.target import seeds
 
 WORDS = [
-    b"RT @x: ",
-    b"http://",
-    b"www.",
-    b"ht",
-    b"ht-",
-    b"rt @a ",
-    b"#a",
-    b"#happy",
-    b"...",
-    b"\xe2\x80\xa6",
-    b"love",
-    b"+-",
-]
+    b"RT @x: ", b"http://", b"www.", b"ht", b"ht-", b"rt @a ", b"#a", b"#happy", b"...",
+    b"\xe2\x80\xa6", b"love", b"+-",
+]  # fmt: skip
 COMMON = ["gb18030", "utf-8", "legacy", "utf-16", "utf-7", "ascii", "latin-1"]
 ODD = ["", "\x00", "no such", "\u00e9", "a" * 999, "..", "idna", "undefined", "\ud800"]
 

@@ -12,23 +12,10 @@ from modeling_hybridsent import HybridSentProcessor
 FILES = ("processor_config.json", "tokenizer_config.json", "tokenizer.json")
 PICTURES = "preprocessor_config.json"
 WORDS = [
-    "ViTImageProcessor",
-    "CLIPImageProcessor",
-    "BertTokenizer",
-    "[PAD]",
-    "left",
-    "max_length",
-    {"shortest_edge": 32},
-    {"height": 8, "width": 8},
-    {"longest_edge": 9},
-    [0.5] * 3,
-    10**6,
-    "longest_first",
-    "do_not_truncate",
-    "WordPiece",
-    "BPE",
-    "Unigram",
-]
+    "ViTImageProcessor", "CLIPImageProcessor", "BertTokenizer", "[PAD]", "left",
+    "max_length", {"shortest_edge": 32}, {"height": 8, "width": 8}, {"longest_edge": 9},
+    [0.5] * 3, 10**6, "longest_first", "do_not_truncate", "WordPiece", "BPE", "Unigram",
+]  # fmt: skip
 
 
 class ProcessorFiles:

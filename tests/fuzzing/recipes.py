@@ -13,26 +13,11 @@ from fuzzing.target import seeds
 from hybridsent.training.arguments import parse_arguments
 
 WORDS = [
-    b"dataset: posts",
-    b"\n  x: ",
-    b"model_config: {}",
-    b"model_config: [1]",
-    b"!!python/name:os.x ",
-    b"!!binary ",
-    b"? ",
-    b"true",
-    b"1.0e-3",
-    b"1e-3",
-    b"2026-11-25",
-    b"0o17",
-    b"[a, b]",
-    b"|\n  a",
-    b"seed: ",
-    b"cpu_threads: ",
-    b"cache_dtype: ",
-    b"dataset_options: ",
-    b"eval_strategy: ",
-]
+    b"dataset: posts", b"\n  x: ", b"model_config: {}", b"model_config: [1]",
+    b"!!python/name:os.x ", b"!!binary ", b"? ", b"true", b"1.0e-3", b"1e-3", b"2026-11-25",
+    b"0o17", b"[a, b]", b"|\n  a", b"seed: ", b"cpu_threads: ", b"cache_dtype: ",
+    b"dataset_options: ", b"eval_strategy: ",
+]  # fmt: skip
 
 
 class Recipes:

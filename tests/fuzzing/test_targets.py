@@ -6,7 +6,7 @@ import pytest
 
 from fuzzing import ROOT
 from fuzzing.engine import Finding, fuzz
-from fuzzing.quiet import quiet
+from fuzzing.guard import quiet
 from fuzzing.targets import TARGETS
 
 INPUTS = 150

@@ -12,22 +12,10 @@ from fuzzing.mutations import damaged
 from fuzzing.target import seeds
 
 WORDS = [
-    b"id",
-    b"text",
-    b"image",
-    b"label",
-    b"text_label",
-    b"file_name",
-    b"positive",
-    b"one.jpg",
-    b"broken.jpg",
-    b"sub/../one.jpg",
-    b'"a, b"',
-    b'\\"',
-    b"sep=;\n",
-    b"\r",
+    b"id", b"text", b"image", b"label", b"text_label", b"file_name", b"positive", b"one.jpg",
+    b"broken.jpg", b"sub/../one.jpg", b'"a, b"', b'\\"', b"sep=;\n", b"\r",
     b'{"label": "neutral", "text": "x"}\n',
-]
+]  # fmt: skip
 OPTIONS: list[dict[str, Any]] = [
     {}, {}, {"split": "0.5,0.3,0.2"}, {"label_names": "negative,neutral,positive"},
     {"columns": "text=id"}, {"columns": {"image": "text"}}, {"columns": ""},

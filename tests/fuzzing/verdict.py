@@ -17,7 +17,7 @@ REMEDY = re.compile(
 
 
 def why_unnamed(error: BaseException, names: tuple[str, ...]) -> str | None:
-    """Say why an error is none that a user can act upon.
+    """Return why a user cannot act upon an error.
 
     Args:
         error: What the code raised.

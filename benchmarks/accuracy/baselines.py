@@ -1,6 +1,6 @@
-"""What all rivals share.
+"""What all baselines share.
 
-A rival keeps hybridsent's encoders, projections, masks of missing modalities, stored encoder states
+A baseline keeps hybridsent's encoders, projections, masks of missing modalities, stored encoder states
 and loss, so that it trains under the same trainer, and puts another network behind them.
 """
 
@@ -8,17 +8,14 @@ from typing import Any
 
 import torch
 
-from modeling_hybridsent import (
-    HybridSentConfig,
-    HybridSentForSequenceClassification,
-)
+from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassification
 from modeling_hybridsent.modeling_hybridsent import HybridSentModel
 
 # Global features, local features or None, mask of the global ones.
 Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
-class RivalModel(HybridSentModel):
+class BaselineModel(HybridSentModel):
     """Encoders and projections of hybridsent with another network behind them.
 
     Args:
@@ -40,12 +37,12 @@ class RivalModel(HybridSentModel):
         return {**fields, **empty, **self._pooled(text, image)}
 
 
-class RivalForSequenceClassification(HybridSentForSequenceClassification):
-    """A rival with its classifier and its loss; the labels of text and picture alone are not used.
+class BaselineForSequenceClassification(HybridSentForSequenceClassification):
+    """A baseline with its classifier and its loss; the labels of text and image alone are not used.
 
     Attributes:
         base_class: The network behind the encoders.
-        unused_parts: Names of the modules that the rival never reads; they are not trained.
+        unused_parts: Names of the modules that the baseline never reads; they are not trained.
         takes_text_states: Whether stored states of a frozen text encoder can stand for the texts.
         needs_numbers: Whether training needs the number of each post, as `post_numbers`.
 
@@ -53,8 +50,8 @@ class RivalForSequenceClassification(HybridSentForSequenceClassification):
         config: The configuration; `num_labels` or `id2label` gives the labels.
     """
 
-    _auto_class = None  # a rival's code does not go into its folder
-    base_class: type[RivalModel]
+    _auto_class = None  # a baseline's code does not go into its folder
+    base_class: type[BaselineModel]
     unused_parts: tuple[str, ...] = ()
     takes_text_states = True
     needs_numbers = False
@@ -65,24 +62,17 @@ class RivalForSequenceClassification(HybridSentForSequenceClassification):
         self.post_init()
 
     def freeze_unused_parts(self) -> None:
-        """Keep what this rival never reads out of the training."""
+        """Keep what this baseline never reads out of the training."""
         for name in self.unused_parts:
             self.get_submodule(name).requires_grad_(False)
 
-    def extra_loss(
-        self,
-        outputs: Any,
-        labels: torch.Tensor,
-        inputs: dict[str, Any],
-        post_numbers: torch.Tensor | None,
-    ) -> torch.Tensor | None:
+    def extra_loss(self, outputs: Any, batch: dict[str, Any]) -> torch.Tensor | None:
         """Return what a publication adds to the cross-entropies in training, a scalar, or None.
 
         Args:
-            outputs: What the model said of the batch.
-            labels: (batch,), -100 where unknown.
-            inputs: The other inputs of `forward`.
-            post_numbers: A number that is the same for a post in every epoch, (batch,).
+            outputs: The model's output for the batch.
+            batch: All inputs of `forward`; `labels` (batch,) are -100 where unknown, `post_numbers`
+                (batch,) are the same for a post in every epoch.
         """
         return None
 
@@ -111,7 +101,8 @@ class RivalForSequenceClassification(HybridSentForSequenceClassification):
         """
         outputs = super().forward(labels=labels, **{**inputs, "return_dict": True})
         if labels is not None and self.training:
-            extra = self.extra_loss(outputs, labels, inputs, post_numbers)
+            batch = {**inputs, "labels": labels, "post_numbers": post_numbers}
+            extra = self.extra_loss(outputs, batch)
             if extra is not None:
                 outputs.losses["decision"] = outputs.losses["decision"] + extra
                 outputs.loss = outputs.loss + extra
