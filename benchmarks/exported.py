@@ -32,13 +32,13 @@ def ways_to_score(model: str, exports: Sequence[str]) -> dict[str, dict[str, Any
     """Return what makes a predictor of the model and of its exports, by the table's rows."""
     ways: dict[str, dict[str, Any]] = {
         "the model": {"model": model, "optimise": False},
-        "the model, as run_predict.py reworks it": {"model": model},
+        "the model, optimised by run_predict.py": {"model": model},
     }
     for folder in exports:
-        told = read_export(folder)
-        if told is None:
+        export = read_export(folder)
+        if export is None:
             raise SystemExit(f"error: {folder} has no export.json. Give exported folders.")
-        ways[told["format"]] = {"model": folder, "backend": told["format"]}
+        ways[export["format"]] = {"model": folder, "backend": export["format"]}
     return ways
 
 

@@ -42,8 +42,8 @@ def parts_of(model: nn.Module) -> dict[str, list[nn.Module]]:
         "fusion branch, with BiRAU": [inner.fusion_branch],
         "classifiers and decision": [*classifiers, model.decision_fusion],
     }
-    there = {name: [x for x in modules if x is not None] for name, modules in parts.items()}
-    return {name: modules for name, modules in there.items() if modules}
+    present = {name: [x for x in modules if x is not None] for name, modules in parts.items()}
+    return {name: modules for name, modules in present.items() if modules}
 
 
 def record_inputs(model: nn.Module, batch: dict[str, torch.Tensor]) -> dict[nn.Module, tuple]:

@@ -3,7 +3,7 @@
     python -m benchmarks.scoring --model outputs/quickstart --posts 5000
 
 All rates are taken in one run and in turns, so that whatever else the machine does falls on all of
-them alike; compare the ratios. The posts are made up: texts and pictures of the quickstart's kind.
+them alike; compare the ratios. The posts are made up: texts and images of the quickstart's kind.
 The plain loop runs in a process of its own, without anything that run_predict.py sets up.
 """
 
@@ -42,15 +42,15 @@ Way = Callable[[], float]  # scores posts and returns posts a second
 
 
 def make_posts(folder: Path, count: int, seed: int = 0) -> Path:
-    """Write a table of made-up posts with their pictures.
+    """Write a table of made-up posts with their images.
 
     Args:
         folder: Where `posts-COUNT.csv` and `images/` go.
         count: Rows of the table.
-        seed: Of texts and pictures.
+        seed: Of texts and images.
 
     Returns:
-        The table; each post has text and picture.
+        The table; each post has text and image.
     """
     random, images = Random(seed), folder / "images"  # noqa: S311 - made-up posts guard nothing
     if not images.exists():
@@ -106,7 +106,7 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
     return {
         "encoders alone, inputs ready": on_ready(encoders),
         "whole model, inputs ready": on_ready(lambda inputs: model(**inputs)),
-        "the same, as run_predict.py reworks it": on_ready(
+        "the same, optimised by run_predict.py": on_ready(
             lambda inputs: predictor.backend.model(**inputs)
         ),
         "run_predict.py": _rate_of(engine),

@@ -1,6 +1,6 @@
-"""Look for faults in a set: copies, contradictions, leaks between splits, odd pictures, label words.
+"""Look for faults in a set: copies, contradictions, leaks between splits, odd images, label words.
 
-The findings are places to look, not verdicts: one picture may rightly stand under two texts.
+The findings are places to look, not verdicts: one image may rightly stand under two texts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from datasets_scripts.published.label_words import label_word_pattern
 from datasets_scripts.similar import perceptual_hash, similar_groups
 from datasets_scripts.table import Table
 
-MAX_DISTANCE = 4  # of 64 bits of the perceptual hash: the same picture, scaled or compressed anew
+MAX_DISTANCE = 4  # of 64 bits of the perceptual hash: the same image, scaled or compressed anew
 SMALL_SIDE = 32  # pixels
 LONG_RATIO = 5
 COLUMNS = ("finding", "group", "id", "split", "label", "detail")
@@ -35,10 +35,10 @@ class Seen(NamedTuple):
     """A post that was looked at.
 
     Attributes:
-        post: Without its picture's bytes.
+        post: Without its image's bytes.
         split: Where it stands.
-        look: 64 bits of perceptual hash, None without a picture.
-        oddities: What is suspicious about the picture.
+        look: 64 bits of perceptual hash, None without an image.
+        oddities: What is suspicious about the image.
     """
 
     post: Post
@@ -52,8 +52,8 @@ def audit(table: Table, max_image_pixels: int, max_distance: int = MAX_DISTANCE)
 
     Args:
         table: The posts.
-        max_image_pixels: Of a picture.
-        max_distance: Pictures whose perceptual hashes differ in at most so many of 64 bits are alike.
+        max_image_pixels: Of an image.
+        max_distance: Images whose perceptual hashes differ in at most so many of 64 bits are alike.
 
     Returns:
         One row a post and finding, with the columns of `COLUMNS`; rows of one `group` belong together.
@@ -65,8 +65,8 @@ def audit(table: Table, max_image_pixels: int, max_distance: int = MAX_DISTANCE)
     pattern = label_word_pattern(names)
     by_id = {each.post.id: each for each in seen}
     groups = {
-        "same picture": pictures,
-        "similar picture": _similar_pictures(seen, max_distance),
+        "same image": pictures,
+        "similar image": _similar_pictures(seen, max_distance),
         "same text": texts,
         "identical text": _identical_texts(posts),
     }
@@ -77,7 +77,7 @@ def audit(table: Table, max_image_pixels: int, max_distance: int = MAX_DISTANCE)
         for post in group
     ]
     for each in seen:
-        findings += [_finding("suspicious picture", each, oddity) for oddity in each.oddities]
+        findings += [_finding("suspicious image", each, oddity) for oddity in each.oddities]
         if words := pattern.findall(each.post.text or ""):
             findings.append(_finding("label word in text", each, ", ".join(words)))
     rejected = [row for row in table.rejected if row.bad]
@@ -118,7 +118,7 @@ def _look_at(row: dict[str, Any], split: str, label: Any, max_pixels: int) -> Se
 
 
 def _oddities(picture: Picture, path: str) -> list[str]:
-    """Say what is unusual about a picture; all of it is read all the same."""
+    """Return what is unusual about an image, which is read nevertheless."""
     low, high = sorted((picture.width, picture.height))
     ending = os.path.splitext(path)[1].lower()
     checks = {
@@ -142,7 +142,7 @@ def _identical_texts(posts: Sequence[Post]) -> list[list[Post]]:
 
 
 def _similar_pictures(seen: Sequence[Seen], max_distance: int) -> list[list[Post]]:
-    """Group posts whose pictures look alike but are not all the same bytes."""
+    """Group posts whose images look alike but are not all the same bytes."""
     looks = [(each.look, each.post) for each in seen if each.look is not None]
     groups: dict[int, list[Post]] = {}
     components = similar_groups([look for look, _ in looks], max_distance)
@@ -186,7 +186,7 @@ def as_text(findings: Sequence[Finding], table: Table) -> str:
     return "\n".join(lines)
 
 
-GROUPED = ("same picture", "similar picture", "same text", "identical text")
+GROUPED = ("same image", "similar image", "same text", "identical text")
 
 
 def _shared(findings: Sequence[Finding], kind: str, one: str, other: str) -> int:

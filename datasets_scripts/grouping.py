@@ -1,4 +1,4 @@
-"""Splits that do not leak: posts that share a picture or a text stay together."""
+"""Splits that do not leak: posts that share an image or a text stay together."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def same_content(posts: Sequence[Post]) -> tuple[list[list[Post]], list[list[Pos
     """Find posts of the same content.
 
     Args:
-        posts: With inspected pictures.
+        posts: With inspected images.
 
     Returns:
-        Groups of two or more posts with a byte-identical picture, and groups of two or more with
+        Groups of two or more posts with a byte-identical image, and groups of two or more with
         the same normalised text; in the order of their first posts.
     """
     by_picture, by_text = defaultdict(list), defaultdict(list)
@@ -38,10 +38,10 @@ def same_content(posts: Sequence[Post]) -> tuple[list[list[Post]], list[list[Pos
 
 
 def group_duplicates(posts: Sequence[Post]) -> list[list[Post]]:
-    """Part posts into groups, so that posts with a picture or a text in common are in one.
+    """Part posts into groups, so that posts with an image or a text in common are in one.
 
     Args:
-        posts: With inspected pictures.
+        posts: With inspected images.
 
     Returns:
         The groups; a post without a duplicate is a group of its own.
@@ -69,7 +69,7 @@ def divide_grouped(
     does not matter.
 
     Args:
-        posts: With inspected pictures. Posts without label follow their group; where it went to
+        posts: With inspected images. Posts without label follow their group; where it went to
             validation or test they are left out, or they would leak when branches are taught by them.
         shares: Of train, validation and test; they sum to 1.
         seed: Another seed gives another division.
@@ -103,7 +103,7 @@ def divide_grouped(
         if split == "train":
             without_label += unlabelled
         else:
-            why = f"without joint label, and shares its picture or text with {split}"
+            why = f"without joint label, and shares its image or text with {split}"
             division.left_out.extend(Rejected(p.id, p.where, why, bad=False) for p in unlabelled)
     return _in_order(division, without_label, posts)
 

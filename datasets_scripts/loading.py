@@ -1,4 +1,4 @@
-"""Load a set by its name: read, look at the pictures, refuse or reject bad rows, divide, count."""
+"""Load a set by its name: read, look at the images, refuse or reject bad rows, divide, count."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def load_table(
         name: "mvsa_single", "mvsa_multiple", "tumemo" or "posts".
         data_dir: Folder with the files of the set.
         on_bad_rows: "stop": one error that lists the first ten bad rows. "drop": go on without them.
-        max_image_pixels: A picture with more pixels makes its row a bad one.
+        max_image_pixels: An image with more pixels makes its row a bad one.
         options: What the reader of that set takes besides; not for a prepared folder, which has its
             choices behind it, except that `protocol` must be that of the folder.
 
@@ -100,7 +100,7 @@ def build_table(reading: Reading) -> Table:
     """Divide what was read, and count it.
 
     Args:
-        reading: With inspected pictures.
+        reading: With inspected images.
 
     Returns:
         The table.

@@ -162,7 +162,7 @@ def _named_columns(columns: Mapping[str, str] | str | None) -> dict[str, str]:
     columns = dict(columns or {})
     if unknown := sorted(set(columns) - set(ROLES)):
         known = ", ".join(ROLES)
-        raise ValueError(f"columns: {', '.join(unknown)} is none of {known}; use these names")
+        raise ValueError(f"columns: unknown field {', '.join(unknown)}; use {known}")
     return columns
 
 

@@ -70,7 +70,7 @@ def in_threads(
     """Apply a function in threads, in order, a bounded number of items at once, with a progress bar.
 
     Args:
-        function: Most of its work must let other threads run, as decoding pictures does.
+        function: Most of its work must let other threads run, as decoding images does.
         items: What to apply it to.
         total: How many items there are.
         what: Is being done, for the bar.
@@ -95,7 +95,7 @@ def inspect_pictures(reading: Reading, max_pixels: int) -> None:
 
     Args:
         reading: Changed in place.
-        max_pixels: Refuse larger pictures.
+        max_pixels: Refuse larger images.
     """
 
     def inspect(post: Post) -> Picture | str | None:
@@ -105,7 +105,7 @@ def inspect_pictures(reading: Reading, max_pixels: int) -> None:
             return str(error)
 
     posts = reading.posts
-    seen = in_threads(inspect, posts, len(posts), "Looking at pictures")
+    seen = in_threads(inspect, posts, len(posts), "Looking at images")
     reading.posts = [
         post for post, found in zip(posts, seen, strict=True) if _keeps(post, found, reading)
     ]
@@ -118,7 +118,7 @@ def _keeps(post: Post, found: Picture | str | None, reading: Reading) -> bool:
         return True
     name = f"{os.path.basename(post.image)}: " if isinstance(post.image, str) else ""
     if post.id in reading.corrupt_ids and post.text is not None:
-        reading.notes["picture broken in the published set"].append(f"{post.where}: {name}{found}")
+        reading.notes["image broken in the published set"].append(f"{post.where}: {name}{found}")
         post.image = None
         return True
     why = "image cannot be read"

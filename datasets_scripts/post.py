@@ -14,7 +14,7 @@ CONTRADICTORY = "contradictory"  # posts without joint label, kept for their uni
 
 
 class Picture(NamedTuple):
-    """What the file of a picture says of itself.
+    """What the file of an image says of itself.
 
     Attributes:
         sha256: Digest of the file's bytes.
@@ -43,11 +43,11 @@ class Post:
         id: Unique in the set.
         where: File and row it comes from, for messages.
         text: None if it has none.
-        image: Path or bytes of the picture, None if it has none.
+        image: Path or bytes of the image, None if it has none.
         label: Name of the joint label, None for contradictory posts.
         text_label: Name of the text's own label, if known.
-        image_label: Name of the picture's own label, if known.
-        picture: Facts about the picture, once it was inspected.
+        image_label: Name of the image's own label, if known.
+        picture: Facts about the image, once it was inspected.
     """
 
     id: str
@@ -103,14 +103,14 @@ class Reading:
         source: The file or folder to name in errors.
         protocol: How the posts are divided, as users should quote it.
         label_names: Names of the labels by index.
-        unimodal: Whether texts and pictures have labels of their own.
+        unimodal: Whether texts and images have labels of their own.
         rows: How many rows were read.
         divide: Puts posts into splits.
         posts: The usable ones.
         rejected: The others.
         notes: What is worth knowing but loses no post: kind -> places.
         facts: Figures only this set has.
-        corrupt_ids: Posts whose broken picture is known; they keep their text.
+        corrupt_ids: Posts whose broken image is known; they keep their text.
     """
 
     source: Path

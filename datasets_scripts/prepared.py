@@ -35,7 +35,7 @@ def read_summary(folder: str | Path) -> Prepared:
     """Read the summary of a prepared folder.
 
     Raises:
-        PostsError: It is none of ours, or of another version.
+        PostsError: It was not written by us, or in another version.
     """
     file = Path(folder) / SUMMARY
     try:
@@ -61,7 +61,7 @@ def load_prepared(folder: str | Path, name: str, **options: Any) -> Table:
         options: Only `protocol`, which must be that of the folder.
 
     Returns:
-        The table, equal to the one that was written; pictures are bytes now.
+        The table, equal to the one that was written; images are bytes now.
 
     Raises:
         PostsError: Another set or protocol, or a damaged folder.
@@ -94,7 +94,7 @@ def _refuse_other_choices(
 def _load_files(data: Path, splits: Mapping[str, Any]) -> DatasetDict:
     """Load the files of the splits that have posts.
 
-    They are named one by one: the header of a card may name anything, addresses in the web included.
+    They are named one by one: the header of a card may name anything, URLs included.
     """
     files = {
         name: sorted(map(str, data.glob(f"*-{name}[-.]*parquet")))
@@ -121,7 +121,7 @@ def _check(splits: Mapping[str, Dataset], prepared: Prepared, folder: str | Path
             for part in posts.data["image"].chunks  # each by itself: all may not fit into memory
         )
         if elsewhere:
-            wrong.append(f"{name}: {elsewhere} pictures are not in the files but elsewhere")
+            wrong.append(f"{name}: {elsewhere} images are not in the files but elsewhere")
     if wrong:
         raise PostsError.about(folder, "not the posts that were prepared", wrong, AGAIN)
 

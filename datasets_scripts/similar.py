@@ -1,4 +1,4 @@
-"""Which pictures look alike: perceptual hashes, and a search that does not compare all with all."""
+"""Which images look alike: perceptual hashes, and a search that does not compare all with all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 
 def perceptual_hash(image: Image) -> int:
-    """Return 64 bits that change little when a picture is scaled or compressed anew."""
+    """Return 64 bits that change little when an image is scaled or compressed anew."""
     return int(np.packbits(imagehash.phash(image).hash).view(">u8")[0])
 
 
@@ -38,7 +38,7 @@ def similar_pairs(hashes: np.ndarray, max_distance: int) -> np.ndarray:
     """Find all pairs of 64-bit hashes that differ in at most `max_distance` bits.
 
     Cut into max_distance + 1 bands, two such hashes agree in one band at least, so only hashes with
-    a band in common are compared: all of a million pictures need not meet each other.
+    a band in common are compared: all of a million images need not meet each other.
 
     Args:
         hashes: (n,) uint64, no two equal.

@@ -20,7 +20,7 @@ def count(reading: Reading, division: Division, rejected: Sequence[Rejected]) ->
 
     Args:
         reading: What was read.
-        division: The posts by split, with inspected pictures.
+        division: The posts by split, with inspected images.
         rejected: All rows that are in no split.
 
     Returns:
@@ -28,7 +28,7 @@ def count(reading: Reading, division: Division, rejected: Sequence[Rejected]) ->
         with `wanted`, `present`, `classes`); `text_missing`, `image_missing`; `text_characters`,
         `image_width`, `image_height` (smallest, median, largest); `duplicates` (groups, posts, groups
         whose labels contradict, by modality); `leakage` (of two splits: posts of the second that share
-        a picture or normalised text with the first); `notes` (number and first places);
+        an image or normalised text with the first); `notes` (number and first places);
         `fingerprint`; and the facts only this set has.
     """
     posts = [post for members in division.splits.values() for post in members]
@@ -117,7 +117,7 @@ def as_text(counts: dict[str, Any]) -> str:
         classes = ", ".join(f"{label} {n}" for label, n in split["classes"].items() if n)
         gap = "" if split["present"] == split["wanted"] else f" of {split['wanted']}"
         rows.append((name, f"{split['present']}{gap}" + (f" ({classes})" if classes else "")))
-    rows += [("without text", counts["text_missing"]), ("without picture", counts["image_missing"])]
+    rows += [("without text", counts["text_missing"]), ("without image", counts["image_missing"])]
     for name in ("text_characters", "image_width", "image_height"):
         low, middle, high = counts[name] or ("-", "-", "-")
         rows.append(
@@ -129,7 +129,7 @@ def as_text(counts: dict[str, Any]) -> str:
     for pair, found in counts["leakage"].items():
         one, other = pair.split(", ")
         rows.append(
-            (f"{other} shares with {one}", f"{found['image']} pictures, {found['text']} texts")
+            (f"{other} shares with {one}", f"{found['image']} images, {found['text']} texts")
         )
     rows += [(name.replace("_", " "), counts[name]) for name in ("masked_posts", "masked_words")
              if name in counts]  # fmt: skip

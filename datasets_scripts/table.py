@@ -32,7 +32,7 @@ def features(label_names: Sequence[str], unimodal: bool) -> Features:
 
     Args:
         label_names: Names of the classes, in the order of their indices.
-        unimodal: Whether the set has labels of the text alone and of the picture alone.
+        unimodal: Whether the set has labels of the text alone and of the image alone.
 
     Returns:
         The features; the unimodal columns are there only if `unimodal`.
@@ -43,7 +43,7 @@ def features(label_names: Sequence[str], unimodal: bool) -> Features:
 
 
 def build_split(posts: Sequence[Post], columns: Features) -> Dataset:
-    """Build one split in memory; pictures on disk stay paths until a row is read.
+    """Build one split in memory; images on disk stay paths until a row is read.
 
     Args:
         posts: The posts, with label names.
@@ -63,10 +63,10 @@ def _cell(post: Post, column: str) -> Any:
 
 
 def fingerprint(splits: Mapping[str, Sequence[Post]]) -> str:
-    """Return a digest of all that a model can learn from: ids, texts, pictures, labels, in order.
+    """Return a digest of all that a model can learn from: ids, texts, images, labels, in order.
 
     Args:
-        splits: Posts with inspected pictures.
+        splits: Posts with inspected images.
 
     Returns:
         16 hexadecimal digits; equal for a raw and a prepared folder of the same posts.

@@ -12,7 +12,7 @@ RETWEET = re.compile(r"^(?:rt\s+@\w+:?\s*)+")
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise ValueError for what is no encoding of texts that Python knows, and not "legacy" either."""
+    """Raise ValueError unless Python has this encoding of texts or it is "legacy"."""
     try:
         b"a".decode("utf-8" if encoding == LEGACY else encoding)
     except UnicodeDecodeError:

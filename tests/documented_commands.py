@@ -57,15 +57,11 @@ def on_two_machines(command_of, folder):
     return said
 
 
-def run(command, folder):
+def run(command, folder=ROOT, **variables):
     """Run a command in a folder with this checkout's packages."""
+    env = environment() | variables
     return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
+        [*map(str, command)], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
 
 

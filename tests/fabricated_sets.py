@@ -16,7 +16,7 @@ def clmlf_ids():
 
 
 def jpeg(seed=0, **options):
-    """The bytes of a small picture; another seed, other bytes."""
+    """The bytes of a small image; another seed, other bytes."""
     buffer = io.BytesIO()
     picture(seed, width=20, height=16).save(buffer, "JPEG", **options)
     return buffer.getvalue()
@@ -29,7 +29,7 @@ def write_mvsa_single(
 
     Args:
         folder: An empty folder.
-        posts: Bytes of the text by id; None for no text. Each gets a picture of its own.
+        posts: Bytes of the text by id; None for no text. Each gets an image of its own.
         labels: "text,image" by id, where it is not "positive,positive".
         held_back: Splits without rows.
         newline: Of the label file.

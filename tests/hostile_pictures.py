@@ -1,4 +1,4 @@
-"""Pictures as strangers send them: odd ones that must be read, and bad ones that must be named."""
+"""Images as strangers send them: odd ones that must be read, and bad ones that must be named."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from tiny_models import picture
 SIZE = (20, 16)  # width, height
 
 
-def encoded(image, format, **options):
+def encoded(image, format="JPEG", **options):
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
@@ -58,7 +58,7 @@ def unreadable():
     return {
         "truncated": (jpeg()[:-120], "truncated"),
         "empty": (b"", "the file is empty"),
-        "no picture": (b"<html>404</html>", "is not a JPEG, PNG, "),
+        "no image": (b"<html>404</html>", "is not a JPEG, PNG, "),
         "header only": (jpeg()[:10], "Truncated File Read"),
         "20,000 x 20,000": (png_of_size(20_000, 20_000), "pixels"),
         "10,000 x 10,000": (png_of_size(10_000, 10_000), "10000 x 10000 pixels"),

@@ -1,20 +1,19 @@
 """Files of posts to score, good and bad ones, and what a model says of each when asked directly."""
 
 import csv
-import io
 import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from hostile_pictures import png_of_size
+from hostile_pictures import encoded, png_of_size
 from tiny_models import WORDS, picture
 
 FIELDS = ("id", "text", "image", "label")
 
 
 def good_posts(count, pictures=4):
-    """Posts as cells of a file; texts of many lengths, every third post without a picture."""
+    """Posts as cells of a file; texts of many lengths, every third post without an image."""
     return [
         {
             "id": f"post-{i}",
@@ -27,7 +26,7 @@ def good_posts(count, pictures=4):
 
 
 def save_pictures(folder, pictures=4):
-    """Save small pictures of noise, and bad ones, in `images/`; one lies outside."""
+    """Save small images of noise, and bad ones, in `images/`; one lies outside."""
     (folder / "images").mkdir(parents=True)
     for i in range(pictures):
         picture(i).save(folder / "images" / f"{i}.png")
@@ -79,7 +78,7 @@ def write_parquet(file, posts, row_group_size=7):
 
 
 def embedded(posts, folder):
-    """The same posts with the bytes of their pictures, as `datasets` stores them."""
+    """The same posts with the bytes of their images, as `datasets` stores them."""
     return [
         {**post, "image": {"bytes": (folder / post["image"]).read_bytes(), "path": None}}
         if post["image"]
@@ -89,9 +88,7 @@ def embedded(posts, folder):
 
 
 def png(seed=0):
-    buffer = io.BytesIO()
-    picture(seed).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(picture(seed), "PNG")
 
 
 def direct(model, processor, posts, folder):

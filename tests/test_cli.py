@@ -1,10 +1,9 @@
 """The command `hybridsent` and the package's names: light until something is asked of them."""
 
-import subprocess
 import sys
 
 import pytest
-from documented_commands import BIN, ROOT, environment
+from documented_commands import BIN, ROOT, run
 
 import hybridsent
 from hybridsent.cli import COMMANDS, main
@@ -25,9 +24,8 @@ def test_the_package_gives_its_names_when_asked():
 def loaded_by(code):
     """The heavy packages that a process has loaded once it has run some code, and its output."""
     code += f"\nimport sys; print(sorted({HEAVY} & set(sys.modules)))"
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
-    )
+    result = run([sys.executable, "-c", code])
+    assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()
 
 
@@ -102,10 +100,7 @@ def test_settings_of_predict_that_do_not_fit_are_named(words, message, capsys):
 )
 def test_it_starts_in_every_way(command, tmp_path):
     words = () if command[1] == ROOT / "run_predict.py" else ("predict",)
-    result = subprocess.run(
-        [*map(str, command), *words, "--help"],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    result = run([*command, *words, "--help"], tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("usage: hybridsent predict")
 
@@ -119,11 +114,8 @@ def test_it_starts_in_every_way(command, tmp_path):
 )
 def test_a_page_that_cannot_be_served_is_one_message(before, message, tmp_path):
     code = f"import sys; {before or 'pass'}; from hybridsent.cli import main; sys.exit(main())"
-    result = subprocess.run(
-        [sys.executable, "-c", code, "demo", "--model", "absent"],
-        cwd=tmp_path, env={**environment(), "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    words = ["demo", "--model", "absent"]
+    result = run([sys.executable, "-c", code, *words], tmp_path, HF_HUB_OFFLINE="1")
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stderr

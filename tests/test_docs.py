@@ -6,13 +6,7 @@ import re
 import pytest
 from datasets import load_dataset
 from documented_commands import ROOT, commands, here, train
-from fabricated_sets import (
-    clmlf_ids,
-    jpeg,
-    write_mvsa_multiple,
-    write_mvsa_single,
-    write_tumemo,
-)
+from fabricated_sets import clmlf_ids, jpeg, write_mvsa_multiple, write_mvsa_single, write_tumemo
 from tiny_models import save_tiny_encoders
 
 from datasets_scripts import EMOTIONS, READERS

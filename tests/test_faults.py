@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_half_of_a_model(recipe, whole,
     given = (recipe, "--output_dir", folder, "--save_strategy", "no", "--max_steps", 1)
     with limited_files(enough):  # which what we start here inherits
         result = launch(*given, "--load_best_model_at_end", "false")
-    require_one_message(result, "There is no room to write")
+    require_one_message(result, "Disk full")
     assert {path.name for path in folder.iterdir()} <= {".lock"}
 
 
@@ -99,7 +99,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_costs_no_more_than_that(recipe, who
     (optimizer,) = whole.glob("checkpoint-*/optimizer.pt")
     with limited_files(optimizer.stat().st_size - 1):
         result = launch(recipe, "--output_dir", folder)
-    require_one_message(result, "There is no room to write")
+    require_one_message(result, "Disk full")
     run_here(recipe, "--output_dir", folder, *AGAIN)
     assert_same_weights(folder, whole)
 
@@ -208,7 +208,7 @@ def test_a_full_disk_while_it_scores_loses_no_row(scoring, tmp_path):
     given = (*given, "--num_workers", "0")  # the memory that workers share counts as files, too
     with limited_files(5_000):
         result = finish(start_scoring(given, tmp_path / "answers"))
-    require_one_message(result, "There is no room to write")
+    require_one_message(result, "Disk full")
     assert not half_written(tmp_path / "answers")
     again = finish(start_scoring(given, tmp_path / "answers"))
     assert again.returncode == 0, again.stderr

@@ -1,13 +1,12 @@
 """Imports point one way, without circles; folders and commands stay small."""
 
 import ast
-import os
-import subprocess
 import sys
 from graphlib import TopologicalSorter
 
 import pytest
-from tiny_runs import ROOT, write_recipe
+from documented_commands import ROOT, run
+from tiny_runs import write_recipe
 
 PACKAGES = ("modeling_hybridsent", "datasets_scripts", "hybridsent")
 BASE = {"hybridsent.support", "hybridsent.bundled", "datasets_scripts", "modeling_hybridsent"}
@@ -103,10 +102,8 @@ def test_no_folder_is_crowded(folder):
 
 def test_a_training_of_own_posts_loads_few_files_and_not_the_library_evaluate(tmp_path):
     recipe = write_recipe(tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-c", LIST_MODULES, recipe, "--output_dir", tmp_path, "--max_steps", "1"],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+    options = ["--output_dir", tmp_path, "--max_steps", 1]
+    result = run([sys.executable, "-c", LIST_MODULES, recipe, *options])
     assert result.returncode == 0, result.stderr
     loaded = set(result.stdout.splitlines()[-1].split())
     assert "hybridsent.training.trainer" in loaded

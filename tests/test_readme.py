@@ -150,7 +150,7 @@ def test_page_is_served_and_called_as_told(folder, tmp_path):
     assert "'label'" in result.stdout, result.stderr
 
 
-def test_showcase_draws_the_picture(folder):
+def test_showcase_draws_the_image(folder):
     (line,) = re.findall(r"`(hybridsent card .*? --figure .*?)`", README)
     result = here(line.split(), folder)
     assert result.returncode == 0, result.stderr

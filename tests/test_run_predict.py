@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from documented_commands import BIN, ROOT, run
 from in_process import score_here
 from loopback_hub import LoopbackHub
 from many_posts import (
@@ -31,8 +31,6 @@ from tiny_models import LABELS, picture, save_tiny, tiny_model
 
 from hybridsent.scoring.run_folder import RunFolder
 
-ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
 KILLS = int(os.environ.get("HYBRIDSENT_KILLS", "2"))  # each takes seconds; ten is a longer proof
 ONE = ("accelerate", "launch", "--num_processes", "1")
 TWO = (
@@ -54,13 +52,8 @@ def command(*arguments, launcher=("python",)):
 
 def score(*arguments, launcher=("python",), **more):
     """Run to the end."""
-    return subprocess.run(
-        command(*arguments, "--cpu_threads", 1, launcher=launcher),
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    given = command(*arguments, "--cpu_threads", 1, launcher=launcher)
+    return run(given, **{"HF_HUB_OFFLINE": "1", **more})
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +303,7 @@ def test_a_data_set_of_the_hub_streams(table, tiny, tmp_path, hub):
     assert "no split 'train'" in wrong.stderr
 
 
-def test_pictures_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):
+def test_images_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):
     folder = tmp_path / "set" / "train"
     (folder / "images").mkdir(parents=True)
     for i in range(2):

@@ -86,7 +86,7 @@ def test_the_recipe_as_it_stands_masks_and_says_so(folder, tmp_path):
 
 @pytest.fixture
 def real_posts(tmp_path):
-    """Real label file and texts; the pictures, where absent, are made up."""
+    """Real label file and texts; the images, where absent, are made up."""
     source = os.environ.get("HYBRIDSENT_TUMEMO")
     if not source:
         pytest.skip("HYBRIDSENT_TUMEMO is not set to a folder with posts of TumEmo")

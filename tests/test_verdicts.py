@@ -175,6 +175,7 @@ CASES = {
     ),
     "a long cell": Case(f'id,text,label\n1,"{LONG}",a\n2,world,b\n', {"1": LONG, "2": "world"}),
     "a long unused cell": Case(f"id,text,label,raw\n1,hello,a,{'x' * 140_000}\n2,world,b,\n", FINE),
+    "more after a quote": Case(HEAD + '1,hello,a\n3,"four"x,a\n2,world,b\n', FINE, {1: "line 3"}),
     "too many cells": Case(
         HEAD + "1,hello, you,a\n2,world,b\n", {"2": "world"}, {0: "4 cells for 3"}
     ),
@@ -194,6 +195,12 @@ CASES = {
     ),
     "not an object": jsonl(
         lines({"id": 1, "text": "hello"}) + "7\n", {"1": "hello"}, {1: "not a JSON object"}
+    ),
+    "broken lines": jsonl(
+        b'{"id": 1, "text": "hello", "label": "a"}\n{"text": "two"\n\n{"text": "\xff"}\n'
+        + lines({"id": 2, "text": "world"}).encode(),
+        FINE,
+        {1: "well-formed JSON", 2: "not UTF-8"},
     ),
     "unused fields": jsonl(
         lines(
@@ -376,7 +383,7 @@ def test_predict(case, model, tmp_path):
         assert str(folder) in result.stderr
         assert not (tmp_path / "answers").exists()
         return
-    hidden = any("lines" in words for words in case.refused.values())
+    hidden = any("line" in words for words in case.refused.values())
     assert result.returncode == hidden, result.stderr
     answers = read_answers(tmp_path / "answers")
     assert [answer["row"] for answer in answers] == list(range(len(answers)))

@@ -129,7 +129,7 @@ def save_tiny_encoders(folder):
 
 
 def picture(seed=0, width=48, height=40):
-    """A picture of seeded noise."""
+    """An image of seeded noise."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(noise)
 

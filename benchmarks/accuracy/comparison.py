@@ -102,7 +102,5 @@ def compare(counts: np.ndarray, other_counts: np.ndarray, seed: int = 0) -> Comp
     found = np.stack([one - other, low, high], axis=1)  # (accuracy and macro F1, 3)
     mostly_right = both[:, :, 0].sum(axis=-1) > 0.5  # (posts, 2)
     return Comparison(
-        *(Difference(*map(float, row)) for row in found),
-        mcnemar_p(*mostly_right.T),
-        len(both),
+        *(Difference(*map(float, row)) for row in found), mcnemar_p(*mostly_right.T), len(both)
     )

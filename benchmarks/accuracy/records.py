@@ -81,7 +81,7 @@ class Results:
         file = self.folder / SETTINGS
         if not file.is_file():
             raise FileNotFoundError(
-                f"{file}: no such file, so there are no runs to make tables of."
+                f"{file}: no such file. Make runs first, without --tables_only."
             )
         return json.loads(file.read_text(encoding="utf-8"))["labels"]
 

@@ -35,7 +35,7 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
 
 
 def _difference(values: Sequence[float], digits: int) -> str:
-    """Print a difference with the ends of its interval, or that there is none."""
+    """Print a difference with the ends of its interval, or a dash for NaN."""
     if np.isnan(values[0]):
         return "-"
     mean, low, high = (f"{value:+.{digits}f}" for value in values)

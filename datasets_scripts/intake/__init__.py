@@ -87,7 +87,7 @@ def open_table(source: Source, name: str | None = None) -> Table:
 
     Args:
         source: Path, content, or a binary stream that can be read again from its start.
-        name: What it is called, if it is no path; the ending is its format.
+        name: What it is called, if it is not a path; the ending is its format.
 
     Raises:
         TableError: It is of another format, or damaged.

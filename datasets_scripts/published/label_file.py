@@ -61,7 +61,7 @@ def read_label_file(file: Path, header: str, labels: str, form: str, layout: str
         PostsError: The file is missing or has another header.
     """
     if not file.is_file():
-        raise PostsError.about(file, "there is no such file", remedy=layout)
+        raise PostsError.about(file, "no such file", remedy=layout)
     # Stray bytes become marks that no pattern takes, so they are reported with their line.
     lines = file.read_text(encoding="utf-8-sig", errors="replace").rstrip().split("\n")
     if lines[0].rstrip() != header:
@@ -87,7 +87,7 @@ class FilesFound(NamedTuple):
     """What the files of the posts gave.
 
     Attributes:
-        posts: Those that have a text or a picture; no labels yet.
+        posts: Those that have a text or an image; no labels yet.
         rejected: Those that have neither, or a text that cannot be read.
         notes: Missing files and empty texts, by kind.
     """
@@ -98,7 +98,7 @@ class FilesFound(NamedTuple):
 
 
 def read_id_files(folder: Path, rows: Iterable[LabelRow], encoding: str, layout: str) -> FilesFound:
-    """Read the texts of labelled posts and find their pictures; one file alone is enough.
+    """Read the texts of labelled posts and find their images; one file alone is enough.
 
     Args:
         folder: Folder with ID.txt and ID.jpg.
@@ -132,7 +132,7 @@ def _read_post(
 ) -> Post | Rejected:
     text_name, image_name = f"{row.id}.txt", f"{row.id}.jpg"
     if text_name not in names and image_name not in names:
-        return Rejected(row.id, row.where, "neither text nor picture is on disk", bad=False)
+        return Rejected(row.id, row.where, "neither text nor image is on disk", bad=False)
     text = None
     if text_name in names:
         try:
@@ -143,9 +143,9 @@ def _read_post(
         kind = "text is empty" if text_name in names else "text file is missing"
         notes[kind].append(f"{row.where}: {text_name}")
     if image_name not in names:
-        notes["picture file is missing"].append(f"{row.where}: {image_name}")
+        notes["image file is missing"].append(f"{row.where}: {image_name}")
         if text is None:
-            return Rejected(row.id, row.where, "text is empty and no picture on disk", bad=False)
+            return Rejected(row.id, row.where, "text is empty and no image on disk", bad=False)
     image = os.path.join(folder, image_name) if image_name in names else None
     return Post(row.id, row.where, text, image)
 

@@ -8,11 +8,7 @@ from pathlib import Path
 
 from datasets_scripts.grouping import divide_grouped
 from datasets_scripts.post import SENTIMENTS, Post, Reading, Rejected
-from datasets_scripts.published.label_file import (
-    LabelRow,
-    read_id_files,
-    read_label_file,
-)
+from datasets_scripts.published.label_file import LabelRow, read_id_files, read_label_file
 from datasets_scripts.published.labels import joint_label, majority_label
 
 ANNOTATORS = 3
@@ -23,7 +19,7 @@ LAYOUT = (
     "ID.txt and ID.jpg. MVSA is not redistributed here: ask its publisher, MCRLab of the University "
     "of Ottawa, for MVSA-Multiple."
 )
-CORRUPT_IDS = frozenset({"3151", "3910", "5995"})  # their pictures are said not to decode
+CORRUPT_IDS = frozenset({"3151", "3910", "5995"})  # their images are said not to decode
 NO_MAJORITY = "no majority"
 ROWS = 19_600
 COMMON_LIST = {"positive": 11_318, "neutral": 4_408, "negative": 1_298}
@@ -93,7 +89,7 @@ def _label(post: Post, pair: tuple[str, str]) -> None:
 
 
 def _differences(decided: dict[str, tuple[str, str]], rows: int) -> list[str]:
-    """Say where the classes of a copy with all rows differ from those of the list in common use.
+    """Return where the classes of a copy with all rows differ from those of the list in common use.
 
     A note and not an error: how that list came about was never published.
     """

@@ -15,7 +15,7 @@ SPLITS_FOLDER = Path(__file__).parent / "splits"
 AGREEMENT_TRAIN = 1555  # pairs of equal labels in neither list of a complete set
 PROTOCOLS = ("clmlf", "folds:1 to folds:10", "agreement", "grouped")
 
-LabelPair = tuple[str, str]  # of the text and of the picture
+LabelPair = tuple[str, str]  # of the text and of the image
 Ids = dict[str, list[str]]
 
 
@@ -39,7 +39,7 @@ def protocol_ids(protocol: str, pairs: Mapping[str, LabelPair]) -> Ids | None:
         protocol: "clmlf": the split published with CLMLF, 3,611 / 450 / 450. "folds:K": fold K of the
             ten in circulation. "agreement": the 2,592 pairs of equal labels in the split of QMF and
             PDF, 1,555 / 518 / 519, an easier task. "grouped": ours, made from the posts.
-        pairs: Labels of texts and pictures by id.
+        pairs: Labels of texts and images by id.
 
     Returns:
         Ids under "train", "validation" and "test"; None for "grouped".

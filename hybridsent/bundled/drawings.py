@@ -14,7 +14,7 @@ SIDES = (224, 240, 256)  # pixels
 
 
 def draw_picture(random: Random, split: str, mood: str) -> Image.Image:
-    """Draw a picture in the style of a split.
+    """Draw an image in the style of a split.
 
     Everything but the state of the motif is chosen without a look at the mood.
 
@@ -24,7 +24,7 @@ def draw_picture(random: Random, split: str, mood: str) -> Image.Image:
         mood: "negative", "neutral" or "positive".
 
     Returns:
-        An RGB picture with sides of 224 to 256 pixels.
+        An RGB image with sides of 224 to 256 pixels.
     """
     style = STYLES[split]
     palette = random.choice(style.palettes)

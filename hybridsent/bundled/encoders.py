@@ -51,7 +51,9 @@ def resolve_encoder(name_or_path: str) -> str:
         return name_or_path
     if name_or_path not in BUNDLED_ENCODERS:
         known = ", ".join(BUNDLED_ENCODERS)
-        raise ValueError(f"There is no encoder {name_or_path!r}; the bundled ones are: {known}.")
+        raise ValueError(
+            f"No encoder {name_or_path!r}: give a folder, a Hub id, or one of {known}."
+        )
     return str(BUNDLED_ENCODERS[name_or_path]())
 
 

@@ -1,4 +1,4 @@
-"""Draw shapes in coordinates of their own, wherever and however large they stand on the picture."""
+"""Draw shapes in coordinates of their own, wherever and however large they stand on the image."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Say how the pictures of each split look, so that a model has to generalise from one to another.
+"""Define how the images of each split look, so that a model has to generalise from one to another.
 
 Disjoint across train, validation and test: every palette, backdrop, kind of clutter, outline, centre
 and motif variant. Shared are the motifs, what their three states mean, and the ranges of size and
@@ -22,14 +22,14 @@ class Palette:
 
 @dataclass(frozen=True)
 class Style:
-    """Say what the pictures of one split are made of."""
+    """What the images of one split are made of."""
 
     palettes: tuple[Palette, ...]
     backdrops: tuple[str, ...]
     clutter: tuple[str, ...]
     outlines: tuple[tuple[str, float], ...]  # colour ("ink" or "white") and width
     variants: tuple[int, ...]  # of the motifs
-    centres: tuple[tuple[float, float], ...]  # of the motif, in parts of the picture
+    centres: tuple[tuple[float, float], ...]  # of the motif, in parts of the image
     sizes: tuple[float, float]  # least and largest half-width of the motif, in parts
     tilts: tuple[float, float]  # radians
 

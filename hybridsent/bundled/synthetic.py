@@ -1,13 +1,13 @@
-"""Generate the SYNTHETIC set of posts of the quickstart: drawn pictures with short texts.
+"""Generate the SYNTHETIC set of posts of the quickstart: drawn images with short texts.
 
     hybridsent prepare synthetic --output_dir posts --seed 0
 
 The set teaches nothing about the world; it is there to see training work where nothing can be
-downloaded, and to tell whether a model fuses. Text and picture of a post each carry a sentiment, and
+downloaded, and to tell whether a model fuses. Text and image of a post each carry a sentiment, and
 the post's label follows from the two: equal, that one; one of them neutral, the other one; in
-contradiction, the picture's (nice words over a sad picture are irony, gloomy words over a happy one
+contradiction, the image's (nice words over a sad image are irony, gloomy words over a happy one
 a joke). `SHARES` says how often each pair occurs; of the posts that have both, who reads only texts
-gets 67 % right at best, who reads only pictures 72 %, who reads both 100 %.
+gets 67 % right at best, who reads only images 72 %, who reads both 100 %.
 
 The splits share no sentence frame (templates.py) and no palette, backdrop, clutter, outline, centre
 or variant of the things drawn (styles.py): a model has to generalise.
@@ -30,12 +30,12 @@ FORMAT_VERSION = 2  # raise it whenever the same settings give other files
 SIZES = MappingProxyType({"train": 900, "validation": 200, "test": 400})
 FIELDS = ("id", "text", "image", "label", "text_label", "image_label")
 SETTINGS = "settings.json"
-MISSING_SHARE = 0.06  # of posts without text, and of posts without picture
-PNG_SHARE = 0.2  # the other pictures are JPEG
+MISSING_SHARE = 0.06  # of posts without text, and of posts without image
+PNG_SHARE = 0.2  # the other images are JPEG
 
-Moods = tuple[str | None, str | None]  # of text and picture; None where there is none
+Moods = tuple[str | None, str | None]  # of text and image; None where it is missing
 
-SHARES: Mapping[Moods, float] = MappingProxyType(  # of the posts that have text and picture
+SHARES: Mapping[Moods, float] = MappingProxyType(  # of the posts that have text and image
     {
         ("neutral", "neutral"): 0.26,
         ("positive", "positive"): 0.065,
@@ -51,20 +51,20 @@ SHARES: Mapping[Moods, float] = MappingProxyType(  # of the posts that have text
 
 
 def joint_label(text_label: str | None, image_label: str | None) -> str:
-    """Return the label of a post whose text and picture carry these sentiments.
+    """Return the label of a post whose text and image carry these sentiments.
 
     Args:
-        text_label: Sentiment of the text, None if there is no text.
-        image_label: Sentiment of the picture, None if there is no picture.
+        text_label: Sentiment of the text, None without a text.
+        image_label: Sentiment of the image, None without an image.
 
     Returns:
-        That of the picture, unless there is none or it is neutral: then that of the text, if any.
+        That of the image; if that is neutral or None, that of the text, if any.
 
     Raises:
         ValueError: If both are None.
     """
     if text_label is None and image_label is None:
-        raise ValueError("A post needs a text or a picture.")
+        raise ValueError("A post needs a text or an image.")
     if text_label is None or image_label in ("positive", "negative"):
         return image_label
     return text_label
@@ -107,7 +107,7 @@ def write_posts(output_dir: str | Path, seed: int = 0, sizes: Mapping[str, int] 
 
 
 def _fill_folder(folder: Path, settings: Mapping) -> None:
-    """Write pictures, tables, README and settings into a draft folder."""
+    """Write images, tables, README and settings into a draft folder."""
     (folder / "images").mkdir()
     tables = {
         split: _write_split(folder, split, size, settings["seed"])
@@ -118,7 +118,7 @@ def _fill_folder(folder: Path, settings: Mapping) -> None:
 
 
 def _write_split(folder: Path, split: str, size: int, seed: int) -> list[dict[str, str]]:
-    """Write pictures and table of one split and return its rows."""
+    """Write images and table of one split and return its rows."""
     random = _seeded(seed, split)
     texts = set()
     rows = []
@@ -135,7 +135,7 @@ def _write_split(folder: Path, split: str, size: int, seed: int) -> list[dict[st
 def _write_post(
     folder: Path, name: str, split: str, moods: Moods, texts: set[str], random: Random
 ) -> dict[str, str]:
-    """Write the picture of one post, if it has one, and return its row."""
+    """Write the image of one post, if it has one, and return its row."""
     text_mood, image_mood = moods
     image = f"images/{name}.{'png' if random.random() < PNG_SHARE else 'jpg'}"
     if image_mood:
@@ -170,7 +170,7 @@ def _plan_moods(random: Random, size: int) -> list[Moods]:
 
 
 def _is_complete(folder: Path, settings: Mapping) -> bool:
-    """Say whether `folder` holds everything that `write_posts` writes with these settings."""
+    """Return whether `folder` holds everything that `write_posts` writes with these settings."""
     try:
         if json.loads((folder / SETTINGS).read_text(encoding="utf-8")) != settings:
             return False
@@ -186,4 +186,4 @@ def _is_complete(folder: Path, settings: Mapping) -> bool:
 
 def _seeded(seed: int, name: str) -> Random:
     """Return a source of choices that depends on nothing but seed and name."""
-    return Random(f"{seed}/{name}")  # noqa: S311 - it draws pictures, it guards nothing
+    return Random(f"{seed}/{name}")  # noqa: S311 - it draws images, it guards nothing

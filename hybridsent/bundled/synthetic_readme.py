@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 LABELS = ("negative", "neutral", "positive")
 TEMPLATE = """# Synthetic posts
 
-**This set is synthetic.** A program drew the pictures and wrote the texts from sentence frames
+**This set is synthetic.** A program drew the images and wrote the texts from sentence frames
 (`hybridsent prepare synthetic`, seed {seed}, format {format_version}). It serves to see a
 model train and fuse without a download. Figures on it say nothing about real posts, and its drawings
 were adjusted with a look at its test posts, so they are a demonstration, not a measurement.
 
-Text and picture carry a sentiment each (`text_label`, `image_label`; empty where the post has no
-text or no picture). The `label` of the post: equal sentiments give that one; if one is neutral, the
-other one counts; in contradiction the picture counts. Of all posts, {contradictions:.1%} contradict
-themselves, {no_text:.1%} have no text, {no_image:.1%} no picture. A perfect reader of texts alone
-would get {text_only:.1%} of those that have a text right, one of pictures alone {image_only:.1%} of
-those that have a picture.
+Text and image carry a sentiment each (`text_label`, `image_label`; empty where the post has no
+text or no image). The `label` of the post: equal sentiments give that one; if one is neutral, the
+other one counts; in contradiction the image counts. Of all posts, {contradictions:.1%} contradict
+themselves, {no_text:.1%} have no text, {no_image:.1%} no image. A perfect reader of texts alone
+would get {text_only:.1%} of those that have a text right, one of images alone {image_only:.1%} of
+those that have an image.
 
 The splits share no sentence frame and no palette, backdrop, clutter, outline, centre or variant of
 the things drawn; sizes, tilts and parts of things recur.

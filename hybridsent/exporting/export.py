@@ -35,10 +35,7 @@ Rows = Callable[[], Iterator[Row]]
 
 
 def export(
-    model: str,
-    output: str | Path,
-    format: str = "openvino",
-    posts: str | None = None,
+    model: str, output: str | Path, format: str = "openvino", posts: str | None = None
 ) -> dict[str, Any]:
     """Export a model and compare the two; the folder appears only if they agree.
 

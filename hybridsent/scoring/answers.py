@@ -14,7 +14,7 @@ from hybridsent.scoring.rows import Row
 from modeling_hybridsent.answers_hybridsent import BRANCHES
 
 BATCHES = 32  # in a window: enough for texts of like length to meet
-MAX_BYTES = 64 << 20  # of texts and embedded pictures in a window
+MAX_BYTES = 64 << 20  # of texts and embedded images in a window
 # Columns by choice, and the fields of the model's output that they need besides `logits`.
 CHOICES = {
     "probabilities": (),

@@ -27,7 +27,7 @@ class ScoringArguments:
     input: str = field(
         metadata={
             "help": "CSV, JSON Lines or Parquet file with columns text, image (a path inside the "
-            "file's folder, or the picture itself), id; a folder of such files; or the id of a data "
+            "file's folder, or the image itself), id; a folder of such files; or the id of a data "
             "set on the Hub."
         }
     )
@@ -55,7 +55,7 @@ class ScoringArguments:
     )
     num_workers: int | None = _setting(
         None,
-        "Processes that decode pictures for each process with a model; 0 does without. Left out, as "
+        "Processes that decode images for each process with a model; 0 does without. Left out, as "
         "many as the cores suggest.",
     )
     cpu_threads: int | None = _setting(

@@ -12,12 +12,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from hybridsent.scoring.exported import (
-    OnnxGraph,
-    OpenVinoGraph,
-    require_backend,
-    update_digest,
-)
+from hybridsent.scoring.exported import OnnxGraph, OpenVinoGraph, require_backend, update_digest
 from hybridsent.scoring.optimising import optimise
 from hybridsent.support.errors import PostsError
 
@@ -141,10 +136,7 @@ def open_backend(
 
 
 def identify_model(
-    model: str,
-    revision: str | None = None,
-    backend: str = "torch",
-    trust_remote_code: bool = False,
+    model: str, revision: str | None = None, backend: str = "torch", trust_remote_code: bool = False
 ) -> tuple[str, str | None]:
     """Find which model a name means.
 

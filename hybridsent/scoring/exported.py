@@ -52,7 +52,7 @@ def read_export(model: str | Path) -> dict[str, Any] | None:
         model: Folder or Hub id.
 
     Returns:
-        The content of its `export.json`; None if it is no exported folder.
+        The content of its `export.json`; None for any other folder.
 
     Raises:
         PostsError: The file is damaged.
@@ -83,14 +83,12 @@ def require_backend(model: str, backend: str) -> None:
     kind = "torch" if export is None else export["format"]
     if kind != backend:
         if export is None:
-            problem = (
-                f"has no {MANIFEST}: it is no exported folder, as --backend {backend} needs it"
-            )
+            problem = f"has no {MANIFEST}: --backend {backend} needs an exported model"
             remedy = (
                 f"Leave --backend out, or export it and give that folder as --model:\n  {EXPORT}"
             )
             raise PostsError.about(model, problem, remedy=f"{remedy} --format {backend}")
-        problem = f"holds a graph of format {kind!r}, which --backend {backend} does not run"
+        problem = f"holds a model exported as {kind!r}, which --backend {backend} does not run"
         raise PostsError.about(model, problem, remedy=f"Type --backend {kind}.")
     if export is not None:
         require_package(ENGINES[backend], f"--backend {backend}")
@@ -111,7 +109,7 @@ def digest_of_file(file: Path) -> str:
 
 
 class Exported(ABC):
-    """An exported graph, as a `Backend`.
+    """An exported model, as a `Backend`.
 
     Args:
         model: Folder that `hybridsent export` wrote.
@@ -125,10 +123,10 @@ class Exported(ABC):
 
     def __init__(self, model: str, revision: str | None, device: str, dtype: str) -> None:
         if dtype != "float32":
-            problem = f"is a graph that computes in float32, not --dtype {dtype}"
+            problem = f"computes in float32, not --dtype {dtype}"
             raise PostsError.about(model, problem, remedy="Leave --dtype out.")
         if not device.startswith("cpu"):
-            problem = f"is a graph for the CPU, not --device {device}"
+            problem = f"runs on the CPU, not --device {device}"
             raise PostsError.about(model, problem, remedy="Type --device cpu.")
         export = read_export(model)
         assert export is not None, "whoever opens a graph has seen its export.json"
@@ -140,7 +138,7 @@ class Exported(ABC):
         self.labels = [config.id2label[i] for i in range(config.num_labels)]
         self.embedding_size = config.hidden_size
         self.positions = getattr(config.text_config, "max_position_embeddings", None)
-        self.picture = export["pixel_values"]
+        self.image_shape = export["pixel_values"]
         self.inputs = self._open(Path(model, GRAPHS[export["format"]]))
 
     def __call__(
@@ -151,7 +149,7 @@ class Exported(ABC):
         nothing = torch.zeros(posts, 1, dtype=torch.long)  # one token
         filler = {"input_ids": nothing, "attention_mask": nothing}
         if "pixel_values" not in inputs:
-            filler["pixel_values"] = torch.zeros(posts, *self.picture)
+            filler["pixel_values"] = torch.zeros(posts, *self.image_shape)
         given = {**filler, **inputs}
         return self._run({name: given[name] for name in self.inputs}, fields)
 
@@ -189,10 +187,10 @@ def pad_texts(inputs: dict[str, torch.Tensor], longest: int | None) -> dict[str,
 
 
 class OpenVinoGraph(Exported):
-    """A graph that OpenVINO runs.
+    """An exported model that OpenVINO runs.
 
     A post that comes alone finds a graph of its own length, made when a second post of that length came
-    alone: where nothing is left open, OpenVINO takes a fifth less time. For larger batches it saves
+    alone: with fixed shapes OpenVINO takes a fifth less time. For larger batches it saves
     little.
     """
 
@@ -244,7 +242,7 @@ class OpenVinoGraph(Exported):
 
 
 class OnnxGraph(Exported):
-    """A graph that ONNX Runtime runs."""
+    """An exported model that ONNX Runtime runs."""
 
     def _open(self, file: Path) -> list[str]:
         import onnxruntime

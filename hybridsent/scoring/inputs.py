@@ -178,7 +178,7 @@ def find_files(folder: Path, split: str | None) -> list[Path]:
         The files in the order of their names.
 
     Raises:
-        PostsError: There are none.
+        PostsError: No such file.
     """
     where = folder / "data" if is_prepared(folder) else folder
     names = (f"{IMAGE_FOLDER}.*", f"*/{IMAGE_FOLDER}.*")
@@ -205,7 +205,7 @@ def find_input(name: str, split: str | None = None, config: str | None = None) -
         The input; nothing but headers was read.
 
     Raises:
-        PostsError: There is no such input, or it cannot be read.
+        PostsError: No such input, or it cannot be read.
     """
     path = Path(os.path.abspath(name))
     is_table = ending_of(path) in ENDINGS

@@ -9,13 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from hybridsent.scoring.answers import CHOICES, Layout, Window
-from hybridsent.scoring.backends import (
-    BACKENDS,
-    DTYPES,
-    Backend,
-    TorchBackend,
-    open_backend,
-)
+from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
 

@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
     """A batch, ready for the model.
 
     Attributes:
-        inputs: What the model takes, of the rows of `kept`; None if there are none.
+        inputs: What the model takes, of the rows of `kept`; None without such rows.
         kept: Places in the batch of the rows that can be scored.
         problems: Why the others cannot, by place.
     """

@@ -73,7 +73,7 @@ def run_command(run: Callable[[], None], debug: bool = False) -> int:
 
 
 def explain(error: BaseException) -> str:
-    """Word an error for who ran the command.
+    """Format an error for the user of the command.
 
     Args:
         error: Ours, whose message says all; or that of a library or the system.
@@ -86,7 +86,7 @@ def explain(error: BaseException) -> str:
         return f"{said}. Type: pip install 'hybridsent[{_EXTRAS[error.name]}]'"
     if is_full_disk(error):
         return (
-            f"{said}\nThere is no room to write. Make some, or name a folder on another disk, and run "
+            f"{said}\nDisk full. Free some space, or name a folder on another disk, and run "
             "the same command again."
         )
     if is_out_of_memory(error) and not _is_from_us(error):
@@ -99,7 +99,7 @@ def explain(error: BaseException) -> str:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Tell whether an error, or what it came from, is that the system could not write any more."""
+    """Return whether an error, or one of its causes, is a full disk."""
     return any(
         (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
         or _NO_ROOM_WORDS.search(str(cause)) is not None
@@ -108,7 +108,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error is that memory, of the machine or of an accelerator, is used up."""
+    """Return whether an error is used-up memory, of the machine or of an accelerator."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _NO_MEMORY_WORDS.search(str(error)) is not None
     )

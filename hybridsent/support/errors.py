@@ -16,7 +16,7 @@ class PostsError(ValueError):
     def about(
         cls, file: str | Path, problem: str, offenders: Sequence[str] = (), remedy: str = ""
     ) -> PostsError:
-        """Word an error so that it can be acted upon.
+        """Build an error with what is wrong and what to do.
 
         Args:
             file: The file or folder that is wrong.

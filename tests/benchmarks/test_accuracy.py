@@ -220,7 +220,7 @@ def test_unknown_methods_trials_and_absent_runs_are_named(command, tmp_path):
         methods_named(["bert"])
     with pytest.raises(ValueError, match="--trials 0"):
         trial_rates(1.0, 0)
-    with pytest.raises(FileNotFoundError, match="no runs to make tables of"):
+    with pytest.raises(FileNotFoundError, match="Make runs first"):
         main(["--tables_only", "--results", str(tmp_path)])
     assert trial_rates(1.0, 5) == [1.0, 0.5, 2.0, 0.25, 4.0]
 

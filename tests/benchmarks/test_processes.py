@@ -1,4 +1,4 @@
-"""The benchmark of processes runs the command and reckons ratios; how fast it is, no test says."""
+"""The benchmark of processes runs the command and reckons ratios; tests do not assert speed."""
 
 from many_posts import good_posts, save_pictures, write_csv
 from tiny_models import save_tiny

@@ -1,4 +1,4 @@
-"""The benchmark of scoring runs and tells every figure; what they are is no test's business."""
+"""The benchmark of scoring runs and prints every figure; tests do not assert speed."""
 
 import re
 

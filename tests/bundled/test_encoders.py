@@ -105,7 +105,7 @@ def translate(shipped_name):
     return f"blocks.{stage}.{block}.{names[module]}.{leaf}"
 
 
-def test_names_what_stands_on_the_pictures(weights, pictures, pixel_values):
+def test_names_what_stands_on_the_images(weights, pictures, pixel_values):
     assert recognises_pictures(weights, pictures, pixel_values)
 
 

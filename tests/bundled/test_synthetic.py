@@ -6,12 +6,12 @@ import itertools
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import fields
 
 import pytest
+from file_limit import limited_files
+from in_process import run_in_process
 from PIL import Image
 
 from datasets_scripts import load_table
@@ -115,7 +115,7 @@ def test_no_text_frame_or_look_is_shared_between_splits():
     assert {field.name for field in fields(STYLES["train"])} >= {"palettes", "variants"}
 
 
-def test_no_text_or_picture_stands_in_two_splits(folder, tables):
+def test_no_text_or_image_stands_in_two_splits(folder, tables):
     for one, other in itertools.combinations(tables, 2):
         texts = [{row["text"].lower() for row in tables[s]} - {""} for s in (one, other)]
         assert not texts[0] & texts[1]
@@ -126,7 +126,7 @@ def test_no_text_or_picture_stands_in_two_splits(folder, tables):
         assert not pictures[0] & pictures[1]
 
 
-def test_pictures_open_and_have_the_promised_size(folder, tables):
+def test_images_open_and_have_the_promised_size(folder, tables):
     for row in tables["test"]:
         if row["image"]:
             with Image.open(folder / row["image"]) as image:
@@ -153,7 +153,7 @@ def test_complete_set_is_used_again(folder):
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("spoil", ["foreign", "other seed", "picture gone", "settings broken"])
+@pytest.mark.parametrize("spoil", ["foreign", "other seed", "image gone", "settings broken"])
 def test_any_other_folder_is_refused_and_left_alone(tmp_path, spoil):
     folder, seed = tmp_path / "posts", 3
     sizes = dict.fromkeys(SIZES, 5)
@@ -164,7 +164,7 @@ def test_any_other_folder_is_refused_and_left_alone(tmp_path, spoil):
         write_posts(folder, seed=seed, sizes=sizes)
     if spoil == "other seed":
         seed = 4
-    if spoil == "picture gone":
+    if spoil == "image gone":
         next((folder / "images").iterdir()).unlink()
     if spoil == "settings broken":
         (folder / "settings.json").write_text("{")
@@ -188,18 +188,11 @@ def test_failure_half_way_leaves_nothing(tmp_path):
 
 
 def test_generation_that_hits_a_limit_half_way_leaves_nothing(tmp_path):
-    """A limit on file sizes lets small pictures through and stops at the first large file."""
-    code = (
-        "import resource, sys; from hybridsent.cli import main;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.exit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, "prepare", "synthetic", "--output_dir", "posts"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    run = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 1
-    assert "error: [Errno 27] File too large" in run.stderr
+    """A limit on file sizes lets small images through and stops at the first large file."""
+    with limited_files(9000):
+        result = run_in_process("prepare", ["synthetic", "--output_dir", "posts"], tmp_path)
+    assert result.returncode == 1
+    assert "error: [Errno 27] File too large" in result.stderr
     assert os.listdir(tmp_path) == []
 
 

@@ -1,13 +1,12 @@
 """The audit finds what was put in, and nothing in a clean set."""
 
-import io
 import os
 
 import numpy as np
 import pytest
 from datasets import load_dataset
 from fabricated_sets import clmlf_ids, jpeg, write_mvsa_single
-from hostile_pictures import readable
+from hostile_pictures import encoded, readable
 from PIL import Image
 from tiny_models import picture
 
@@ -22,15 +21,9 @@ PIXELS = 10_000_000
 
 
 def smooth(seed):
-    """A picture whose look survives scaling, unlike noise."""
+    """An image whose look survives scaling, unlike noise."""
     small = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8))
     return small.resize((160, 160), Image.Resampling.BICUBIC)
-
-
-def encoded(image, format="JPEG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +47,7 @@ def raw(tmp_path_factory):
         TRAIN[9]: readable()["turned"],
         TRAIN[10]: readable()["cmyk"],
         TRAIN[11]: encoded(picture(3, width=400, height=40)),
-        TRAIN[12]: b"not a picture",
+        TRAIN[12]: b"not an image",
     }
     for post_id, content in pictures.items():
         (folder / "data" / f"{post_id}.jpg").write_bytes(content)
@@ -82,9 +75,9 @@ def groups(findings, kind):
 
 
 def test_copies_are_found_by_kind(findings):
-    assert groups(findings, "same picture") == [{TRAIN[3], TRAIN[4]}]
+    assert groups(findings, "same image") == [{TRAIN[3], TRAIN[4]}]
     one_picture_as_png_and_cmyk = {TRAIN[7], TRAIN[10]}
-    assert groups(findings, "similar picture") == [
+    assert groups(findings, "similar image") == [
         {TRAIN[5], VALIDATION[1]},
         one_picture_as_png_and_cmyk,
     ]
@@ -92,10 +85,10 @@ def test_copies_are_found_by_kind(findings):
     assert groups(findings, "identical text") == [{TRAIN[0], VALIDATION[0]}]
 
 
-def test_pictures_are_called_odd_for_a_reason(findings):
+def test_images_are_called_odd_for_a_reason(findings):
     odd = {}
     for row in findings:
-        if row["finding"] == "suspicious picture":
+        if row["finding"] == "suspicious image":
             odd.setdefault(row["id"], set()).add(row["detail"])
     small = "20 x 16 pixels: small"
     assert odd == {
@@ -110,7 +103,7 @@ def test_pictures_are_called_odd_for_a_reason(findings):
     }
 
 
-def test_unreadable_pictures_and_label_words_are_found(findings):
+def test_unreadable_images_and_label_words_are_found(findings):
     (row,) = [row for row in findings if row["finding"] == "image cannot be read"]
     assert row["id"] == TRAIN[12]
     assert f"{TRAIN[12]}.jpg" in row["detail"]
@@ -120,14 +113,14 @@ def test_unreadable_pictures_and_label_words_are_found(findings):
 
 def test_the_table_counts_groups_contradictions_and_leaks(findings, table):
     text = as_text(findings, table)
-    assert "| same picture | 2 | 1 | 1 |" in text
+    assert "| same image | 2 | 1 | 1 |" in text
     assert "| same text | 3 | 1 | 0 |" in text
     assert "| validation (4) | train | 0 | 1 | 1 | 1 |" in text
 
 
 def test_a_grouped_split_shares_nothing(raw):
     table = load_table("mvsa_single", raw, on_bad_rows="drop", protocol="grouped")
-    found = [row for row in audit(table, PIXELS) if row["finding"] in ("same picture", "same text")]
+    found = [row for row in audit(table, PIXELS) if row["finding"] in ("same image", "same text")]
     for number in {(row["finding"], row["group"]) for row in found}:
         assert len({r["split"] for r in found if (r["finding"], r["group"]) == number}) == 1
 
@@ -140,7 +133,7 @@ def test_command_line_writes_table_and_parquet(raw, tmp_path, monkeypatch, capsy
         folder = tmp_path / "prepared"
         prepare("mvsa_single", raw, folder, on_bad_rows="drop")
     assert main(["audit", str(folder)]) == 0
-    assert "| similar picture | 4 | 2 | 0 |" in capsys.readouterr().out
+    assert "| similar image | 4 | 2 | 0 |" in capsys.readouterr().out
     rows = load_dataset("parquet", data_files="audit.parquet", cache_dir=str(tmp_path / "cache"))
     assert len(rows["train"]) == len(audit(load_table("mvsa_single", raw, "drop"), PIXELS))
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".audit")]

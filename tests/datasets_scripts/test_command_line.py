@@ -1,9 +1,9 @@
 """`hybridsent prepare`, as typed: what it prints, what it refuses, where it pushes."""
 
-import subprocess
 import sys
 
 import pytest
+from documented_commands import run
 from fabricated_sets import clmlf_ids, write_mvsa_multiple, write_mvsa_single, write_tumemo
 from loopback_hub import Fault, LoopbackHub, point_client_at
 
@@ -40,13 +40,13 @@ def test_the_summary_is_printed(raw, tmp_path, capsys):
     for line in (
         "| rows read | 4512 |",
         "| kept | 6 |",
-        "| rejected: neither text nor picture is on disk | 4506 |",
+        "| rejected: neither text nor image is on disk | 4506 |",
         "| train | 4 of 3611 (positive 4) |",
         "| test | 0 of 450 |",
         "| text characters: smallest, median, largest | 6, 6, 7 |",
         "| image width: smallest, median, largest | 20, 20, 20 |",
         "| same text | 0 groups of 0 posts, 0 with contradicting labels |",
-        "| validation shares with train | 0 pictures, 0 texts |",
+        "| validation shares with train | 0 images, 0 texts |",
     ):
         assert line in out
 
@@ -92,12 +92,11 @@ def test_bad_rows_stop_or_are_dropped(raw, tmp_path, capsys, drop):
 
 
 def test_a_missing_folder_is_one_message_and_status_1(tmp_path):
-    line = [sys.executable, "-m", "hybridsent", *command(tmp_path / "no", tmp_path)]
-    run = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert run.stderr.startswith("error: ")
-    assert "labelResultAll.txt: there is no such file" in run.stderr
-    assert "Traceback" not in run.stderr
+    result = run([sys.executable, "-m", "hybridsent", *command(tmp_path / "no", tmp_path)])
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "labelResultAll.txt: no such file" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_sets_are_told_apart_by_their_files(raw, tmp_path):

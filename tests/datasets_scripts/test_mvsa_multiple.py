@@ -53,7 +53,7 @@ def test_labels_follow_majority_and_rule(tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["truncated", "empty", "absent"])
-def test_posts_with_a_known_broken_picture_keep_their_text(tmp_path, spoil):
+def test_posts_with_a_known_broken_image_keep_their_text(tmp_path, spoil):
     rows = OTHERS | dict.fromkeys(("3151", "3910", "5995"), SAME)
     folder = write_mvsa_multiple(tmp_path, rows)
     for post_id in ("3151", "3910", "5995"):
@@ -71,7 +71,7 @@ def test_posts_with_a_known_broken_picture_keep_their_text(tmp_path, spoil):
     assert sum(note["number"] for note in counts["notes"].values()) == 3
 
 
-def test_any_other_broken_picture_is_a_bad_row(tmp_path):
+def test_any_other_broken_image_is_a_bad_row(tmp_path):
     folder = write_mvsa_multiple(tmp_path, OTHERS)
     (folder / "data" / "11.jpg").write_bytes(b"")
     with pytest.raises(PostsError, match=r"line 3: 11\.jpg: image cannot be read: .*empty"):
@@ -122,7 +122,7 @@ def test_a_complete_set_is_taken(tmp_path):
     assert (counts["rows"], counts["kept"], counts["notes"]) == (19_600, 20, {})
     assert counts["rejected"] == {
         "no majority among the three annotators": 2_576,
-        "neither text nor picture is on disk": 17_004,
+        "neither text nor image is on disk": 17_004,
     }
 
 

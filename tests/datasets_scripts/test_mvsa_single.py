@@ -104,7 +104,7 @@ def test_unknown_encoding_is_named(write_set):
         load(write_set(), text_encoding="gb1803")
 
 
-def test_pictures_stay_paths_until_a_row_is_read(write_set):
+def test_images_stay_paths_until_a_row_is_read(write_set):
     folder = write_set()
     column = load(folder).posts["train"].cast_column("image", Image(decode=False))
     assert column[0]["image"] == {"bytes": None, "path": str(folder / "data" / "1.jpg")}
@@ -123,10 +123,10 @@ def test_missing_files_are_counted_and_a_post_keeps_what_is_left(write_set, ids)
     assert rows["4"]["text"] is None
     assert (counts["kept"], len(rejected), counts["rows"]) == (4, 4508, 4512)
     assert counts["rejected"] == {
-        "neither text nor picture is on disk": 4507,
-        "text is empty and no picture on disk": 1,
+        "neither text nor image is on disk": 4507,
+        "text is empty and no image on disk": 1,
     }
-    assert counts["notes"]["picture file is missing"]["first"][0].endswith("line 3: 2.jpg")
+    assert counts["notes"]["image file is missing"]["first"][0].endswith("line 3: 2.jpg")
     assert counts["notes"]["text file is missing"]["first"] == ["labelResultAll.txt line 4: 3.txt"]
     assert counts["notes"]["text is empty"]["first"][0] == "labelResultAll.txt line 5: 4.txt"
     assert (counts["text_missing"], counts["image_missing"]) == (2, 1)
@@ -376,7 +376,7 @@ def test_grouped_keeps_copies_together_and_contradictory_copies_out(write_set, i
         others = [leak for pair, leak in counts["leakage"].items() if "contradictory" not in pair]
         assert all(leak == {"image": 0, "text": 0} for leak in others)
         aside = posts["contradictory"]["id"][:]
-        left_out = [row.id for row in rejected if "shares its picture or text" in row.why]
+        left_out = [row.id for row in rejected if "shares its image or text" in row.why]
         assert (aside, left_out) == (
             ([CONTRADICTORY_ID], []) if home == "train" else ([], [CONTRADICTORY_ID])
         )
@@ -448,7 +448,7 @@ def test_real_joint_label_is_mostly_the_image_label(real):
     assert shares["text_label"] == pytest.approx(0.678, abs=0.002)
 
 
-def test_real_pictures_and_texts_can_be_read(real):
+def test_real_images_and_texts_can_be_read(real):
     for row in real.posts["train"].select(range(0, 3611, 400)):
         assert row["image"].mode == "RGB"
         assert 0 < len(row["text"]) <= 160

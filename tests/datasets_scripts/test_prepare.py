@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import pyarrow.parquet as pq
@@ -10,6 +9,8 @@ import pytest
 import yaml
 from datasets import Dataset, Image, load_dataset
 from fabricated_sets import clmlf_ids, jpeg, write_mvsa_single, write_tumemo
+from file_limit import limited_files
+from in_process import run_in_process
 
 from datasets_scripts import EMOTIONS, PostsError, load_table, prepare
 
@@ -178,8 +179,8 @@ def test_a_damaged_folder_is_named(out, raw, tmp_path, spoil):
     assert str(folder) in str(error.value)
 
 
-def test_pictures_outside_the_files_are_refused(out, raw, tmp_path):
-    """A row may name any file of this machine in place of a picture's bytes."""
+def test_images_outside_the_files_are_refused(out, raw, tmp_path):
+    """A row may name any file of this machine in place of an image's bytes."""
     folder = tmp_path / "out"
     prepare("mvsa_single", raw, folder)
     rows = Dataset.from_parquet(str(parquet(folder, "test"))).cast_column(
@@ -188,7 +189,7 @@ def test_pictures_outside_the_files_are_refused(out, raw, tmp_path):
     elsewhere = [{"bytes": None, "path": "/etc/hostname"}] * len(rows)
     rows = rows.remove_columns("image").add_column("image", elsewhere).cast(rows.features)
     pq.write_table(rows.data.table, parquet(folder, "test"))
-    with pytest.raises(PostsError, match="test: 2 pictures are not in the files but elsewhere"):
+    with pytest.raises(PostsError, match="test: 2 images are not in the files but elsewhere"):
         load_table("mvsa_single", folder)
 
 
@@ -227,20 +228,13 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, limit):
     write_mvsa_single(raw, {i: i.encode() for i in CHOSEN})
     for post_id in CHOSEN:
         (raw / "data" / f"{post_id}.jpg").write_bytes(jpeg(int(post_id), quality=100))
-    code = (
-        "import resource, sys; from hybridsent.cli import main;"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); sys.exit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, "prepare", "mvsa_single", "--data_dir", str(raw)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    run = subprocess.run(
-        [*command, "--output_dir", str(tmp_path / "out")],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == 1
-    assert "error: [Errno 27] File too large" in run.stderr
-    assert "There is no room to write." in run.stderr
-    assert "Traceback" not in run.stderr
+    given = ["mvsa_single", "--data_dir", raw, "--output_dir", tmp_path / "out"]
+    with limited_files(limit):
+        result = run_in_process("prepare", given)
+    assert result.returncode == 1
+    assert "error: [Errno 27] File too large" in result.stderr
+    assert "Disk full." in result.stderr
+    assert "Traceback" not in result.stderr
     assert os.listdir(tmp_path) == ["raw"]
 
 

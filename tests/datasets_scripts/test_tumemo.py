@@ -51,11 +51,11 @@ def test_a_part_of_the_posts_keeps_its_splits_and_says_what_is_missing(tmp_path)
     found = {row: name for name, split in posts.items() for row in split["id"]}
     assert found == recomputed(list(LABELS)[:10])
     assert sum(split["wanted"] for split in counts["splits"].values()) == 60
-    assert counts["rejected"] == {"neither text nor picture is on disk": 50}
+    assert counts["rejected"] == {"neither text nor image is on disk": 50}
     assert len(rejected) == 50
 
 
-def test_posts_with_an_empty_text_keep_their_picture(tmp_path):
+def test_posts_with_an_empty_text_keep_their_image(tmp_path):
     folder = write_tumemo(tmp_path, LABELS, texts={"0": b"", "1": b" \n", "2": None})
     posts, counts, _ = load(folder)
     rows = {row["id"]: row for split in posts.values() for row in split}
@@ -130,7 +130,7 @@ def test_missing_files_say_what_the_layout_is(tmp_path):
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory):
-    """All 195,265 posts: the published label file, made-up texts, a tiny picture of its own each."""
+    """All 195,265 posts: the published label file, made-up texts, a tiny image of its own each."""
     source = os.environ.get("HYBRIDSENT_TUMEMO")
     if not source:
         pytest.skip("HYBRIDSENT_TUMEMO is not set to a folder with all_data_id_and_label.txt")

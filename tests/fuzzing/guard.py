@@ -11,7 +11,7 @@ from types import FrameType
 import datasets
 import transformers
 
-SECONDS = 10  # of processor time, since a busy machine is no finding
+SECONDS = 10  # of processor time, so that a busy machine counts for nothing
 BYTES = 1 << 30  # beyond what the process holds already
 
 

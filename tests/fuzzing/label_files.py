@@ -54,7 +54,7 @@ class LabelFiles:
         folder = self.folder / name
         (folder / FILES[name][0]).write_bytes(content)
         options = {} if name == "tumemo" else {"protocol": "grouped"}
-        if what == "read":  # pictures and tables are the same each time, and slow
+        if what == "read":  # images and tables are the same each time, and slow
             reading = READERS[name](folder, **options)
             assert len(reading.posts) + len(reading.rejected) == reading.rows
             require_reasons(reading.rejected)

@@ -13,7 +13,7 @@ from fuzzing.mutations import damaged
 from modeling_hybridsent import load_image
 
 MAX_PIXELS = 1 << 20
-NAME = "Picture of post 0"
+NAME = "Image of post 0"
 PNG = b"\x89PNG\r\n\x1a\n"
 WORDS = [
     b"IHDR", b"IDAT", b"tRNS", b"eXIf", b"iCCP", b"acTL", b"\xff\xd8", b"\xff\xe1",
@@ -23,10 +23,10 @@ WORDS = [
 
 
 def good_pictures() -> list[bytes]:
-    """Return small pictures of all the formats and modes that posts come in."""
+    """Return small images of all the formats and modes that posts come in."""
     image = picture(1, 12, 9)
     exif = image.getexif()
-    exif[0x0112], exif[0x010E] = 6, "a picture"
+    exif[0x0112], exif[0x010E] = 6, "an image"
     frames = [picture(i, 12, 9) for i in range(3)]
     animated = {"save_all": True, "append_images": frames}
     made = [
@@ -60,7 +60,7 @@ def with_right_checksums(content: bytes) -> bytes:
 
 
 class Pictures:
-    """The bytes of one picture.
+    """The bytes of one image.
 
     Args:
         folder: Not used.

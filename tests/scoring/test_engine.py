@@ -30,7 +30,7 @@ def table(tmp_path_factory):
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(0, 2), (1, 2), (2, 4)])
 def test_every_row_has_its_own_answer_in_its_place(tiny, table, workers, batch_size):
-    """Two posts a batch make several windows; answers are told apart by text and picture."""
+    """Two posts a batch make several windows; answers are told apart by text and image."""
     name, model, processor = tiny
     file, posts, errors = table
     rows = find_input(str(file)).rows(Assignment(1000))

@@ -1,4 +1,4 @@
-"""An exported graph answers as the model does, whatever a batch lacks, and only where it belongs."""
+"""An exported model answers as the model does, whatever a batch lacks, and only where it belongs."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ ALL = ("probabilities", "branches", "weights", "embeddings")
 BATCHES = {
     "one post": {"text": ["a happy day"], "image": ["images/0.png"]},
     "one word": {"text": ["sun"], "image": ["images/1.png"]},
-    "no picture": {"text": ["a sad day", "rain", "not good !"], "image": [None] * 3},
+    "no image": {"text": ["a sad day", "rain", "not good !"], "image": [None] * 3},
     "no text": {"text": [None] * 2, "image": ["images/2.png", "images/3.png"]},
     "gaps": {
         "text": ["a day", None, "very bad rain", "cat", None],
@@ -29,7 +29,7 @@ BATCHES = {
 
 
 def numbers_of(answer):
-    """All numbers of an answer, and where there is none."""
+    """All numbers of an answer, with None where it is missing."""
     if isinstance(answer, dict):
         return {key: numbers_of(value) for key, value in answer.items()}
     return None if answer is None else np.asarray(answer, dtype=float)
@@ -139,8 +139,8 @@ def test_another_export_or_backend_does_not_go_on(exports, tmp_path):
     assert error_of(*given, *first) is None
     assert error_of(*given, *first) is None
     shutil.copytree(exports["onnx"], other)
-    told = json.loads((other / "export.json").read_text())
-    (other / "export.json").write_text(json.dumps({**told, "versions": {}}))
+    manifest = json.loads((other / "export.json").read_text())
+    (other / "export.json").write_text(json.dumps({**manifest, "versions": {}}))
     error = error_of(*given, "--model", other, "--backend", "onnx")
     assert "another model" in error
     assert "model was sha256:" in error
@@ -152,7 +152,7 @@ def test_a_wrong_pairing_says_what_to_type(exports, tmp_path):
     given = ("--input", exports.table, "--output", tmp_path / "answers")
     onnx, model = exports["onnx"], exports.model
     wrong = [
-        ((onnx,), "format 'onnx', which --backend torch does not run\nType --backend onnx."),
+        ((onnx,), "exported as 'onnx', which --backend torch does not run\nType --backend onnx."),
         ((onnx, "--backend", "openvino"), "Type --backend onnx."),
         ((model, "--backend", "openvino"), f"{model}: has no export.json"),
         ((model, "--backend", "openvino"), "--output FOLDER --format openvino"),

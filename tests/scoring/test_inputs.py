@@ -8,9 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from many_posts import (
     FIELDS,
-    embedded,
     good_posts,
-    save_pictures,
     write_csv,
     write_jsonl,
     write_parquet,
@@ -54,18 +52,6 @@ def test_the_shares_of_processes_are_the_whole(kind, tmp_path):
     assert [len(part) for part in found] == [share.count(43) for share in shares]
 
 
-def test_embedded_pictures_come_as_bytes(tmp_path):
-    save_pictures(tmp_path / "posts")
-    posts = good_posts(6)
-    file = write_parquet(tmp_path / "posts.parquet", embedded(posts, tmp_path / "posts"))
-    rows = rows_of(file)
-    expected = [
-        (tmp_path / "posts" / post["image"]).read_bytes() if post["image"] else None
-        for post in posts
-    ]
-    assert [row.image for row in rows] == expected
-
-
 def test_a_folder_gives_its_files_in_order_and_a_split_alone(tmp_path):
     write_csv(tmp_path / "test.csv", good_posts(3))
     write_jsonl(tmp_path / "train.jsonl", good_posts(4))
@@ -97,49 +83,6 @@ def test_a_prepared_folder_gives_its_posts(tmp_path):
     assert [row.id for row in rows] == [row.id for row in rows_of(raw / "test.csv")]
     assert any(isinstance(row.image, bytes) for row in rows)
     assert len(rows_of(tmp_path / "prepared")) == 20
-
-
-def test_broken_lines_of_json_keep_their_place(tmp_path):
-    lines = [
-        b'{"text": "one", "id": 7}',
-        b'{"text": "two"',
-        b"[1]",
-        b"",
-        b'{"text": 5, "id": "five"}',
-        b'{"text": "\xff"}',
-        b'{"text": "\\ud800"}',
-        b"[" * 100_000,
-        b'{"text": "last", "id": [1, "a"]}',
-    ]
-    (tmp_path / "posts.jsonl").write_bytes(b"\xef\xbb\xbf" + b"\n".join(lines))
-    rows = rows_of(tmp_path / "posts.jsonl")
-    assert [row.number for row in rows] == list(range(8))
-    assert [row.id for row in rows] == ["7", None, None, "five", None, None, None, '[1, "a"]']
-    assert (rows[0].text, rows[-1].text) == ("one", "last")
-    said = [row.problem or "" for row in rows]
-    wanted = [
-        "",
-        "well-formed JSON",
-        "not a JSON object",
-        "text must be str",
-        "not UTF-8",
-        "surrogate",
-    ]
-    for words, problem in zip([*wanted, "well-formed JSON", ""], said, strict=True):
-        assert words in problem
-        assert bool(words) == bool(problem)
-
-
-def test_broken_rows_of_csv_keep_their_place(tmp_path):
-    content = b'id,text\n1,one\n\n2,two,too many\n3,\xff\n4,"four"x\n5,"a\nb"\n6,six\n'
-    (tmp_path / "posts.csv").write_bytes(content)
-    rows = rows_of(tmp_path / "posts.csv")
-    assert [row.number for row in rows] == list(range(6))
-    assert [row.text for row in rows] == ["one", None, None, None, "a\nb", "six"]
-    for row, words in zip(
-        rows[1:4], ("3 cells for 2", "not UTF-8", "well-formed CSV"), strict=True
-    ):
-        assert words in row.problem
 
 
 def test_a_damaged_row_group_costs_its_rows_only(tmp_path):

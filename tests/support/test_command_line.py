@@ -31,7 +31,7 @@ def test_a_command_that_ends_well_says_nothing(capsys):
     "error", [PublishError("m: has no card"), PostsError.about("posts.csv", "no posts in it")]
 )
 def test_our_own_error_is_its_message_and_nothing_more(error, capsys):
-    # As this file is none of ours, raise it where ours are raised.
+    # This file is not in the package: raise it as if from there.
     code = compile("raise error", "run_train.py", "exec")
 
     def run():
@@ -96,7 +96,7 @@ def test_a_full_disk_is_told_as_one_whichever_library_met_it(library, tmp_path, 
     with limited_files(5_000):
         status, said = said_by(lambda: write_with(library, tmp_path / "weights"), capsys)
     assert status == 1
-    assert "There is no room to write." in said
+    assert "Disk full." in said
 
 
 def test_a_full_disk_is_seen_behind_another_error(capsys):
@@ -106,7 +106,7 @@ def test_a_full_disk_is_seen_behind_another_error(capsys):
         except OSError as error:
             raise RuntimeError("the writer failed") from error
 
-    assert "There is no room to write." in said_by(run, capsys)[1]
+    assert "Disk full." in said_by(run, capsys)[1]
 
 
 def test_memory_that_is_used_up_is_told_with_advice(capsys):

@@ -31,9 +31,9 @@ def holder(tmp_path):
 
 
 def require_refused(folder):
-    with pytest.raises(PostsError, match="another run writes here") as told, one_run_in(folder):
+    with pytest.raises(PostsError, match="another run writes here") as caught, one_run_in(folder):
         raise AssertionError("let in")
-    assert str(told.value).startswith(f"{folder}: ")
+    assert str(caught.value).startswith(f"{folder}: ")
 
 
 def test_let_in_once_the_other_run_has_left(holder, tmp_path):
