@@ -26,8 +26,9 @@ def commands(text):
 
 
 def environment():
-    """Variables of a process that has this checkout's packages and one thread."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """Variables of a process that has this checkout's packages, one thread and no network."""
+    ours = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return os.environ | ours
 
 
 def typed(file, ending, values=MappingProxyType({})):

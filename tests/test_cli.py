@@ -115,7 +115,7 @@ def test_it_starts_in_every_way(command, tmp_path):
 def test_a_page_that_cannot_be_served_is_one_message(before, message, tmp_path):
     code = f"import sys; {before or 'pass'}; from hybridsent.cli import main; sys.exit(main())"
     words = ["demo", "--model", "absent"]
-    result = run([sys.executable, "-c", code, *words], tmp_path, HF_HUB_OFFLINE="1")
+    result = run([sys.executable, "-c", code, *words], tmp_path)
     assert result.returncode == 1
     assert message in result.stderr
     assert "Traceback" not in result.stderr

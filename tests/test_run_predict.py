@@ -13,7 +13,7 @@ import time
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from documented_commands import BIN, ROOT, run
+from documented_commands import BIN, ROOT, environment, run
 from in_process import score_here
 from loopback_hub import LoopbackHub
 from many_posts import (
@@ -33,16 +33,8 @@ from hybridsent.scoring.run_folder import RunFolder
 
 KILLS = int(os.environ.get("HYBRIDSENT_KILLS", "2"))  # each takes seconds; ten is a longer proof
 ONE = ("accelerate", "launch", "--num_processes", "1")
-TWO = (
-    "accelerate",
-    "launch",
-    "--config_file",
-    str(ROOT / "configs/accelerate/two_cpu_processes.yaml"),
-)
-
-
-def environment(**more):
-    return {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **more}
+SETTINGS = ROOT / "configs/accelerate/two_cpu_processes.yaml"
+TWO = ("accelerate", "launch", "--config_file", str(SETTINGS))
 
 
 def command(*arguments, launcher=("python",)):
@@ -53,7 +45,7 @@ def command(*arguments, launcher=("python",)):
 def score(*arguments, launcher=("python",), **more):
     """Run to the end."""
     given = command(*arguments, "--cpu_threads", 1, launcher=launcher)
-    return run(given, **{"HF_HUB_OFFLINE": "1", **more})
+    return run(given, **more)
 
 
 @pytest.fixture(scope="module")
@@ -280,8 +272,8 @@ def hub(tmp_path):
 
 
 def push(folder, settings):
-    upload = [sys.executable, "-c", UPLOAD]
-    subprocess.run(upload, cwd=folder, env=environment(**settings), check=True)
+    result = run([sys.executable, "-c", UPLOAD], folder, **settings)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_data_set_of_the_hub_streams(table, tiny, tmp_path, hub):

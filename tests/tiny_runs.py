@@ -1,11 +1,10 @@
 """Runs of the public training command on tiny encoders and a few generated posts."""
 
-import os
 import subprocess
 
 import torch
 import yaml
-from documented_commands import BIN, ROOT
+from documented_commands import BIN, ROOT, environment
 from in_process import command_line
 from safetensors.torch import load_file
 from tiny_models import save_tiny_encoders
@@ -22,9 +21,7 @@ MODEL = {
 }
 ONE = ("accelerate", "launch", "--num_processes", "1")
 PLAIN = ("python",)
-TWO = (
-    "torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d"
-)  # fmt: skip
+TWO = ("torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d")
 
 
 def write_recipe(folder, sizes=SIZES, **changed):
@@ -47,24 +44,14 @@ def write_recipe(folder, sizes=SIZES, **changed):
     return file
 
 
-def start(*arguments, launcher=PLAIN, **environment):
+def start(*arguments, launcher=PLAIN, **variables):
     """Start a run in a group of processes of its own."""
     program, *rest = launcher
     return subprocess.Popen(
         [str(BIN / program), *rest, str(ROOT / "run_train.py"), *map(str, arguments)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
-            **environment,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+        cwd=ROOT, env={**environment(), "PYTHONUNBUFFERED": "1", **variables},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
 
 
 def run_here(*arguments):
@@ -84,9 +71,9 @@ def wait_for_losses(process, number):
     raise AssertionError("".join(read) + process.stderr.read())
 
 
-def launch(*arguments, launcher=PLAIN, **environment):
+def launch(*arguments, launcher=PLAIN, **variables):
     """Run to the end; the result has returncode, stdout and stderr."""
-    process = start(*arguments, launcher=launcher, **environment)
+    process = start(*arguments, launcher=launcher, **variables)
     out, err = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

@@ -99,11 +99,6 @@ def test_legacy_decoding_loses_what_older_work_lost(write_set):
     assert posts["train"][0]["text"] != content.decode("gb18030")
 
 
-def test_unknown_encoding_is_named(write_set):
-    with pytest.raises(ValueError, match="text_encoding 'gb1803'"):
-        load(write_set(), text_encoding="gb1803")
-
-
 def test_images_stay_paths_until_a_row_is_read(write_set):
     folder = write_set()
     column = load(folder).posts["train"].cast_column("image", Image(decode=False))
@@ -223,6 +218,8 @@ def test_unknown_names_list_the_known_ones(write_set):
         load_table("other", "anywhere")
     with pytest.raises(ValueError, match="does not know mask_token; it takes protocol, seed"):
         load(folder, mask_token="x")
+    with pytest.raises(ValueError, match="text_encoding 'gb1803'"):
+        load(folder, text_encoding="gb1803")
     with pytest.raises(ValueError, match="on_bad_rows 'skip': one of stop, drop"):
         load(folder, on_bad_rows="skip")
 

@@ -1,12 +1,11 @@
 """Whatever rows come, the collator's batch is the processor's, with labels and -100 in their gaps."""
 
-import io
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import WORDS, picture, tiny_processor
+from many_posts import png
+from tiny_models import WORDS, tiny_processor
 
 from hybridsent.training.collator import LABEL_COLUMNS, PostCollator
 
@@ -14,15 +13,8 @@ PROCESSOR = tiny_processor()
 COLLATOR = PostCollator(PROCESSOR)
 
 
-def undecoded(seed):
-    """An image as a table has it."""
-    buffer = io.BytesIO()
-    picture(seed).save(buffer, "PNG")
-    return {"bytes": buffer.getvalue(), "path": None}
-
-
 texts = st.none() | st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
-images = st.none() | st.integers(0, 9).map(undecoded)
+images = st.none() | st.integers(0, 9).map(lambda seed: {"bytes": png(seed), "path": None})
 labels = st.none() | st.integers(0, 2)
 rows = st.fixed_dictionaries(
     {

@@ -1,4 +1,4 @@
-"""Whatever annotators say: the joint label, the majority, and a label file that loses no line."""
+"""Whatever annotators choose: the majority, and a label file that loses no line."""
 
 import tempfile
 from collections import Counter
@@ -7,31 +7,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_scripts import joint_label, majority_label
+from datasets_scripts import majority_label
 from datasets_scripts.post import SENTIMENTS
 from datasets_scripts.published.label_file import read_label_file
 from datasets_scripts.published.mvsa_single import HEADER, LABELS
 
 labels = st.sampled_from(SENTIMENTS)
-OPPOSITE = {"positive": "negative", "negative": "positive", "neutral": "neutral"}
-
-
-@given(labels, labels)
-def test_the_joint_label_minds_neither_which_is_the_text_nor_which_pole_is_called_positive(
-    one, other
-):
-    joint = joint_label(one, other)
-    assert joint == joint_label(other, one)
-    assert OPPOSITE.get(joint) == joint_label(OPPOSITE[one], OPPOSITE[other])
-
-
-@given(labels, labels)
-def test_the_joint_label_is_one_of_the_two_unless_they_are_opposite_poles(one, other):
-    joint = joint_label(one, other)
-    assert (joint is None) == ({one, other} == {"positive", "negative"})
-    assert joint in (None, one, other)
-    if "neutral" in (one, other) and joint == "neutral":
-        assert one == other
 
 
 @given(st.lists(labels, min_size=1, max_size=7), st.randoms(use_true_random=False))

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from datasets_scripts.grouping import divide_grouped, same_content
 from datasets_scripts.post import CONTRADICTORY, SENTIMENTS, SPLITS, Picture, Post
 from datasets_scripts.published.protocols import divide_by_ids, protocol_ids
-from datasets_scripts.published.tumemo import split_of
 from datasets_scripts.texts import normalise_text
 
 TEXTS = ["sun", "SUN", "RT @a: sun", "rain http://t.co/1", "rain http://t.co/2", "http://t.co/3"]
@@ -111,10 +110,3 @@ def test_the_lists_in_circulation_are_disjoint_with_any_labels(protocol, chosen,
     counts = Counter(i for members in ids.values() for i in members)
     assert set(ids) == set(SPLITS)
     assert max(counts.values()) == 1
-
-
-@given(st.lists(st.integers(0, 200_000).map(str), unique=True, max_size=50))
-def test_a_post_of_tumemo_has_one_split_that_no_other_post_moves(chosen):
-    for post_id in chosen:
-        tenth = int(sha256(post_id.encode()).hexdigest(), 16) % 10
-        assert split_of(post_id) == {8: "validation", 9: "test"}.get(tenth, "train")
