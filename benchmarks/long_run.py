@@ -115,15 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True)
     posts, trained = make_posts(folder, given.rows), folder / "model"
     threads = ["--cpu_threads", given.cpu_threads]
-    train = [
-        sys.executable,
-        "run_train.py",
-        endless_recipe(folder),
-        "--output_dir",
-        trained,
-        *threads,
-    ]
-    phases = {"training": list(watch(train, seconds))}
+    train = [sys.executable, "run_train.py", endless_recipe(folder), "--output_dir", trained]
+    phases = {"training": list(watch([*train, *threads], seconds))}
     model = max(trained.glob("checkpoint-*"), key=os.path.getmtime)
     score = [sys.executable, "run_predict.py", "--model", model, "--input", posts]
     phases["scoring"] = list(watch([*score, "--output", folder / "answers", *threads], seconds))

@@ -23,12 +23,10 @@ from benchmarks.turns import rates_table, take_turns
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.rows import Assignment
 
+SETTINGS = str(ROOT / "configs/accelerate/two_cpu_processes.yaml")
 LAUNCHERS = {
     "run_predict.py, one process": ["--num_processes", "1"],
-    "run_predict.py, two processes": [
-        "--config_file",
-        str(ROOT / "configs/accelerate/two_cpu_processes.yaml"),
-    ],
+    "run_predict.py, two processes": ["--config_file", SETTINGS],
 }
 LOOP = "loop over the pipeline"
 

@@ -65,11 +65,8 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return [value]
     values = value.values() if isinstance(value, dict) else value
-    return (
-        [x for one in values for x in _tensors(one)]
-        if isinstance(value, (list, tuple, dict))
-        else []
-    )
+    is_nested = isinstance(value, (list, tuple, dict))
+    return [x for one in values for x in _tensors(one)] if is_nested else []
 
 
 def _fresh(value: Any, train: bool) -> Any:

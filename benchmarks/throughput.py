@@ -119,11 +119,8 @@ class Contest:
         trained = [x for x in model.parameters() if x.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=1e-4)
         size = self.training.per_device_train_batch_size
-        complete = [
-            i
-            for i, row in enumerate(self.posts["train"])
-            if None not in (row["text"], row["image"])
-        ]
+        rows = enumerate(self.posts["train"])
+        complete = [i for i, row in rows if None not in (row["text"], row["image"])]
         posts = self.posts["train"].select(complete)
         batches = DataLoader(posts, size, shuffle=True, collate_fn=PostCollator(self.processor))
         ends: list[float] = []

@@ -175,11 +175,7 @@ def as_text(findings: Sequence[Finding], table: Table) -> str:
         contradicting = sum(len(group) > 1 for group in labels.values())
         groups = f"{len(labels)} | {contradicting}" if labels else "- | -"
         lines.append(f"| {kind} | {len({row['id'] for row in rows})} | {groups} |")
-    lines += [
-        "",
-        "| posts of | share with | " + " | ".join(GROUPED) + " |",
-        "|---|---|" + "---:|" * 4,
-    ]
+    lines += ["", f"| posts of | share with | {' | '.join(GROUPED)} |", "|---|---|" + "---:|" * 4]
     for one, other in combinations(table.posts, 2):
         shared = [str(_shared(findings, kind, one, other)) for kind in GROUPED]
         lines.append(f"| {other} ({len(table.posts[other])}) | {one} | {' | '.join(shared)} |")

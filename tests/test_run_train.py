@@ -30,16 +30,9 @@ def test_folder_holds_model_code_card_and_metrics(trained):
     folder, _ = trained
     names = {file.name for file in folder.iterdir()}
     assert {
-        "model.safetensors",
-        "config.json",
-        "processor_config.json",
-        "tokenizer.json",
-        "modeling_hybridsent.py",
-        "pipeline_hybridsent.py",
-        "metrics.json",
-        "README.md",
-        "report",
-    } <= names
+        "model.safetensors", "config.json", "processor_config.json", "tokenizer.json",
+        "modeling_hybridsent.py", "pipeline_hybridsent.py", "metrics.json", "README.md", "report",
+    } <= names  # fmt: skip
     assert {file.name for file in (folder / "report").iterdir()} == {
         "index.html", "agreement.png", "confusion.png", "decision_weights.png", "learning.png",
         "reliability.png",

@@ -12,11 +12,11 @@ from benchmarks.accuracy.mvan import MVAN
 from benchmarks.accuracy.pdf import PDF
 from benchmarks.accuracy.plain import Concatenation, ImageOnly, TextOnly
 from benchmarks.accuracy.qmf import QMF
-from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassification
+from modeling_hybridsent import HybridSentForSequenceClassification
 
 OURS = "hybridsent"
 BOTH = ("text", "image")
-# A network of its own behind the encoders: one classifier and its cross-entropy.
+# Another network behind the encoders: one classifier and its cross-entropy.
 _BASELINE = MappingProxyType(
     {
         "use_local_features": True,
@@ -60,12 +60,7 @@ class Method:
 
     def config_over(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
         """Return the recipe's fields of the configuration, with this method's own over them."""
-        known = {k: v for k, v in self.model_config.items() if _is_field(k)}
-        return {**recipe, **known}
-
-
-def _is_field(name: str) -> bool:
-    return name in HybridSentConfig.__dataclass_fields__
+        return {**recipe, **self.model_config}
 
 
 def _ours(name: str, title: str, **model_config: Any) -> Method:
@@ -99,13 +94,9 @@ _METHODS = (
     _ours("uniform_weights", "uniform decision weights (S5)", decision_fusion="uniform"),
     _ours("global_weights", "one vector of decision weights (S5)", decision_fusion="global"),
     _ours("fusion_only", "fusion branch decides (S5)", decision_fusion="fusion_only"),
-    _ours("without_own_labels", "without own labels", own_label_loss_weight=0),
+    _ours("without_own_labels", "without unimodal labels", own_label_loss_weight=0),
 )
-METHODS = {
-    method.name: method
-    for method in _METHODS
-    if method.name != "without_own_labels" or _is_field("own_label_loss_weight")
-}
+METHODS = {method.name: method for method in _METHODS}
 
 
 def methods_named(names: Sequence[str] | None) -> list[Method]:

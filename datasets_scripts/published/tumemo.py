@@ -29,14 +29,9 @@ LAYOUT = (
     "doi 10.1109/TMM.2020.3035277."
 )
 PUBLISHED = {
-    "Happy": 50_267,
-    "Love": 34_511,
-    "Bored": 32_283,
-    "Sad": 25_277,
-    "Fear": 20_264,
-    "Calm": 18_109,
-    "Angry": 14_554,
-}
+    "Happy": 50_267, "Love": 34_511, "Bored": 32_283, "Sad": 25_277, "Fear": 20_264,
+    "Calm": 18_109, "Angry": 14_554,
+}  # fmt: skip
 
 
 def split_of(post_id: str) -> str:

@@ -134,10 +134,8 @@ def test_an_image_folder_may_have_a_folder_for_each_split(folder):
         lines = [f"{r['id']}.jpg,{r['text']},{r['label']}" for r in chosen]
         (folder / split / "metadata.csv").write_text("\n".join(["file_name,text,label", *lines]))
     table = load(folder)
-    assert {name: len(split) for name, split in table.posts.items()} == {
-        "train": 50,
-        "validation": 10,
-    }
+    sizes = {name: len(split) for name, split in table.posts.items()}
+    assert sizes == {"train": 50, "validation": 10}
     assert table.posts["train"]["id"][0] == "train-2"
 
 

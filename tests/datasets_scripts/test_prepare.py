@@ -75,12 +75,8 @@ def test_prepared_equals_raw(raw, out):
 
 def test_load_dataset_needs_nothing_of_ours(out, tmp_path):
     posts = load_dataset(str(out), cache_dir=str(tmp_path))
-    assert {name: len(split) for name, split in posts.items()} == {
-        "train": 6,
-        "validation": 3,
-        "test": 2,
-        "contradictory": 1,
-    }
+    sizes = {name: len(split) for name, split in posts.items()}
+    assert sizes == {"train": 6, "validation": 3, "test": 2, "contradictory": 1}
     row = posts["test"][0]
     assert row["image"].size == (20, 16)
     assert row["text"].endswith("你好")
@@ -130,11 +126,8 @@ def test_the_card_is_whole_and_its_header_is_what_the_hub_reads(out):
     assert set(files) == {"train", "validation", "test", "contradictory"}
     assert all((out / path).is_file() for paths in files.values() for path in paths)
     assert "$" not in card
-    for said in (
-        "Protocol: clmlf",
-        "| kept | 11, and 1 without joint label kept aside |",
-        "private",
-    ):
+    kept = "| kept | 11, and 1 without joint label kept aside |"
+    for said in ("Protocol: clmlf", kept, "private"):
         assert said in card
 
 
