@@ -14,7 +14,6 @@ from hybridsent.scoring.rows import Row
 from modeling_hybridsent.answers_hybridsent import BRANCHES
 
 Outputs = Mapping[str, np.ndarray]  # fields of the model's output, each (rows, width)
-Structs = pa.StructArray
 BATCHES = 32  # in a window: enough for texts of like length to meet
 MAX_BYTES = 64 << 20  # of texts and embedded images in a window
 # Columns by choice, and the fields of the model's output that they need besides `logits`.
@@ -85,10 +84,10 @@ class Layout(NamedTuple):
             columns[name] = getattr(self, f"_{name}")(outputs, present, failed)
         return pa.table(columns)
 
-    def _probabilities(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> Structs:
+    def _probabilities(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         return _named(softmax(outputs["logits"], axis=1), self.labels, failed)
 
-    def _branches(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> Structs:
+    def _branches(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         """Name the scores of each branch; null for a branch that took no part."""
         parts = []
         for i, name in enumerate(BRANCHES):
@@ -97,10 +96,12 @@ class Layout(NamedTuple):
             parts.append(_named(softmax(logits, axis=1), self.labels, absent))
         return pa.StructArray.from_arrays(parts, BRANCHES, mask=pa.array(failed))
 
-    def _weights(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> Structs:
+    def _weights(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         return _named(outputs["decision_weights"], BRANCHES, failed)
 
-    def _embeddings(self, outputs: Outputs, present: np.ndarray, failed: np.ndarray) -> Structs:
+    def _embeddings(
+        self, outputs: Outputs, present: np.ndarray, failed: np.ndarray
+    ) -> pa.StructArray:
         parts = []
         for i, name in enumerate(BRANCHES):
             vectors = outputs[f"{name}_embeds"]

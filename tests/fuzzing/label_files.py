@@ -27,11 +27,7 @@ def require_reasons(rejected: list[Rejected]) -> None:
 
 
 class LabelFiles:
-    """A label file beside eight good posts.
-
-    Args:
-        folder: To work in.
-    """
+    """A label file beside eight good posts."""
 
     names = ("labelResultAll.txt", "all_data_id_and_label.txt")
 

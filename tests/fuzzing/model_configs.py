@@ -18,11 +18,7 @@ WORDS = [
 
 
 class ModelConfigs:
-    """A tiny model in a folder.
-
-    Args:
-        folder: To work in.
-    """
+    """A tiny model in a folder."""
 
     names = ("config.json", "model.safetensors")
 

@@ -60,11 +60,7 @@ def with_right_checksums(content: bytes) -> bytes:
 
 
 class Pictures:
-    """The bytes of one image.
-
-    Args:
-        folder: Not used.
-    """
+    """The bytes of one image."""
 
     names = (NAME,)
 

@@ -21,11 +21,7 @@ ODD = ["", "\x00", "no such", "\u00e9", "a" * 999, "..", "idna", "undefined", "\
 
 
 class PostTexts:
-    """One post of TumEmo, whose text is read, masked and levelled.
-
-    Args:
-        folder: To work in.
-    """
+    """One post of TumEmo, whose text is read, masked and levelled."""
 
     names = ("0.txt", "text_encoding")
 

@@ -19,11 +19,7 @@ WORDS = [
 
 
 class ProcessorFiles:
-    """The processor of a tiny model in a folder.
-
-    Args:
-        folder: To work in.
-    """
+    """The processor of a tiny model in a folder."""
 
     names = (*FILES, PICTURES)
 

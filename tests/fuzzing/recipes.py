@@ -21,11 +21,7 @@ WORDS = [
 
 
 class Recipes:
-    """One recipe.
-
-    Args:
-        folder: To work in.
-    """
+    """One recipe."""
 
     names = ("recipe.yaml",)
 

@@ -19,11 +19,7 @@ MOST = 40  # rows that are scored; all are read
 
 
 class ScoringRows:
-    """One file of posts and a tiny model.
-
-    Args:
-        folder: To work in.
-    """
+    """One file of posts and a tiny model."""
 
     names = ("posts.csv", "posts.jsonl")
 

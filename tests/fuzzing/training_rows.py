@@ -23,11 +23,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 class TrainingRows:
-    """One file of posts, or three for three splits of which one is damaged.
-
-    Args:
-        folder: To work in.
-    """
+    """One file of posts, or three for three splits of which one is damaged."""
 
     names = ("posts.csv", "posts.jsonl", "train.csv", "train.jsonl", "alone", "split", "columns:")
 
