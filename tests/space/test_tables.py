@@ -16,6 +16,7 @@ from tiny_models import LABELS, picture
 from hybridsent_space.many_posts import FAILED, ManyPosts, choose, summarise
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
+from hybridsent_space.storage import Storage
 from hybridsent_space.table_files import open_upload
 from hybridsent_space.table_scores import score_table, write_downloads
 
@@ -292,7 +293,7 @@ def test_a_file_name_or_column_of_a_visitor_is_no_html_in_a_message(scorer, tmp_
     file = tmp_path / "a.csv"
     file.write_text("<img src=x>\na\n")
     with pytest.raises(gr.Error, match="&lt;img src=x&gt;"):
-        ManyPosts(scorer, SETTINGS, tmp_path).predict_table(str(file))
+        ManyPosts(scorer, SETTINGS, Storage(tmp_path, 9**9)).predict_table(str(file))
 
 
 def test_jsonl_text_that_is_no_text_fails_its_row(scorer, tmp_path):
