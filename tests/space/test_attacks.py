@@ -1,5 +1,6 @@
 """Attacks beside honest visitors: each route of the API, uploads without end, bombs."""
 
+import contextlib
 import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
