@@ -15,6 +15,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 from hybridsent_space.model import load_model  # noqa: E402
 from hybridsent_space.page import build_page, launch_options  # noqa: E402
 from hybridsent_space.settings import Settings  # noqa: E402
+from hybridsent_space.storage import Storage  # noqa: E402
 
 
 def stop(*_: object) -> None:
@@ -25,16 +26,16 @@ def stop(*_: object) -> None:
 def main() -> None:
     """Load the model and serve the page until the server is stopped."""
     logging.basicConfig(level=logging.WARNING)
-    folder = Path(FOLDER.name)
     try:
         settings = Settings.from_environment()
         loaded = load_model(settings.model, settings.revision, settings.graph)
     except (OSError, ValueError) as error:
         sys.exit(f"The page cannot be served: {error}")
-    page = build_page(loaded, settings, folder)
+    storage = Storage(Path(FOLDER.name), settings.max_stored_bytes)
+    page = build_page(loaded, settings, storage)
     for number in (signal.SIGINT, signal.SIGTERM):  # the second is how a container is stopped
         signal.signal(number, stop)
-    page.launch(**launch_options(page, settings, folder))
+    page.launch(**launch_options(page, settings, storage))
 
 
 if __name__ == "__main__":

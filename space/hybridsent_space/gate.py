@@ -1,16 +1,22 @@
 """What every request must pass before Gradio sees it."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from pathlib import Path
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from hybridsent_space.calls import Calls
+from hybridsent_space.storage import Storage
+from hybridsent_space.uploads import FORM, FULL, Upload
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-MOST_BODY_BYTES = 8_000_000  # of a request that is not an upload
-FILE_KEYS = ("path", "url")
+DRAINED = 10_000_000  # bytes read on of a body that is too large, so that its sender reads why
+UPLOADS = ("/gradio_api/upload", "/gradio_api/upload/")
+HOST = re.compile(rb"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?", re.ASCII)
 # Gradio would keep whatever a session holds, without a limit, for whoever asks; and would fetch.
 CLOSED = ("/deep_link", "/proxy=", "/component_server", "/stream/")
 # Nothing of this page comes from elsewhere, and an image of a visitor goes nowhere.
@@ -25,26 +31,21 @@ HEADERS = [
 
 
 class Gate:
-    """Refuse oversized bodies, files that are no upload of this server, and a full disk.
-
-    One request that Gradio stumbles over would take with it the others of its batch, so what could
-    make it stumble is turned away here, with a message.
+    """Refuse what is no call or upload of this page, oversized bodies, and more than there is room for.
 
     Args:
         app: What comes behind.
-        uploads: Folder of the uploads.
-        max_stored_bytes: Of all uploads together.
-        batched: Gradio's number of the endpoint whose callers share a batch.
-        batched_name: Its name.
+        calls: Checks calls.
+        storage: Counts the bytes of all uploads.
+        max_json_bytes: Of a request that is not an upload.
+        max_file_bytes: Of an upload.
     """
 
     def __init__(
-        self, app: Any, uploads: Path, max_stored_bytes: int, batched: int, batched_name: str
+        self, app: Any, calls: Calls, storage: Storage, max_json_bytes: int, max_file_bytes: int
     ) -> None:
-        self._app = app
-        self._uploads = uploads.resolve()
-        self._max_stored_bytes = max_stored_bytes
-        self._batched = {str(batched), batched_name}
+        self._app, self._calls, self._storage = app, calls, storage
+        self._max_json_bytes, self._max_file_bytes = max_json_bytes, max_file_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -53,25 +54,56 @@ class Gate:
             return
         send = _with_headers(send)
         path = scope["path"]
-        if any(part in path for part in CLOSED):
+        is_post = scope["method"] not in ("GET", "HEAD", "OPTIONS")
+        if not _has_good_host(scope):
+            await _refuse(send, 400, "The request names no host.")
+        elif any(part in path for part in CLOSED) or (is_post and not self._takes(path)):
             await _refuse(send, 404, "There is no such address.")
-        elif scope["method"] == "POST" and path.endswith("/upload"):
-            if _size_of(self._uploads) > self._max_stored_bytes:
-                await _refuse(send, 507, "The server holds as many uploads as it can; come back.")
-            else:
-                await self._app(scope, receive, send)
-        elif scope["method"] in ("POST", "PUT", "PATCH"):
+        elif is_post and path.endswith(UPLOADS):
+            await self._pass_upload(scope, receive, send)
+        elif is_post:
             await self._pass_body(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    async def _pass_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive)
-        if body is None:
-            await _refuse(send, 413, f"The request is larger than {MOST_BODY_BYTES:,} bytes.")
+    def _takes(self, path: str) -> bool:
+        return path.endswith(UPLOADS) or self._calls.knows(path)
+
+    async def _pass_upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            kind = dict(scope["headers"]).get(b"content-type", b"")
+            upload = Upload(receive, kind, self._max_file_bytes, self._storage)
+        except ValueError:
+            await _refuse(send, *FORM)
             return
-        if fault := self._fault_of(scope["path"], body):
-            await _refuse(send, 422, fault)
+        if not await asyncio.to_thread(self._storage.has_room):
+            await upload.drain()
+            await _refuse(send, *FULL)
+            return
+        is_stored = False
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            nonlocal is_stored
+            is_stored |= message.get("status") == 200
+            if not (upload.fault or upload.aborted):
+                await send(message)
+
+        try:
+            await self._app(scope, upload.receive, sending)
+        finally:
+            if not is_stored:
+                self._storage.remove(upload.size)
+        if upload.fault:
+            await upload.drain()
+            await _refuse(send, *upload.fault)
+
+    async def _pass_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive, self._max_json_bytes)
+        if body is None:
+            await _refuse(send, 413, f"The request has more than {self._max_json_bytes:,} bytes.")
+            return
+        if fault := self._calls.fault_of(scope["path"], body):
+            await _refuse(send, 400, fault)
             return
         sent = False
 
@@ -84,65 +116,24 @@ class Gate:
 
         await self._app(scope, replay, send)
 
-    def _fault_of(self, path: str, body: bytes) -> str:
-        """Return what is wrong with a request; "" if nothing is."""
-        try:
-            content = json.loads(body) if body else {}
-        except (ValueError, RecursionError):
-            return "The request is not JSON."
-        if not isinstance(content, dict):
-            return "The request is not a JSON object."
-        number = content.get("fn_index")
-        if type(number) not in (int, type(None)):  # Gradio would read "1", 1.0 and true as 1
-            return "fn_index is a whole number."
-        # As Gradio finds it: by number, and by the address only where there is none.
-        called = path.rstrip("/").rsplit("/", 1)[-1] if number is None else str(number)
-        if called in self._batched and not _is_post(content.get("data")):
-            return 'A post is "data": [text or null, uploaded image or null].'
-        for file in _files_in(content):
-            place = file.get("path")
-            if not isinstance(place, str) or "://" in place:
-                return "A file must be uploaded; addresses are not fetched."
-            if not Path(place).resolve().is_relative_to(self._uploads):
-                return "A file must be uploaded first; files of the server are not handed out."
-            if file.get("meta") != {"_type": "gradio.FileData"}:
-                return 'A file needs "meta": {"_type": "gradio.FileData"}.'
-        return ""
+
+def _has_good_host(scope: Scope) -> bool:
+    """Drop the header of another server; Gradio builds an address of the others, for a whole batch."""
+    scope["headers"] = [x for x in scope["headers"] if x[0] != b"x-gradio-server"]
+    hosts = [x for name, x in scope["headers"] if name in (b"host", b"x-forwarded-host")]
+    return all(HOST.fullmatch(host.split(b",")[0].strip()) for host in hosts)
 
 
-def _is_post(data: Any) -> bool:
-    return (
-        isinstance(data, list)
-        and len(data) == 2
-        and isinstance(data[0], (str, type(None)))
-        and (data[1] is None or (isinstance(data[1], dict) and "path" in data[1]))
-    )
-
-
-def _files_in(content: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects that stand for files, as Gradio marks them, at any depth."""
-    waiting = [content]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if any(key in value for key in FILE_KEYS):
-                yield value
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-
-
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: Receive, most: int) -> bytes | None:
     """Read a body; None if it is too large."""
     parts, size, more = [], 0, True
-    while more:
+    while more and size <= DRAINED:
         message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MOST_BODY_BYTES:
-            return None
+        size += len(message.get("body", b""))
+        if size <= most:
+            parts.append(message.get("body", b""))
         more = message.get("more_body", False)
-    return b"".join(parts)
+    return b"".join(parts) if size <= most else None
 
 
 def _with_headers(send: Send) -> Send:
@@ -159,7 +150,3 @@ async def _refuse(send: Send, status: int, message: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _size_of(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -14,6 +14,7 @@ from hybridsent_space.drawing import counts_html, side_by_side, thumbnail_html
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
+from hybridsent_space.storage import Storage
 from hybridsent_space.table_scores import ScoredTable, score_table, write_downloads
 
 SHOWN = {
@@ -39,13 +40,13 @@ class ManyPosts:
     Args:
         scorer: With the model.
         settings: Limits.
-        folder: Folder for downloads, which Gradio may hand out and cleans.
+        storage: Folder for downloads, which Gradio may hand out.
     """
 
-    def __init__(self, scorer: Scorer, settings: Settings, folder: Path) -> None:
+    def __init__(self, scorer: Scorer, settings: Settings, storage: Storage) -> None:
         self.scorer = scorer
         self.settings = settings
-        self.folder = folder
+        self.storage = storage
 
     def predict_table(
         self,
@@ -59,6 +60,10 @@ class ManyPosts:
         """
         if not file:
             raise gr.Error("Choose a CSV, JSONL, Parquet or ZIP file first.", print_exception=False)
+        if not self.storage.has_room():
+            raise gr.Error(
+                "The server holds as many files as it can; come back.", print_exception=False
+            )
 
         def tell(done: int, count: int) -> None:
             progress((done, count), unit="posts")
@@ -68,8 +73,9 @@ class ManyPosts:
         except RefusedError as error:
             shown = html.escape(str(error), quote=False)  # Gradio shows it as HTML
             raise gr.Error(shown, duration=None, print_exception=False) from error
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        return scored, summarise(scored.frame), write_downloads(scored.frame, folder)
+        files = write_downloads(scored.frame, Path(tempfile.mkdtemp(dir=self.storage.folder)))
+        self.storage.add(sum(Path(file).stat().st_size for file in files), always=True)
+        return scored.for_the_page(), summarise(scored.frame), files
 
 
 def summarise(frame: pd.DataFrame) -> dict[str, Any]:

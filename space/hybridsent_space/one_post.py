@@ -20,7 +20,7 @@ from hybridsent_space.drawing import (
 )
 from hybridsent_space.jpeg import as_base64, small_copy
 from hybridsent_space.occlusion import occlude
-from hybridsent_space.posts import Post, RefusedError, check_post
+from hybridsent_space.posts import Post, RefusedError, check_post, require_size
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.seen import as_seen, with_heat, with_regions
 from hybridsent_space.settings import Settings
@@ -64,7 +64,8 @@ class OnePost:
 
     def _post(self, text: Any, image: Any) -> Post | RefusedError:
         try:
-            return check_post(text, read_upload(image), self.settings)
+            ratio = self.scorer.max_image_ratio(self.settings)
+            return check_post(text, read_upload(image, self.settings), self.settings, ratio)
         except RefusedError as error:
             return error
 
@@ -132,24 +133,28 @@ class OnePost:
         return result["text"], image, result["answer"]
 
 
-def read_upload(image: Any) -> bytes | None:
+def read_upload(image: Any, settings: Settings) -> bytes | None:
     """Read what was uploaded as an image.
 
     Args:
         image: As Gradio hands it over unprocessed: None or a mapping with the path of the file,
             which the gate has checked.
+        settings: Limits.
 
     Returns:
         Content of the file.
 
     Raises:
-        RefusedError: The file is gone.
+        RefusedError: The file is gone, or too large.
     """
     if image is None:
         return None
     path = image.get("path") if isinstance(image, dict) else None
     try:
+        require_size(Path(path).stat().st_size, settings)
         return Path(path).read_bytes()
+    except RefusedError:
+        raise
     except (OSError, TypeError, ValueError) as error:
         raise RefusedError("The image is gone from the server; choose it again.") from error
 

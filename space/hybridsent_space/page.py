@@ -8,6 +8,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from hybridsent_space.about import build_about, build_api
+from hybridsent_space.calls import Calls
 from hybridsent_space.gate import Gate
 from hybridsent_space.many_posts import ManyPosts, build_many_posts
 from hybridsent_space.model import LoadedModel
@@ -15,6 +16,7 @@ from hybridsent_space.one_post import OnePost, build_one_post
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
 from hybridsent_space.shared_results import SharedResults
+from hybridsent_space.storage import Storage
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HOUR = 3600  # seconds
@@ -23,19 +25,19 @@ FONTS = ("system-ui", "sans-serif")  # of the visitor's machine: none is loaded 
 MONO_FONTS = ("ui-monospace", "monospace")
 
 
-def build_page(loaded: LoadedModel, settings: Settings, folder: Path) -> gr.Blocks:
+def build_page(loaded: LoadedModel, settings: Settings, storage: Storage) -> gr.Blocks:
     """Build the page.
 
     Args:
         loaded: The model.
         settings: Limits.
-        folder: Temporary folder for all that the server writes; also Gradio's own.
+        storage: Temporary folder for all that the server writes; also Gradio's own.
 
     Returns:
         The page, with the endpoints /predict and /predict_table.
     """
     scorer = Scorer(loaded, settings.batch_size)
-    shared = SharedResults(folder / "shared", settings.max_shared_results)
+    shared = SharedResults(storage.folder / "shared", settings.max_shared_results)
     with gr.Blocks(
         title="hybridsent", analytics_enabled=False, delete_cache=(HOUR, HOUR), fill_width=True
     ) as page:
@@ -46,7 +48,7 @@ def build_page(loaded: LoadedModel, settings: Settings, folder: Path) -> gr.Bloc
         with gr.Tab("One post"):
             build_one_post(OnePost(scorer, settings, shared), page, read_examples())
         with gr.Tab("Many posts"):
-            build_many_posts(ManyPosts(scorer, settings, folder))
+            build_many_posts(ManyPosts(scorer, settings, storage))
         with gr.Tab("About"):
             build_about(loaded)
         with gr.Tab("API"):
@@ -61,25 +63,26 @@ def read_examples() -> list[list[Any]]:
     return [[post["text"], post["image"] and str(EXAMPLES / post["image"])] for post in posts]
 
 
-def launch_options(page: gr.Blocks, settings: Settings, folder: Path) -> dict[str, Any]:
+def launch_options(page: gr.Blocks, settings: Settings, storage: Storage) -> dict[str, Any]:
     """Return how to launch the page.
 
     Args:
         page: The page.
         settings: Limits.
-        folder: As in `build_page`.
+        storage: As in `build_page`.
 
     Returns:
         Arguments of `Blocks.launch`.
     """
     theme = gr.themes.Default(font=FONTS, font_mono=MONO_FONTS)
     batched = next(function for function in page.fns.values() if function.batch)
+    names = {number: function.api_name or None for number, function in page.fns.items()}
     gate = Middleware(
         Gate,
-        uploads=folder,
-        max_stored_bytes=settings.max_stored_bytes,
-        batched=batched._id,
-        batched_name=batched.api_name,
+        calls=Calls(names, batched._id, storage.folder),
+        storage=storage,
+        max_json_bytes=settings.max_json_bytes,
+        max_file_bytes=settings.max_table_bytes,
     )
     return {
         "theme": theme,

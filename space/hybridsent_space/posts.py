@@ -1,5 +1,7 @@
 """A stranger's post, checked before anything is done with it."""
 
+import math
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +9,9 @@ from PIL import Image
 
 from hybridsent_space.settings import Settings
 from modeling_hybridsent.inputs_hybridsent import has_text, is_missing, load_image
+
+KEPT_PIXELS = 4_000_000  # far above what encoders take; below it an image stays as it is
+DECODING = threading.Lock()
 
 
 class RefusedError(ValueError):
@@ -26,13 +31,16 @@ class Post:
     image: Image.Image | None
 
 
-def check_post(text: Any, image: bytes | None, settings: Settings) -> Post:
+def check_post(
+    text: Any, image: bytes | None, settings: Settings, max_ratio: float = math.inf
+) -> Post:
     """Check a post.
 
     Args:
         text: What was sent as its text.
         image: Content of the file that was sent as its image.
         settings: Limits.
+        max_ratio: As in `load_image`.
 
     Returns:
         The post.
@@ -41,7 +49,7 @@ def check_post(text: Any, image: bytes | None, settings: Settings) -> Post:
         RefusedError: It is empty, too large, or not what it should be.
     """
     text = _check_text(text, settings)
-    decoded = None if image is None else check_image(image, settings)
+    decoded = None if image is None else check_image(image, settings, max_ratio)
     if text is None and decoded is None:
         raise RefusedError("The post is empty: give a text, an image or both.")
     return Post(text, decoded)
@@ -58,12 +66,21 @@ def _check_text(text: Any, settings: Settings) -> str | None:
         raise RefusedError(f"{error}.") from error
 
 
-def check_image(content: bytes, settings: Settings) -> Image.Image:
-    """Decode an image.
+def require_size(size: int, settings: Settings) -> None:
+    """Raise RefusedError if the file of an image has more bytes than allowed."""
+    if size > settings.max_image_bytes:
+        raise RefusedError(
+            f"The image has {size:,} bytes; {settings.max_image_bytes:,} are allowed."
+        )
+
+
+def check_image(content: bytes, settings: Settings, max_ratio: float = math.inf) -> Image.Image:
+    """Decode an image and shrink a huge one; one at a time, as its pixels may take 500 MB.
 
     Args:
         content: Content of its file.
         settings: Limits.
+        max_ratio: As in `load_image`.
 
     Returns:
         The decoded image; of an animation the first frame.
@@ -73,11 +90,11 @@ def check_image(content: bytes, settings: Settings) -> Image.Image:
     """
     if is_missing(content):
         raise RefusedError("The image: the file is empty. Replace it or leave it out.")
-    if len(content) > settings.max_image_bytes:
-        raise RefusedError(
-            f"The image has {len(content):,} bytes; {settings.max_image_bytes:,} are allowed."
-        )
+    require_size(len(content), settings)
     try:
-        return load_image(content, settings.max_image_pixels, "The image")
+        with DECODING:
+            image = load_image(content, settings.max_image_pixels, "The image", max_ratio)
+            factor = math.ceil(math.sqrt(image.width * image.height / KEPT_PIXELS))
+            return image.reduce(factor) if factor > 1 else image
     except ValueError as error:
         raise RefusedError(str(error)) from error

@@ -1,5 +1,6 @@
 """Posts in, answers out: what the model says, how sure it is and what decided."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 
 from hybridsent_space.model import LoadedModel
 from hybridsent_space.posts import Post, RefusedError
+from hybridsent_space.settings import Settings
 from hybridsent_space.turns import PATIENT, Turns
 from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer, make_answers
 
@@ -67,6 +69,11 @@ class Scorer:
         self._number = len(_MODELS)
         _MODELS[self._number] = loaded.model
         self.energy_limits = loaded.metrics.get("calibration", {}).get("energy_limits", {})
+
+    def max_image_ratio(self, settings: Settings) -> float:
+        """Return the ratio of sides that an image may have: any, unless one side is resized alone."""
+        ratio = self.loaded.processor.max_image_ratio()
+        return min(ratio, settings.max_image_ratio) if math.isfinite(ratio) else ratio
 
     def prepare(self, post: Post) -> dict[str, torch.Tensor]:
         """Turn a post into model inputs of a batch of one.

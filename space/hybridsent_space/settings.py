@@ -24,8 +24,13 @@ class Settings:
         max_image_pixels: Of one image, whatever its file's size.
         max_table_bytes: Of one uploaded table or archive.
         max_unpacked_bytes: Of a table or archive once it is unpacked.
+        max_text_table_bytes: Of a CSV or JSON Lines table once it is unpacked.
+        max_line_bytes: Of one of its lines.
         max_table_rows: Posts in one table.
-        max_stored_bytes: Of all visitors' uploads together, in the temporary folder.
+        max_image_ratio: Longer side of an image to its shorter one, where the model's image
+            processor resizes by the shorter one.
+        max_json_bytes: Of one request that is not an upload.
+        max_stored_bytes: Of all visitors' files together, in the temporary folder.
         max_shared_results: Results kept for links; the oldest goes first.
     """
 
@@ -39,7 +44,11 @@ class Settings:
     max_image_pixels: int = 40_000_000
     max_table_bytes: int = 100 * MEGABYTE
     max_unpacked_bytes: int = 400 * MEGABYTE
+    max_text_table_bytes: int = 50 * MEGABYTE
+    max_line_bytes: int = 2 * MEGABYTE
     max_table_rows: int = 1_000
+    max_image_ratio: int = 100
+    max_json_bytes: int = 100_000
     max_stored_bytes: int = 2_000 * MEGABYTE
     max_shared_results: int = 200
 

@@ -47,19 +47,41 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
     """
     if not content.strip():
         raise RefusedError("The file is empty.")
+    if content[:4] != b"PAR1":
+        _require_short_lines(content, settings)
     try:
         table = open_table(content, f"x{_format(name, content)}")
         if len(table.columns) > MOST_COLUMNS:
             raise RefusedError(f"The table has more than {MOST_COLUMNS:,} columns.")
+        count = _count(read_rows(table, wants=_counting(settings.max_table_rows)))
         if content[:4] == b"PAR1":
             _require_size(content, set(table.columns), settings.max_unpacked_bytes)
-        count = _count(read_rows(table, wants=_counting(settings.max_table_rows)))
         if table.columns:  # JSON Lines without one readable object has none; its rows say why
             _require_columns(set(table.columns))
         rows = read_rows(table)
     except TableError as error:
         raise RefusedError(f"The table cannot be read: {error}"[:500]) from error
     return Table(count, (_with_image(row, find) for row in rows))
+
+
+def _require_short_lines(content: bytes, settings: Settings) -> None:
+    """Refuse what becomes many times as large when it is read: millions of cells or JSON lists."""
+    if len(content) > settings.max_text_table_bytes:
+        raise RefusedError(
+            f"The table has {len(content):,} bytes; {settings.max_text_table_bytes:,} are allowed in "
+            "CSV and JSON Lines. Split it, or save it as Parquet."
+        )
+    start = 0
+    while start < len(content):
+        piece = content[start : start + settings.max_line_bytes + 1]
+        end = max(piece.rfind(b"\n"), piece.rfind(b"\r"))
+        if end < 0 and len(piece) > settings.max_line_bytes:
+            number = content.count(b"\n", 0, start) + 1
+            raise RefusedError(
+                f"Line {number:,} of the table has more than {settings.max_line_bytes:,} bytes. "
+                "Shorten it."
+            )
+        start += end + 1 if end >= 0 else len(piece)
 
 
 def _format(name: str, content: bytes) -> str:
@@ -111,6 +133,9 @@ def _require_size(content: bytes, columns: set[str], most: int) -> None:
     except (pyarrow.ArrowException, OSError) as error:
         raise TableError("not a Parquet file", [str(error)], "Write it anew.") from error
     size = sum(group.total_byte_size for group in groups)
+    # A column of nothing but gaps takes no bytes in the file, and 8 a value in memory.
+    cells = [x.column(i) for x in groups for i in range(x.num_columns)]
+    size += 8 * sum(x.num_values for x in cells if x.path_in_schema.split(".")[0] in COLUMNS)
     used = sorted(columns & set(COLUMNS))
     for group in range(len(groups) if size <= most else 0):
         try:
@@ -128,6 +153,8 @@ def _size(column: pyarrow.Array) -> int:
     """Return the bytes of a column with each value of a dictionary as often as it is used."""
     if pyarrow.types.is_struct(column.type):
         return sum(_size(column.field(i)) for i in range(column.type.num_fields))
+    if pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type):
+        return _size(column.flatten())
     if not pyarrow.types.is_dictionary(column.type):
         return column.nbytes
     lengths = pyarrow.compute.binary_length(column.dictionary).take(column.indices)

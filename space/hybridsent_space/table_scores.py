@@ -21,6 +21,7 @@ from hybridsent_space.wording import warnings_about
 from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer
 
 THUMBNAIL = 64  # pixels
+MOST_KEPT = 1_000  # characters of a text on the page
 MOST_SHOWN = 200  # characters of an id, or of a text that was refused
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # also in full width, which spreadsheets read alike
 AGREE, DISAGREE = "agree", "disagree"
@@ -38,6 +39,11 @@ class ScoredTable:
 
     frame: pd.DataFrame
     thumbnails: list[str] = field(default_factory=list)
+
+    def for_the_page(self) -> "ScoredTable":
+        """Return the table with its texts cut: it stays in memory as long as a visitor may look."""
+        cut = [text and text[:MOST_KEPT] for text in self.frame["text"]]
+        return ScoredTable(self.frame.assign(text=cut), self.thumbnails)
 
 
 def score_table(
@@ -64,7 +70,9 @@ def score_table(
     thumbnails: list[str] = []
     with open_upload(path, settings) as table:
         for chunk in _chunks(table, scorer.batch_size):
-            answers = scorer.answer(_posts(chunk, settings, thumbnails))
+            answers = scorer.answer(
+                _posts(chunk, settings, scorer.max_image_ratio(settings), thumbnails)
+            )
             records += [
                 _as_record(row, answer, scorer.labels)
                 for row, answer in zip(chunk, answers, strict=True)
@@ -85,14 +93,14 @@ def _chunks(table: Table, size: int) -> Iterator[list[Row]]:
 
 
 def _posts(
-    rows: list[Row], settings: Settings, thumbnails: list[str]
+    rows: list[Row], settings: Settings, max_ratio: float, thumbnails: list[str]
 ) -> Iterator[Post | RefusedError]:
     """Yield the posts of rows one by one; each adds a thumbnail."""
     for row in rows:
         try:
             if row.problem:
                 raise RefusedError(row.problem)
-            post = check_post(row.text, row.image, settings)
+            post = check_post(row.text, row.image, settings, max_ratio)
         except RefusedError as error:
             thumbnails.append("")
             yield error

@@ -11,13 +11,15 @@ from packaging.requirements import Requirement
 
 from hybridsent.cli import main
 from hybridsent_space.page import EXAMPLES, read_examples
+from hybridsent_space.settings import Settings
 
 SPACE = Path(__file__).parents[2] / "space"
 ROOT = SPACE.parent
-# Modules whose distribution has another name; starlette comes with gradio; spaces only on the Hub;
+# Modules whose distribution has another name; starlette and python_multipart come with gradio; spaces
+# only on the Hub;
 # openvino is for servers that are given an exported model; the last two are written beside.
 NAMED = {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
-GIVEN = {"gradio", "starlette", "spaces", "openvino", "hybridsent_space"}
+GIVEN = {"gradio", "python_multipart", "starlette", "spaces", "openvino", "hybridsent_space"}
 GIVEN |= {"datasets_scripts", "modeling_hybridsent"}
 
 
@@ -74,6 +76,17 @@ def test_the_header_is_what_the_hub_reads():
     assert header["sdk_version"] in Requirement(extra).specifier
     assert (SPACE / header["app_file"]).is_file()
     assert len(header["short_description"]) <= 60
+
+
+def test_the_table_of_limits_is_that_of_the_settings():
+    rows = re.findall(
+        r"\| `(max_\w+)` \| ([\d,]+) \|.*\| (.*) \|", (SPACE / "README.md").read_text()
+    )
+    found = {name: int(number.replace(",", "")) for name, number, _ in rows}
+    assert found == {k: v for k, v in vars(Settings()).items() if k.startswith("max_")}
+    tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    for name, _, test in rows:
+        assert test == "none" or f"def {test.strip('`')}(" in tests, name
 
 
 def test_examples_are_there_and_small():

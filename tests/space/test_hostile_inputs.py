@@ -76,7 +76,7 @@ PICTURES = {
     "see-through": (encoded(Image.new("RGBA", (9, 9)), "WEBP"), None),
 }
 TEXTS = {
-    "a million characters": ("x" * MEGABYTE, "characters"),
+    "90,000 characters": ("x" * 90_000, "characters"),
     "script": ("<script>alert(1)</script>", None),
     "zero bytes": ("a\0b", None),
     "right to left and stacked marks": ("\u202e" + "a\u0301\u0302" * 500, None),
@@ -212,15 +212,15 @@ REQUESTS = {
 @pytest.mark.parametrize("name", REQUESTS)
 def test_requests_for_files_that_nobody_uploaded(space, name):
     answer = raw(space, REQUESTS[name])
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert "upload" in answer.json()["detail"]
 
 
 def test_a_body_without_end_and_one_that_is_no_json(space):
     address = f"{space.url}/gradio_api/queue/join"
     assert httpx.post(address, content=b"x" * 9 * MEGABYTE).status_code == 413
-    assert httpx.post(address, content=b"{").status_code == 422
-    assert httpx.post(address, content=b"[" * 100_000).status_code == 422
+    assert httpx.post(address, content=b"{").status_code == 400
+    assert httpx.post(address, content=b"[" * 100_000).status_code == 400
 
 
 def test_an_upload_without_end_is_cut_off(space):
@@ -251,13 +251,13 @@ def test_hostile_posts_do_not_spoil_the_batch_of_others(space, tmp_path):
         jobs = [pool.submit(ask, space.url, "sad", bad if i % 2 else None) for i in range(POSTS)]
         for shape in SHAPES:
             answer = raw(space, shape, fn_index=number)
-            assert (answer.status_code, "A post is" in answer.text) == (422, True), shape
+            assert (answer.status_code, "A post is" in answer.text) == (400, True), shape
             for disguised in (str(number), f" {number}", float(number), [number]):
                 answer = raw(space, shape, fn_index=disguised)
-                assert (answer.status_code, "whole number" in answer.text) == (422, True), shape
+                assert (answer.status_code, "whole number" in answer.text) == (400, True), shape
             for way in ("call", "run", "api"):
                 address = f"{space.url}/gradio_api/{way}/predict"
-                assert httpx.post(address, json={"data": shape}).status_code == 422
+                assert httpx.post(address, json={"data": shape}).status_code == 400
         raw(space, ["a", {**FILE, "path": "/etc/passwd"}], fn_index=number)
     for i, job in enumerate(jobs):
         check(job.result(), "Truncated" if i % 2 else None)

@@ -14,8 +14,9 @@ from PIL import Image
 from tiny_models import LABELS, picture
 
 from hybridsent_space.many_posts import FAILED, ManyPosts, choose, summarise
-from hybridsent_space.posts import RefusedError
+from hybridsent_space.posts import RefusedError, check_post
 from hybridsent_space.settings import Settings
+from hybridsent_space.storage import Storage
 from hybridsent_space.table_files import open_upload
 from hybridsent_space.table_scores import score_table, write_downloads
 
@@ -217,6 +218,31 @@ def test_a_dictionary_is_counted_as_often_as_it_is_used(tmp_path, column):
             assert len(rows_of(file)) == rows
 
 
+def test_text_tables_are_limited(tmp_path):
+    (tmp_path / "a.csv").write_text("text\nfine\n" + "," * 5_000 + "\n")
+    assert "Line 3 of the table has more than 4,000 bytes" in refused(
+        tmp_path / "a.csv", Settings(max_line_bytes=4_000)
+    )
+    assert "4,000 are allowed in CSV" in refused(
+        tmp_path / "a.csv", Settings(max_text_table_bytes=4_000)
+    )
+
+
+def test_a_line_is_refused_where_one_side_is_resized():
+    line, limits = encoded(Image.new("RGB", (9_000, 1)), "PNG"), Settings()
+    with pytest.raises(RefusedError, match="resized by its shorter side"):
+        check_post("a", line, limits, limits.max_image_ratio)
+    assert check_post("a", line, limits).image.size == (9_000, 1)
+    huge = encoded(Image.new("P", (6_300, 6_300)), "PNG")
+    assert check_post("a", huge, limits).image.size == (1_575, 1_575)
+
+
+def test_lists_of_a_shared_text_are_counted(tmp_path):
+    table = pyarrow.table({"text": ["fine"] * 9, "image": [["a" * 100_000] * 9] * 9})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert "Unpacked" in refused(tmp_path / "a.parquet")
+
+
 def test_a_refused_text_is_cut(scorer, tmp_path):
     (tmp_path / "a.csv").write_text("text\n" + "x" * 100_000 + "\n")
     frame = score_table(scorer, tmp_path / "a.csv", SETTINGS).frame
@@ -238,8 +264,6 @@ def scored(scorer, tmp_path):
 
 
 def test_scored_rows_equal_single_answers_and_failed_ones_stay(scorer, scored):
-    from hybridsent_space.posts import check_post
-
     frame = scored.frame
     assert frame["id"].tolist() == ["=1+1", "b", "c", "d", "e"]
     assert frame["error"].notna().tolist() == [False, False, True, True, False]
@@ -292,7 +316,7 @@ def test_a_file_name_or_column_of_a_visitor_is_no_html_in_a_message(scorer, tmp_
     file = tmp_path / "a.csv"
     file.write_text("<img src=x>\na\n")
     with pytest.raises(gr.Error, match="&lt;img src=x&gt;"):
-        ManyPosts(scorer, SETTINGS, tmp_path).predict_table(str(file))
+        ManyPosts(scorer, SETTINGS, Storage(tmp_path, 9**9)).predict_table(str(file))
 
 
 def test_jsonl_text_that_is_no_text_fails_its_row(scorer, tmp_path):

@@ -1,0 +1,104 @@
+"""What a call of the API must be before Gradio sees it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+FILE_KEYS = ("path", "url")
+CALL = re.compile(r".*?/gradio_api/(?:queue/join|(run|api|call/v2|call)/([^/]+))/?", re.DOTALL)
+OTHERS = ("/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/reset/")
+SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
+INPUTS = ("text", "image")  # of the batched endpoint, as call/v2 names them
+
+
+class Calls:
+    """Check calls: one that Gradio stumbles over would take the others of its batch with it.
+
+    Args:
+        names: Name of every function of the page by its number; `None` if it has none.
+        batched: Number of the one whose callers share a batch.
+        uploads: Folder of the uploads.
+    """
+
+    def __init__(self, names: Mapping[int, str | None], batched: int, uploads: Path) -> None:
+        self._names, self._batched, self._uploads = names, batched, uploads.resolve()
+
+    def knows(self, path: str) -> bool:
+        """Check whether a path is one that takes JSON."""
+        return path.endswith(OTHERS) or CALL.fullmatch(path) is not None
+
+    def fault_of(self, path: str, body: bytes) -> str:
+        """Return what is wrong with a request; "" if nothing is."""
+        try:
+            content = json.loads(body) if body else {}
+        except (ValueError, RecursionError):
+            return "The request is not JSON."
+        if not isinstance(content, dict):
+            return "The request is not a JSON object."
+        return self._envelope(content) or self._call(path, content) or self._files(content)
+
+    def _envelope(self, content: dict[str, Any]) -> str:
+        """Check what goes around the data, which Gradio takes from one post for its whole batch."""
+        session = content.get("session_hash")
+        if session is not None and not (isinstance(session, str) and SESSION.fullmatch(session)):
+            return "session_hash has up to 64 letters, digits and hyphens."
+        if content.get("batched") not in (None, False):
+            return "Send one post a request: batched is for the server."
+        number = content.get("fn_index")
+        if type(number) not in (int, type(None)):  # Gradio would read "1", 1.0 and true as 1
+            return "fn_index is a whole number."
+        if number is not None and number not in self._names:
+            return f"There is no function with fn_index {number}."
+        return ""
+
+    def _call(self, path: str, content: dict[str, Any]) -> str:
+        """Check the data wherever path or number means the batched endpoint."""
+        found = CALL.fullmatch(path)
+        way, name = found.groups() if found else (None, None)
+        if name is not None and name not in self._names.values():
+            return "There is no such endpoint."
+        if self._batched not in (content.get("fn_index"), self._number(name)):
+            return ""
+        data = [content.get(x) for x in INPUTS] if way == "call/v2" else content.get("data")
+        return "" if _is_post(data) else 'A post is "data": [text or null, uploaded image or null].'
+
+    def _number(self, name: str | None) -> int | None:
+        return next((i for i, x in self._names.items() if name is not None and x == name), None)
+
+    def _files(self, content: dict[str, Any]) -> str:
+        for value in _objects_in(content):
+            if "__type__" in value:  # Gradio would take it for new properties of a component
+                return "An object with __type__ is not a value."
+            if not any(key in value for key in FILE_KEYS):
+                continue
+            place = value.get("path")
+            if not isinstance(place, str) or "://" in place or "\0" in place:
+                return "A file must be uploaded; addresses are not fetched."
+            if not Path(place).resolve().is_relative_to(self._uploads):
+                return "A file must be uploaded first; files of the server are not handed out."
+            if value.get("meta") != {"_type": "gradio.FileData"}:
+                return 'A file needs "meta": {"_type": "gradio.FileData"}.'
+        return ""
+
+
+def _is_post(data: Any) -> bool:
+    return (
+        isinstance(data, list)
+        and len(data) == 2
+        and isinstance(data[0], (str, type(None)))
+        and (data[1] is None or (isinstance(data[1], dict) and "path" in data[1]))
+    )
+
+
+def _objects_in(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects of JSON at any depth."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
