@@ -10,12 +10,18 @@
 The abstract names global and local features but does not define them; this reading is ours.
 """
 
+from collections import OrderedDict
+from collections.abc import Callable
 from inspect import signature
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils.output_capturing import maybe_install_capturing_hooks
+from transformers.utils.output_capturing import (
+    _CAN_RECORD_REGISTRY,
+    maybe_install_capturing_hooks,
+)
 
 from .configuration_hybridsent import HybridSentConfig
 
@@ -64,6 +70,36 @@ def drop_pooling_parts(encoder: PreTrainedModel) -> PreTrainedModel:
     if unused is not None:
         setattr(encoder, unused, nn.Identity())
     return encoder
+
+
+def install_hooks(encoder: PreTrainedModel) -> None:
+    """Install what records hidden states, also in a process that has never built such an encoder."""
+    for part in encoder.modules():
+        if isinstance(part, PreTrainedModel):
+            _CAN_RECORD_REGISTRY[part] = part._can_record_outputs
+    maybe_install_capturing_hooks(encoder)
+
+
+def without_hooks(module: nn.Module, done: dict[int, nn.Module] | None = None) -> nn.Module:
+    """Return a module of the same tensors without the hooks that record hidden states.
+
+    They are local functions of the library, which nothing can pickle.
+    """
+    done = {} if done is None else done
+    if id(module) not in done:
+        twin = done[id(module)] = object.__new__(type(module))
+        twin.__dict__.update(module.__dict__)
+        twin.__dict__.pop("_output_capturing_hooks_installed", None)
+        hooks = module._forward_hooks.items()
+        kept = {x: hook for x, hook in hooks if not _records_states(hook)}
+        twin._forward_hooks = OrderedDict(kept)
+        parts = module._modules.items()
+        twin._modules = {x: y if y is None else without_hooks(y, done) for x, y in parts}
+    return done[id(module)]
+
+
+def _records_states(hook: Callable[..., Any]) -> bool:
+    return getattr(hook, "__module__", "") == maybe_install_capturing_hooks.__module__
 
 
 def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
