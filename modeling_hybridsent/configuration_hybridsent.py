@@ -217,16 +217,6 @@ class HybridSentConfig(PreTrainedConfig):
                 f"text_ngram_sizes ({self.text_ngram_sizes}) must be positive numbers."
             )
 
-    def validate_vision_local_layer(self) -> None:
-        """Check that the vision encoder has the layer of the local features."""
-        vision, layer = self.vision_config, self.vision_local_layer
-        count = getattr(vision, "num_hidden_layers", None) or len(getattr(vision, "depths", ()))
-        if layer is not None and count and not -count - 1 <= layer <= count:
-            raise ValueError(
-                f"vision_local_layer ({layer}) must be one of the {count + 1} hidden states of the "
-                "vision encoder."
-            )
-
     def validate_labels(self) -> None:
         """Check that each label has an index and a name that no other label has."""
         id2label = self.id2label or {}
@@ -330,7 +320,7 @@ class HybridSentConfig(PreTrainedConfig):
             (built[0] if isinstance(built, tuple) else built).validate()
         except Exception as error:
             if overrides := _bad_overrides(cls, config_dict, kwargs):
-                raise _BadOverride(f"{overrides} cannot be used: {as_sentence(error)}") from error
+                raise _OverrideError(f"{overrides} cannot be used: {as_sentence(error)}") from error
             if "name_or_path" not in kwargs:  # AutoConfig comes here directly, and gives it
                 raise
             raise _naming(kwargs["name_or_path"], error) from error
@@ -355,7 +345,7 @@ class HybridSentConfig(PreTrainedConfig):
         )
 
 
-class _BadOverride(ValueError):
+class _OverrideError(ValueError):
     """A keyword of the caller does not fit a sound configuration."""
 
 
@@ -374,7 +364,7 @@ def _bad_overrides(kind: type, stored: dict[str, Any], given: dict[str, Any]) ->
 def _naming(name: str, error: Exception) -> Exception:
     """Return an error that names the configuration it is about and says what to do."""
     no_json = isinstance(error.__context__, (UnicodeDecodeError, json.JSONDecodeError))
-    complete = isinstance(error, _BadOverride) or REMEDY in str(error)
+    complete = isinstance(error, _OverrideError) or REMEDY in str(error)
     if complete or (isinstance(error, OSError) and not no_json):
         return error  # complete already
     kind = OSError if isinstance(error, OSError) else ValueError

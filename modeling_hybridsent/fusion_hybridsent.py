@@ -17,7 +17,7 @@ from .configuration_hybridsent import HybridSentConfig
 class HybridSentClassifierLinear(nn.Module):
     """A linear layer that adapters leave alone.
 
-    peft trains a classifier as a whole, and cannot reload one that "all-linear" has put an adapter into.
+    peft trains a classifier as a whole; it cannot reload one that "all-linear" put an adapter into.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

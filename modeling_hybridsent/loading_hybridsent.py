@@ -101,8 +101,8 @@ def require_complete(
     if missing and not may_lack:
         if not any(name.startswith("hybridsent.") for name in missing) and not unknown:
             raise RuntimeError(
-                f"{where} holds the model without its classifiers, as `model.hybridsent` is saved: load "
-                "it with HybridSentModel, or save the whole model."
+                f"{where} holds the model without its classifiers, as `model.hybridsent` is saved: "
+                "load it with HybridSentModel, or save the whole model."
             )
         instead = f"; it holds tensors the model does not know: {_some(unknown)}" if unknown else ""
         raise RuntimeError(

@@ -26,9 +26,11 @@ from .encoders_hybridsent import (
     drop_pooling_parts,
     encode_image,
     encode_text,
+    freeze_unused_parameters,
     install_hooks,
     is_frozen,
     measure_vision_features,
+    probe_encoder,
     without_hooks,
     without_unused_parts,
 )
@@ -104,10 +106,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
-        self.text_model = build_encoder(config.text_config)
-        self.vision_model = build_encoder(config.vision_config)
-        if config.vision_feature_sizes is None or config.vision_local_layer is None:
-            measure_vision_features(self.vision_model, config)
+        self.text_model = build_encoder(config.text_config, "text")
+        self.vision_model = build_encoder(config.vision_config, "vision")
+        measure_vision_features(config)
         self.text_features = HybridSentTextFeatures(config)
         self.image_features = HybridSentImageFeatures(config)
         self.text_branch, self.image_branch = None, None
@@ -134,6 +135,11 @@ class HybridSentModel(HybridSentPreTrainedModel):
         super().__setstate__(state)
         for encoder in (self.text_model, self.vision_model):
             install_hooks(encoder)
+
+    def freeze_unused_parameters(self) -> None:
+        """Freeze the encoders' parameters that their features do not depend on."""
+        freeze_unused_parameters(self.text_model, "text")
+        freeze_unused_parameters(self.vision_model, "vision")
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the text encoder's token embeddings."""
@@ -610,7 +616,8 @@ def _load_encoder(name: str, part: str) -> PreTrainedModel:
     """Load one encoder; of a checkpoint with both modalities, take the part asked for."""
     config = AutoConfig.from_pretrained(name)
     config = without_unused_parts(getattr(config, part, config))
-    return drop_pooling_parts(AutoModel.from_pretrained(name, config=config))
+    probe = probe_encoder(config, part.removesuffix("_config"))
+    return drop_pooling_parts(AutoModel.from_pretrained(name, config=config), probe.drops_pooler)
 
 
 __all__ = [

@@ -126,6 +126,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         if name is None:  # the caller brings the weights
             options["ignore_mismatched_sizes"] = ignore_mismatched_sizes
             model, info = super().from_pretrained(name, *args, **options)
+            model.base_model.freeze_unused_parameters()
             return (model, info) if output_loading_info else model
 
         def build() -> PreTrainedModel:
@@ -138,6 +139,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
             if explained is error:
                 raise
             raise explained from error
+        model.base_model.freeze_unused_parameters()
         require_complete(
             info, local_folder(name, place), ignore_mismatched_sizes, may_lack=output_loading_info
         )
