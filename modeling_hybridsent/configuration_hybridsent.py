@@ -105,8 +105,12 @@ class HybridSentConfig(PreTrainedConfig):
         "num_hidden_layers": "num_cross_modal_layers",
         "layer_norm_epsilon": "layer_norm_eps",  # the library's other name for it
     }
-    # What evaluation must not gather: per-post scores are wanted, features and loss parts are not.
+    # So that the library's Trainer gathers the logits alone, as of any classifier.
     keys_to_ignore_at_inference = [  # noqa: RUF012
+        "text_logits",
+        "image_logits",
+        "fusion_logits",
+        "decision_weights",
         "losses",
         "text_embeds",
         "image_embeds",
@@ -213,16 +217,6 @@ class HybridSentConfig(PreTrainedConfig):
                 f"text_ngram_sizes ({self.text_ngram_sizes}) must be positive numbers."
             )
 
-    def validate_vision_local_layer(self) -> None:
-        """Check that the vision encoder has the layer of the local features."""
-        vision, layer = self.vision_config, self.vision_local_layer
-        count = getattr(vision, "num_hidden_layers", None) or len(getattr(vision, "depths", ()))
-        if layer is not None and count and not -count - 1 <= layer <= count:
-            raise ValueError(
-                f"vision_local_layer ({layer}) must be one of the {count + 1} hidden states of the "
-                "vision encoder."
-            )
-
     def validate_labels(self) -> None:
         """Check that each label has an index and a name that no other label has."""
         id2label = self.id2label or {}
@@ -250,12 +244,12 @@ class HybridSentConfig(PreTrainedConfig):
 
     def validate_dtype(self) -> None:
         """Check that the type of the weights is one of torch's."""
-        # As it is stored, or as it is set.
-        kind = getattr(torch, self.dtype, None) if isinstance(self.dtype, str) else self.dtype
-        if self.dtype is not None and not isinstance(kind, torch.dtype):
-            raise ValueError(
-                f'dtype ({self.dtype!r}) must name a type of torch, such as "float32".'
-            )
+        # Types by part are what the library's `from_pretrained` takes.
+        kinds = self.dtype.values() if isinstance(self.dtype, dict) else [self.dtype]
+        for kind in kinds:
+            named = getattr(torch, kind, None) if isinstance(kind, str) else kind
+            if kind is not None and not isinstance(named, torch.dtype):
+                raise ValueError(f'dtype ({kind!r}) must name a type of torch, such as "float32".')
 
     def validate_problem_type(self) -> None:
         """Check that the task is the one the decision is made for."""
@@ -313,6 +307,10 @@ class HybridSentConfig(PreTrainedConfig):
         Raises:
             ValueError: It describes another kind of model or holds invalid values.
         """
+        if (
+            kwargs.get("dtype") == "auto"
+        ):  # the stored one, which the Auto classes pass on like this
+            kwargs.pop("dtype")
         try:
             kind = config_dict.get("model_type", cls.model_type)
             if kind != cls.model_type:
@@ -321,6 +319,8 @@ class HybridSentConfig(PreTrainedConfig):
             # Overrides are set one by one, which leaves out the checks across fields.
             (built[0] if isinstance(built, tuple) else built).validate()
         except Exception as error:
+            if overrides := _bad_overrides(cls, config_dict, kwargs):
+                raise _OverrideError(f"{overrides} cannot be used: {as_sentence(error)}") from error
             if "name_or_path" not in kwargs:  # AutoConfig comes here directly, and gives it
                 raise
             raise _naming(kwargs["name_or_path"], error) from error
@@ -345,10 +345,27 @@ class HybridSentConfig(PreTrainedConfig):
         )
 
 
+class _OverrideError(ValueError):
+    """A keyword of the caller does not fit a sound configuration."""
+
+
+def _bad_overrides(kind: type, stored: dict[str, Any], given: dict[str, Any]) -> str:
+    """Return the overrides as text if the configuration is sound without them, else ""."""
+    fields = {x: y for x, y in given.items() if hasattr(kind, x) and x != "name_or_path"}
+    if not fields or stored.get("model_type", kind.model_type) != kind.model_type:
+        return ""
+    try:
+        kind.from_dict(stored)
+    except Exception:  # the file itself is at fault
+        return ""
+    return ", ".join(f"{name}={value!r}" for name, value in fields.items())
+
+
 def _naming(name: str, error: Exception) -> Exception:
     """Return an error that names the configuration it is about and says what to do."""
     no_json = isinstance(error.__context__, (UnicodeDecodeError, json.JSONDecodeError))
-    if REMEDY in str(error) or (isinstance(error, OSError) and not no_json):
+    complete = isinstance(error, _OverrideError) or REMEDY in str(error)
+    if complete or (isinstance(error, OSError) and not no_json):
         return error  # complete already
     kind = OSError if isinstance(error, OSError) else ValueError
     file = Path(name, CONFIG_NAME) if Path(name).is_dir() else name

@@ -10,12 +10,22 @@
 The abstract names global and local features but does not define them; this reading is ours.
 """
 
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from inspect import signature
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils.output_capturing import maybe_install_capturing_hooks
+from transformers.utils.output_capturing import (
+    _CAN_RECORD_REGISTRY,
+    maybe_install_capturing_hooks,
+)
 
 from .configuration_hybridsent import HybridSentConfig
 
@@ -29,6 +39,11 @@ _POOLING_ONLY = {
     "convnext": "layernorm",
     "convnextv2": "layernorm",
 }
+TESTED = {
+    "text": "bert, roberta, distilbert, deberta-v2, modernbert, xlm-roberta, clip_text_model",
+    "vision": "vit, clip_vision_model, siglip_vision_model, dinov2, resnet, convnext, swin, timm",
+}
+_TOKENS = 8
 # Settings that would create weights which never get a gradient, by name of the setting.
 _UNUSED_SETTINGS = ("vision_use_head", "use_mask_token")
 
@@ -48,17 +63,18 @@ def without_unused_parts(config: PreTrainedConfig) -> PreTrainedConfig:
     return config
 
 
-def drop_pooling_parts(encoder: PreTrainedModel) -> PreTrainedModel:
+def drop_pooling_parts(encoder: PreTrainedModel, pooler: bool = True) -> PreTrainedModel:
     """Remove the encoder's parts that only feed `pooler_output`.
 
     Args:
         encoder: A text or vision encoder; changed in place.
+        pooler: False keeps the part named `pooler`, which some encoders cannot run without.
 
     Returns:
         The same encoder.
     """
-    pooler = getattr(encoder, "pooler", None)
-    if pooler is not None and any(True for _ in pooler.parameters()):
+    part = getattr(encoder, "pooler", None)
+    if pooler and part is not None and any(True for _ in part.parameters()):
         encoder.pooler = None
     unused = _POOLING_ONLY.get(encoder.config.model_type)
     if unused is not None:
@@ -66,19 +82,66 @@ def drop_pooling_parts(encoder: PreTrainedModel) -> PreTrainedModel:
     return encoder
 
 
-def build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
+def install_hooks(encoder: PreTrainedModel) -> None:
+    """Install what records hidden states, also in a process that has never built such an encoder."""
+    for part in encoder.modules():
+        if isinstance(part, PreTrainedModel):
+            _CAN_RECORD_REGISTRY[part] = part._can_record_outputs
+    maybe_install_capturing_hooks(encoder)
+
+
+def without_hooks(module: nn.Module, done: dict[int, nn.Module] | None = None) -> nn.Module:
+    """Return a module of the same tensors without the hooks that record hidden states.
+
+    They are local functions of the library, which nothing can pickle.
+    """
+    done = {} if done is None else done
+    if id(module) not in done:
+        twin = done[id(module)] = object.__new__(type(module))
+        twin.__dict__.update(module.__dict__)
+        twin.__dict__.pop("_output_capturing_hooks_installed", None)
+        hooks = module._forward_hooks.items()
+        kept = {x: hook for x, hook in hooks if not _records_states(hook)}
+        twin._forward_hooks = OrderedDict(kept)
+        parts = module._modules.items()
+        twin._modules = {x: y if y is None else without_hooks(y, done) for x, y in parts}
+    return done[id(module)]
+
+
+def _records_states(hook: Callable[..., Any]) -> bool:
+    return getattr(hook, "__module__", "") == maybe_install_capturing_hooks.__module__
+
+
+def build_encoder(config: PreTrainedConfig, modality: str) -> PreTrainedModel:
     """Build an encoder with fresh weights and without unused parts.
 
     Args:
-        config: Configuration of any encoder that `AutoModel` knows.
+        config: Configuration of an encoder that `AutoModel` knows.
+        modality: "text" or "vision".
 
     Returns:
-        The encoder.
+        The encoder; parameters that its features do not depend on are frozen.
+
+    Raises:
+        ValueError: The encoder is unsuitable; the message says why and lists the tested ones.
     """
-    encoder = drop_pooling_parts(AutoModel.from_config(without_unused_parts(config)))
+    probe = probe_encoder(without_unused_parts(config), modality)
+    encoder = drop_pooling_parts(AutoModel.from_config(config), probe.drops_pooler)
+    freeze_unused_parameters(encoder, modality)
     # Else the first forward would install them, under a lock that torch.compile cannot trace.
     maybe_install_capturing_hooks(encoder)
     return encoder
+
+
+def freeze_unused_parameters(encoder: PreTrainedModel, modality: str) -> None:
+    """Freeze what the features do not depend on: distributed training needs a gradient of the rest.
+
+    Args:
+        encoder: Result of `build_encoder`; loading weights into it undoes this.
+        modality: "text" or "vision".
+    """
+    for name in probe_encoder(encoder.config, modality).unused:
+        encoder.get_parameter(name).requires_grad_(False)
 
 
 def is_frozen(module: nn.Module) -> bool:
@@ -114,6 +177,11 @@ def encode_image(
         Tokens of the last stage (batch, tokens, channels) and of every hidden state before it.
     """
     outputs = encoder(pixel_values=pixel_values, output_hidden_states=True, return_dict=True)
+    if outputs.hidden_states is None:
+        raise ValueError("it returns no hidden states")
+    shape = tuple(outputs.last_hidden_state.shape)
+    if len(shape) == 4 and shape[1] == shape[2] != shape[3]:
+        raise ValueError(f"it returns a channels-last map {shape}")
     return as_tokens(outputs.last_hidden_state), [as_tokens(x) for x in outputs.hidden_states]
 
 
@@ -185,6 +253,116 @@ def clear_encoder_outputs(
     return states, None if local is None else local.to(dtype).masked_fill(~keep[..., None], 0.0)
 
 
+@dataclass(frozen=True)
+class EncoderProbe:
+    """What a run of an encoder shows.
+
+    Attributes:
+        unused: Names of the parameters that its features do not depend on.
+        drops_pooler: Whether it runs without the part named `pooler`.
+        sizes: (tokens, width) of the last layer, then of each hidden state.
+    """
+
+    unused: tuple[str, ...]
+    drops_pooler: bool
+    sizes: tuple[tuple[int, int], ...]
+
+
+class _NoChance(TorchDispatchMode):
+    """Refuse operations that draw random numbers."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        attends = "scaled_dot_product" in func.__name__  # marked so for its dropout, which is off
+        if torch.Tag.nondeterministic_seeded in func.tags and not attends:
+            raise ValueError(f"it draws random numbers in evaluation mode ({func.__name__})")
+        return func(*args, **(kwargs or {}))
+
+
+def probe_encoder(config: PreTrainedConfig, modality: str) -> EncoderProbe:
+    """Run an encoder forward and backward, on the meta device where it can.
+
+    Args:
+        config: Its configuration.
+        modality: "text" or "vision".
+
+    Returns:
+        What the run shows.
+
+    Raises:
+        ValueError: The encoder is unsuitable; the message says why and lists the tested ones.
+    """
+    kind = type(config)
+    return _probe(kind, config.to_json_string(use_diff=False), modality)
+
+
+@lru_cache(maxsize=128)
+def _probe(kind: type[PreTrainedConfig], content: str, modality: str) -> EncoderProbe:
+    reason: Exception | None = None
+    # Some encoders look at values, which tensors of the meta device lack.
+    for device in ("meta", "cpu"):
+        for drops_pooler in (True, False):
+            try:
+                with torch.random.fork_rng(devices=[]), torch.device(device):
+                    return _run(kind.from_dict(json.loads(content)), modality, drops_pooler)
+            except Exception as error:
+                reason = error
+    what = " ".join(str(reason).split())
+    if "Unrecognized configuration class" in what:
+        what = "AutoModel has no model for its configuration"
+    raise ValueError(
+        f"The {modality} encoder {kind.model_type!r} cannot be used: {what:.200}. Tested "
+        f"{modality} encoders: {TESTED[modality]}; docs/encoders.md has more."
+    ) from reason
+
+
+def _run(config: PreTrainedConfig, modality: str, drops_pooler: bool) -> EncoderProbe:
+    """Run a fresh encoder on one post; raises if it is unsuitable."""
+    encoder = drop_pooling_parts(AutoModel.from_config(config), drops_pooler).eval()
+    if config.is_encoder_decoder:
+        raise ValueError("it has a decoder")
+    if modality == "text" and "attention_mask" not in signature(encoder.forward).parameters:
+        raise ValueError("it takes no attention_mask, so padding would change its answers")
+    with torch.inference_mode(False), torch.enable_grad(), _NoChance():
+        if modality == "text":
+            states = encode_text(encoder, _example_text())
+            _check_text_states(config, *states)
+        else:
+            size = _expected_image_size(config)
+            last, stages = encode_image(encoder, torch.zeros(1, 3, size, size))
+            states = (last, *stages)
+    if wrong := [tuple(x.shape) for x in states if x.dim() != 3]:
+        raise ValueError(f"it returns states of shape {wrong[0]}, not tokens or a map of channels")
+    sum(x.float().sum() for x in states).backward()
+    unused = [name for name, x in encoder.named_parameters() if x.grad is None]
+    _require_savable(encoder)
+    sizes = tuple((x.shape[1], x.shape[2]) for x in states)
+    return EncoderProbe(tuple(unused), drops_pooler, sizes)
+
+
+def _example_text() -> dict[str, torch.Tensor]:
+    ids = torch.ones(1, _TOKENS, dtype=torch.long)
+    return {"input_ids": ids, "attention_mask": ids.clone()}
+
+
+def _check_text_states(
+    config: PreTrainedConfig, states: torch.Tensor, embeddings: torch.Tensor
+) -> None:
+    wanted = (1, _TOKENS, config.hidden_size)
+    for found in (states, embeddings):
+        if tuple(found.shape) != wanted:
+            raise ValueError(f"it returns states of shape {tuple(found.shape)}, not {wanted}")
+
+
+def _require_savable(encoder: PreTrainedModel) -> None:
+    """Raise if one tensor has two names, which safetensors refuse."""
+    names: dict[int, str] = {}
+    tied = set(getattr(encoder, "all_tied_weights_keys", None) or ())
+    for name, tensor in encoder.state_dict(keep_vars=True).items():
+        if id(tensor) in names and not tied & {name, names[id(tensor)]}:
+            raise ValueError(f"{name} and {names[id(tensor)]} are one tensor, it cannot be saved")
+        names[id(tensor)] = name
+
+
 def _expected_image_size(config: PreTrainedConfig) -> int:
     size = getattr(config, "image_size", None)
     if size is None:
@@ -198,36 +376,28 @@ def _pick_local_layer(global_tokens: int, stage_tokens: list[int]) -> int:
     return finer[-1] if finer else len(stage_tokens) // 2
 
 
-@torch.no_grad()
-def measure_vision_features(encoder: PreTrainedModel, config: HybridSentConfig) -> None:
-    """Fill `vision_local_layer` and `vision_feature_sizes` by one pass over an empty image.
+def measure_vision_features(config: HybridSentConfig) -> None:
+    """Fill in `vision_local_layer` and `vision_feature_sizes` where they are None.
 
     Encoders name their widths in too many ways to read them off their configurations.
 
     Args:
-        encoder: The vision encoder, with weights on any device, also the meta device.
         config: Changed in place.
 
     Raises:
-        ValueError: The encoder returns channels-last feature maps.
+        ValueError: The vision encoder has no such layer.
     """
-    parameter = next(encoder.parameters())
-    size = _expected_image_size(config.vision_config)
-    image = parameter.new_zeros(1, 3, size, size)
-    was_training = encoder.training
-    encoder.eval()
-    raw = encoder(pixel_values=image, return_dict=True).last_hidden_state
-    if raw.dim() == 4 and raw.shape[1] == raw.shape[2] != raw.shape[3]:
-        raise ValueError(
-            f"The vision encoder {config.vision_config.model_type!r} returns a channels-last map "
-            f"{tuple(raw.shape)}; use one that returns (batch, channels, height, width) or tokens."
-        )
-    last, stages = encode_image(encoder, image)
-    encoder.train(was_training)
+    (tokens, width), *stages = probe_encoder(config.vision_config, "vision").sizes
     if config.vision_local_layer is None:
-        config.vision_local_layer = _pick_local_layer(last.shape[1], [x.shape[1] for x in stages])
-    local = stages[config.vision_local_layer]
-    config.vision_feature_sizes = [last.shape[-1], local.shape[-1]]
+        config.vision_local_layer = _pick_local_layer(tokens, [count for count, _ in stages])
+    layer, count = config.vision_local_layer, len(stages)
+    if not -count <= layer < count:
+        raise ValueError(
+            f"vision_local_layer ({layer}) must be one of the {count} hidden states of the vision "
+            "encoder."
+        )
+    if config.vision_feature_sizes is None:
+        config.vision_feature_sizes = [width, stages[layer][1]]
 
 
 class HybridSentImageNorm(nn.LayerNorm):

@@ -14,13 +14,31 @@ from .birau_hybridsent import BiRAU
 from .configuration_hybridsent import HybridSentConfig
 
 
+class HybridSentClassifierLinear(nn.Module):
+    """A linear layer that adapters leave alone.
+
+    peft trains a classifier as a whole; it cannot reload one that "all-linear" put an adapter into.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.in_features = inputs
+        nn.Linear.reset_parameters(self)  # type: ignore[arg-type]
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Map (..., inputs) to (..., outputs)."""
+        return nn.functional.linear(inputs, self.weight, self.bias)
+
+
 class HybridSentClassifier(nn.Module):
     """Classify a pooled vector."""
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.linear = nn.Linear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]
+        self.linear = HybridSentClassifierLinear(config.hidden_size, config.num_labels)  # type: ignore[arg-type]
 
     def forward(self, embeds: torch.Tensor) -> torch.Tensor:
         """Map (batch, hidden_size) to logits (batch, num_labels)."""

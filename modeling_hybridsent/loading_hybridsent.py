@@ -99,6 +99,11 @@ def require_complete(
     where = _some(files)
     missing, unknown = sorted(info["missing_keys"]), sorted(info["unexpected_keys"])
     if missing and not may_lack:
+        if not any(name.startswith("hybridsent.") for name in missing) and not unknown:
+            raise RuntimeError(
+                f"{where} holds the model without its classifiers, as `model.hybridsent` is saved: "
+                "load it with HybridSentModel, or save the whole model."
+            )
         instead = f"; it holds tensors the model does not know: {_some(unknown)}" if unknown else ""
         raise RuntimeError(
             f"{where} lacks {len(missing)} tensor(s) of the model: {_some(missing)}{instead}. "

@@ -26,8 +26,12 @@ from .encoders_hybridsent import (
     drop_pooling_parts,
     encode_image,
     encode_text,
+    freeze_unused_parameters,
+    install_hooks,
     is_frozen,
     measure_vision_features,
+    probe_encoder,
+    without_hooks,
     without_unused_parts,
 )
 from .fusion_hybridsent import (
@@ -46,6 +50,11 @@ from .pretrained_hybridsent import HybridSentPreTrainedModel
 
 # Global features, local features (None when off) and mask of the global ones.
 _Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
+
+
+class _LabelsByModality(TransformersKwargs, total=False):
+    text_labels: torch.LongTensor | None
+    image_labels: torch.LongTensor | None
 
 
 def _require_a_modality(has_text: torch.Tensor, has_image: torch.Tensor) -> None:
@@ -97,10 +106,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
-        self.text_model = build_encoder(config.text_config)
-        self.vision_model = build_encoder(config.vision_config)
-        if config.vision_feature_sizes is None or config.vision_local_layer is None:
-            measure_vision_features(self.vision_model, config)
+        self.text_model = build_encoder(config.text_config, "text")
+        self.vision_model = build_encoder(config.vision_config, "vision")
+        measure_vision_features(config)
         self.text_features = HybridSentTextFeatures(config)
         self.image_features = HybridSentImageFeatures(config)
         self.text_branch, self.image_branch = None, None
@@ -114,6 +122,24 @@ class HybridSentModel(HybridSentPreTrainedModel):
             self.text_features.ngrams, self.image_features.local_projection = None, None
         self.fusion_branch = HybridSentFusionBranch(config)
         self.post_init()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copying and pickling keep: all but the hooks of the encoders."""
+        parts = dict(self._modules)
+        for name in ("text_model", "vision_model"):
+            parts[name] = without_hooks(parts[name])
+        return {**self.__dict__, "_modules": parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy, with hooks of its own."""
+        super().__setstate__(state)
+        for encoder in (self.text_model, self.vision_model):
+            install_hooks(encoder)
+
+    def freeze_unused_parameters(self) -> None:
+        """Freeze the encoders' parameters that their features do not depend on."""
+        freeze_unused_parameters(self.text_model, "text")
+        freeze_unused_parameters(self.vision_model, "vision")
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the text encoder's token embeddings."""
@@ -503,12 +529,11 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         has_text: torch.BoolTensor | None = None,
         has_image: torch.BoolTensor | None = None,
         labels: torch.LongTensor | None = None,
-        text_labels: torch.LongTensor | None = None,
-        image_labels: torch.LongTensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         text_encoder_outputs: EncoderOutputs | None = None,
         image_encoder_outputs: EncoderOutputs | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        # In the signature, the library's Trainer would ask every batch for them, as for `labels`.
+        **kwargs: Unpack[_LabelsByModality],
     ) -> HybridSentOutput:
         """Score a batch of posts and, given labels, compute the loss.
 
@@ -519,13 +544,12 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             has_text: (batch,).
             has_image: (batch,).
             labels: Label of the post, (batch,); -100 is ignored.
-            text_labels: Label of the text alone, (batch,), -100 or None where unknown; learned where
-                `own_label_loss_weight` is above 0.
-            image_labels: Label of the image alone, (batch,), likewise.
             inputs_embeds: (batch, tokens, text width).
             text_encoder_outputs: See `get_text_encoder_outputs`.
             image_encoder_outputs: See `get_image_encoder_outputs`.
-            **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
+            **kwargs: `text_labels` and `image_labels` (batch,), labels of the text and of the image
+                alone, -100 or None where unknown, learned where `own_label_loss_weight` is above 0;
+                `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
             Scores, branches, decision weights and, with labels, losses.
@@ -533,6 +557,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         Raises:
             ValueError: As in `HybridSentModel.forward`, or labels are not whole numbers, (batch,).
         """
+        own_labels = {name: kwargs.pop(f"{name}_labels", None) for name in ("text", "image")}
         outputs = self.hybridsent(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -551,13 +576,11 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         log_p, weights = self._decide(outputs, branch_logits, present)
         loss, losses = None, None
         if labels is not None:
-            own_labels = {"text": text_labels, "image": image_labels}
             losses = self._losses(log_p, branch_logits, present, labels)
             losses |= self._own_label_losses(outputs, own_labels)
             loss = self.config.total_loss(losses)
         return HybridSentOutput(
             loss=loss,
-            losses=losses,
             logits=log_p,
             text_logits=branch_logits["text"],
             image_logits=branch_logits["image"],
@@ -569,6 +592,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             cross_attentions=outputs.cross_attentions,
+            losses=losses,
         )
 
 
@@ -592,7 +616,8 @@ def _load_encoder(name: str, part: str) -> PreTrainedModel:
     """Load one encoder; of a checkpoint with both modalities, take the part asked for."""
     config = AutoConfig.from_pretrained(name)
     config = without_unused_parts(getattr(config, part, config))
-    return drop_pooling_parts(AutoModel.from_pretrained(name, config=config))
+    probe = probe_encoder(config, part.removesuffix("_config"))
+    return drop_pooling_parts(AutoModel.from_pretrained(name, config=config), probe.drops_pooler)
 
 
 __all__ = [

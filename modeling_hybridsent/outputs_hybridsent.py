@@ -51,10 +51,6 @@ class HybridSentOutput(ModelOutput):
 
     Attributes:
         loss: Weighted sum of `losses`, scalar; None without labels.
-        losses: Named parts of the loss before weighting, each scalar: `decision` (negative log
-            likelihood of p), `text`, `image`, `fusion` (cross-entropies of the branches), and with
-            `own_label_loss_weight` `own_text`, `own_image` (of unimodal labels); None
-            without labels.
         logits: log p of the calibrated decision, (batch, num_labels), float32, so that
             softmax(logits) is p itself.
         text_logits: Text branch, (batch, num_labels), not calibrated; None without unimodal branches.
@@ -68,10 +64,13 @@ class HybridSentOutput(ModelOutput):
         hidden_states: As in `HybridSentModelOutput`; None unless asked for.
         attentions: As in `HybridSentModelOutput`; None unless asked for.
         cross_attentions: As in `HybridSentModelOutput`; None unless asked for.
+        losses: Named parts of the loss before weighting, each scalar: `decision` (negative log
+            likelihood of p), `text`, `image`, `fusion` (cross-entropies of the branches), and with
+            `own_label_loss_weight` `own_text`, `own_image` (of unimodal labels); None
+            without labels.
     """
 
     loss: torch.FloatTensor | None = None
-    losses: dict[str, torch.FloatTensor] | None = None
     logits: torch.FloatTensor | None = None
     text_logits: torch.FloatTensor | None = None
     image_logits: torch.FloatTensor | None = None
@@ -83,6 +82,7 @@ class HybridSentOutput(ModelOutput):
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
     cross_attentions: tuple[torch.FloatTensor, ...] | None = None
+    losses: dict[str, torch.FloatTensor] | None = None
 
 
 __all__ = ["HybridSentModelOutput", "HybridSentOutput"]

@@ -12,7 +12,11 @@ from transformers import initialization as init
 from .attention_hybridsent import HybridSentAttention, HybridSentFeedForward
 from .birau_hybridsent import RAU
 from .configuration_hybridsent import HybridSentConfig
-from .fusion_hybridsent import HybridSentDecisionFusion, HybridSentFusionBranch
+from .fusion_hybridsent import (
+    HybridSentClassifierLinear,
+    HybridSentDecisionFusion,
+    HybridSentFusionBranch,
+)
 from .loading_hybridsent import explain_failure, local_folder, place_of, require_complete
 
 
@@ -81,6 +85,9 @@ class HybridSentPreTrainedModel(PreTrainedModel):
             bound = module.hidden_size**-0.5
             for parameter in module.parameters():
                 init.uniform_(parameter, -bound, bound)
+        elif isinstance(module, HybridSentClassifierLinear):
+            init.normal_(module.weight, std=self.config.initializer_range)
+            init.zeros_(module.bias)
         elif isinstance(module, HybridSentDecisionFusion) and module.kind == "global":
             init.zeros_(module.global_scores)
         elif (last := _last_of_residual(module)) is not None:
@@ -119,6 +126,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         if name is None:  # the caller brings the weights
             options["ignore_mismatched_sizes"] = ignore_mismatched_sizes
             model, info = super().from_pretrained(name, *args, **options)
+            model.base_model.freeze_unused_parameters()
             return (model, info) if output_loading_info else model
 
         def build() -> PreTrainedModel:
@@ -131,6 +139,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
             if explained is error:
                 raise
             raise explained from error
+        model.base_model.freeze_unused_parameters()
         require_complete(
             info, local_folder(name, place), ignore_mismatched_sizes, may_lack=output_loading_info
         )

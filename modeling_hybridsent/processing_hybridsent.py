@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, has_text, load_image
 from .processor_files_hybridsent import ProcessorFiles
 
 DEFAULT_MAX_LENGTH = 128  # tokens
+# A tokenizer keeps padding and truncation of a call in itself, where another thread changes them.
+_TOKENIZING = threading.Lock()
 # Keywords that would change which row belongs to which post, or mark image tokens.
 _UNSUPPORTED = {
     "is_split_into_words",
@@ -293,9 +296,9 @@ class HybridSentProcessor(ProcessorMixin):
     ) -> dict[str, Any]:
         if settings["max_length"] is not None:
             _positive("max_length", settings["max_length"])
-        encoded = dict(
-            self.tokenizer([x if y else "" for x, y in zip(texts, has, strict=True)], **settings)
-        )
+        given = [x if y else "" for x, y in zip(texts, has, strict=True)]
+        with _TOKENIZING:
+            encoded = dict(self.tokenizer(given, **settings))
         if not settings.get("return_token_type_ids"):
             encoded.pop("token_type_ids", None)  # the model has no use for them
         return encoded

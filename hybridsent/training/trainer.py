@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
 from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts
 from hybridsent.training.stopping import StopOnSigterm, memory_for_a_batch, not_finite
+from modeling_hybridsent import HybridSentOutput
 
 DRAFT = ".model-draft"  # folder in the output folder
 
@@ -120,14 +122,20 @@ class HybridSentTrainer(Trainer):
             rate = max(group["lr"] for group in self.optimizer.param_groups)
             raise not_finite(what, value, model, self._post_ids, self.state, rate)
 
-    def prediction_step(self, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
-        """Score a batch.
+    def prediction_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Any, Any, Any]:
+        """Score a batch; what `_named` names is gathered.
 
         Raises:
             TrainingError: The batch does not fit into memory.
         """
         with memory_for_a_batch(self.args, training=False):
-            return super().prediction_step(*args, **kwargs)
+            return super().prediction_step(model, inputs, prediction_loss_only, self._ignored())
 
     def compute_loss(
         self,
@@ -210,10 +218,17 @@ class HybridSentTrainer(Trainer):
 
     def _named(self, predictions: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
         """Name the fields of the model's output that evaluation gathers."""
+        return dict(zip(self._names(), predictions, strict=True))
+
+    def _names(self) -> list[str]:
         names = ["logits", "fusion_logits", "decision_weights"]
         if self.model.config.use_unimodal_branches:
             names[1:1] = ["text_logits", "image_logits"]
-        return dict(zip(names, predictions, strict=True))
+        return names
+
+    def _ignored(self) -> list[str]:
+        """Return the fields of the model's output that evaluation does not gather."""
+        return [field.name for field in fields(HybridSentOutput) if field.name not in self._names()]
 
     def predict_posts(self, posts: Dataset) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Score posts.
