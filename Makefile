@@ -77,7 +77,7 @@ audit: $(GATES)
 
 lock: $(GATES)
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --python-platform x86_64-manylinux_2_28 \
-		--python-version 3.11 --extra dev --output-file ci.lock --custom-compile-command "make lock" pyproject.toml
+		--python-version 3.11 --extra dev --extra gates --output-file ci.lock --custom-compile-command "make lock" pyproject.toml
 
 # An environment with exactly the floors of pyproject.toml, thrown away before each run.
 test-oldest: $(GATES)

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,8 @@ from transformers.utils import CONFIG_NAME
 REMEDY = "Save or download it again"
 # Building more takes minutes, before loading can report that the weights lack them.
 _MOST_LAYERS = 1000
+# Settings of backbones and of timm by which building a model loads weights.
+_LOADED_FROM_ELSEWHERE = ("use_pretrained_backbone", "checkpoint_path", "pretrained")
 _TEMPERATURES = (
     "decision_weight_temperature",
     "temperature",
@@ -217,6 +220,23 @@ class HybridSentConfig(PreTrainedConfig):
                 f"text_ngram_sizes ({self.text_ngram_sizes}) must be positive numbers."
             )
 
+    def validate_encoders(self) -> None:
+        """Check that building the encoders is possible and reaches neither the Hub nor other files."""
+        for name in ("text_config", "vision_config"):
+            encoder = getattr(self, name)
+            for field, value in _fields_of(encoder.to_dict() if encoder is not None else {}):
+                sizes = [x for x in _flat(value) if isinstance(x, int)]
+                if re.search("layer|depth|block", field) and max(sizes, default=0) > _MOST_LAYERS:
+                    raise ValueError(
+                        f"{name}: {field} ({value!r:.80}) must be at most {_MOST_LAYERS}."
+                    )
+                is_place = field in ("architecture", "backbone") and ":" in str(value)
+                if value and (is_place or field in _LOADED_FROM_ELSEWHERE):
+                    raise ValueError(
+                        f"{name}: {field} ({value!r:.80}) would load files from elsewhere; name an "
+                        "architecture of the installed library."
+                    )
+
     def validate_labels(self) -> None:
         """Check that each label has an index and a name that no other label has."""
         id2label = self.id2label or {}
@@ -359,6 +379,18 @@ def _bad_overrides(kind: type, stored: dict[str, Any], given: dict[str, Any]) ->
     except Exception:  # the file itself is at fault
         return ""
     return ", ".join(f"{name}={value!r}" for name, value in fields.items())
+
+
+def _flat(value: Any) -> list[Any]:
+    return [y for x in value for y in _flat(x)] if isinstance(value, (list, tuple)) else [value]
+
+
+def _fields_of(content: Any) -> Iterator[tuple[str, Any]]:
+    """Yield names and values of a configuration, also of those nested in it."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            yield str(name), value
+            yield from _fields_of(value)
 
 
 def _naming(name: str, error: Exception) -> Exception:

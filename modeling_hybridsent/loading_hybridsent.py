@@ -3,6 +3,7 @@
 The library itself starts a tensor that a file lacks from fresh weights, with a table in the log.
 """
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,19 @@ def local_folder(name: str, place: dict[str, Any]) -> Path:
         return Path(cached_file(name, CONFIG_NAME, local_files_only=True, **place)).parent  # type: ignore[arg-type]
     except OSError:  # there is none
         return Path(name)
+
+
+def require_index_inside(folder: Path) -> None:
+    """Raise an OSError if an index of weights names a file outside its folder."""
+    for file in folder.glob("*.safetensors.index.json"):
+        with contextlib.suppress(
+            ValueError, LookupError, TypeError, AttributeError, RecursionError
+        ):  # loading says more
+            for name in json.loads(file.read_text(encoding="utf-8"))["weight_map"].values():
+                if not isinstance(name, str) or Path(name).name != name or "\\" in name:
+                    raise OSError(
+                        f"{file} names {name!r:.100}, which is no file beside it. {REMEDY}."
+                    )
 
 
 def _read(file: Path) -> None:

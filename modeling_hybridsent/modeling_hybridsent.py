@@ -47,6 +47,7 @@ from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
 # pipeline go wherever the model goes, also where the library uploads what it has just saved.
 from .pipeline_hybridsent import HybridSentPipeline  # noqa: F401
 from .pretrained_hybridsent import HybridSentPreTrainedModel
+from .processing_hybridsent import HybridSentProcessor  # noqa: F401
 
 # Global features, local features (None when off) and mask of the global ones.
 _Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]

@@ -17,7 +17,13 @@ from .fusion_hybridsent import (
     HybridSentDecisionFusion,
     HybridSentFusionBranch,
 )
-from .loading_hybridsent import explain_failure, local_folder, place_of, require_complete
+from .loading_hybridsent import (
+    explain_failure,
+    local_folder,
+    place_of,
+    require_complete,
+    require_index_inside,
+)
 
 
 def _last_of_residual(module: nn.Module) -> nn.Linear | None:
@@ -132,6 +138,7 @@ class HybridSentPreTrainedModel(PreTrainedModel):
         def build() -> PreTrainedModel:
             return cls(cls.config_class.from_pretrained(name, **place))
 
+        require_index_inside(local_folder(name, place))
         try:
             model, info = super().from_pretrained(name, *args, **options)
         except Exception as error:

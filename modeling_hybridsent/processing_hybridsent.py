@@ -64,9 +64,16 @@ def _names(what: str, count: int) -> list[str]:
     return [what] if count == 1 else [f"{what} of post {i}" for i in range(count)]
 
 
+_MOST_TOKENS = 1_000_000  # of one text; padding to many more would end the process
+
+
 def _positive(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}={value!r}: give a positive whole number.")
+    if name == "max_length" and value > _MOST_TOKENS:
+        raise ValueError(
+            f"{name}={value}: give at most {_MOST_TOKENS}, to which texts may be padded."
+        )
     return value
 
 

@@ -73,21 +73,28 @@ def train(
 
     folder, is_first = training_arguments.output_dir, training_arguments.process_index == 0
     target = checked_target(training_arguments) if is_first else None
-    checkpoint, message = checkpoint_to_resume(training_arguments.resume_from_checkpoint, folder)
+    checkpoint, message = checkpoint_to_resume(
+        training_arguments.resume_from_checkpoint, folder, training_arguments.world_size
+    )
     if message and is_first:
         print(message, flush=True)
 
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
         run_posts.write_synthetic_posts(data_arguments)
-        table = run_posts.load_posts(data_arguments)
+        table = run_posts.load_posts(data_arguments, model_arguments.max_image_pixels)
         processor = build_processor(model_arguments)
         mask = processor.tokenizer.mask_token
         posts = run_posts.choose_posts(table, data_arguments, mask)
+        scores = SentimentScores(posts.label_names)
+        scores.require(training_arguments.metric_for_best_model)
+        gaps = run_posts.describe_gaps(posts, training_arguments)
         model = build_model(model_arguments, posts.label_names)
     prepare_encoders(model, training_arguments)
     if is_first:
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
+        if gaps:
+            print(gaps)
         run_posts.write_rejected(table.rejected, folder)
 
     states: dict[str, EncoderStates] = {}
@@ -102,7 +109,7 @@ def train(
             print(f"Cached encoder states: {cache.describe(states)}")
 
     trainer = HybridSentTrainer(
-        scores=SentimentScores(posts.label_names).of_logits,
+        scores=scores.of_logits,
         states=states,
         model=model,
         args=training_arguments,

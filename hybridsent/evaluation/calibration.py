@@ -21,6 +21,7 @@ from hybridsent.training.run_posts import has_modality
 
 BOUNDS = (0.05, 20.0)
 FOLDS = 10
+LEAST_POSTS = 30  # with fewer, a temperature tells of these posts alone and may end at a bound
 # As in the source: the limit that keeps 95 % of the posts it was set on.
 KEPT_BY_LIMIT = 0.95
 DRAWS = 200  # sets of labels; the mean error is then known to about a twentieth of its value
@@ -107,9 +108,11 @@ def fit_calibration(answers: BranchAnswers, labels: np.ndarray) -> Calibration:
         labels: (posts,); -100 is left out.
 
     Returns:
-        The temperatures, each within `BOUNDS`.
+        The temperatures, each within `BOUNDS`; 1 where fewer than `LEAST_POSTS` posts have a label.
     """
     known = labels != NO_LABEL
+    if known.sum() < LEAST_POSTS:
+        return Calibration()
     answers, labels = answers[known], labels[known]
     # A single branch has weight 1 at any temperature.
     if not answers.dynamic or (answers.weights.max(axis=1) == 1).all():

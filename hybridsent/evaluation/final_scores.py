@@ -42,7 +42,8 @@ def fit_temperatures(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, An
         posts: Validation posts.
 
     Returns:
-        `weight_temperature` of the decision's weights, `energy_limits`, and `inputs`: for "both",
+        `weight_temperature` of the decision's weights, which as all is 1 where there are fewer than
+        `LEAST_POSTS` labelled posts, `energy_limits`, and `inputs`: for "both",
         "text only" and "image only", unless no labelled post has that, the `temperature`, the number
         of `posts`, and likelihood and ECE: `nll_before`, `ece_before` without temperatures;
         `nll_after`, `ece_after` with them, which are too good, since the same posts fitted them;

@@ -76,6 +76,17 @@ class SentimentScores:
 
     label_names: Sequence[str]
 
+    def require(self, metric: str | None) -> None:
+        """Raise a ValueError if an evaluation does not give the metric that chooses the best model.
+
+        Args:
+            metric: Value of `metric_for_best_model`; None if nothing is chosen.
+        """
+        every = np.eye(len(self.label_names))
+        known = ["loss", *self.of_probabilities(every, every.argmax(axis=1))]
+        if metric is not None and metric.removeprefix("eval_") not in known:
+            raise ValueError(f"--metric_for_best_model {metric}: give one of {', '.join(known)}.")
+
     def of_probabilities(self, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Score probabilities (posts, labels), float64, against labels (posts,), all known."""
         best = probabilities.argmax(axis=1)

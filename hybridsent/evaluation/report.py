@@ -11,6 +11,7 @@ from typing import Any
 from sklearn.metrics import confusion_matrix
 from transformers import TrainerState
 
+from hybridsent.evaluation.calibration import LEAST_POSTS
 from hybridsent.evaluation.final_scores import (
     FinalScores,
     Row,
@@ -171,6 +172,16 @@ def describe_calibration(calibration: dict[str, Any]) -> str:
         lines.append(
             f"  {given}: {before} before, {after} after, {honest} cross-fitted, {chance} by chance "
             f"(temperature {row['temperature']:.3f})"
+        )
+    few = [
+        f"{x} {row['posts']}"
+        for x, row in calibration["inputs"].items()
+        if row["posts"] < LEAST_POSTS
+    ]
+    if few:
+        lines.append(
+            f"  No temperature was fitted where fewer than {LEAST_POSTS} validation posts have a label "
+            f"({', '.join(few)}): probabilities stay as they are. Add validation posts."
         )
     lines.append(f"  temperature of the decision weights: {calibration['weight_temperature']:.3f}")
     return "\n".join(lines)

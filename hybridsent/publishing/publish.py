@@ -13,10 +13,13 @@ from huggingface_hub.utils import httpx
 from hybridsent.publishing.isolated_check import check_loads_isolated
 from hybridsent.publishing.published_files import (
     PublishError,
-    check_files,
     fill_in_repo,
     is_ours,
+    link_of,
+    link_problems,
+    problems_of,
     published_files,
+    refuse,
     write_eval_results,
 )
 
@@ -70,7 +73,7 @@ def prepare_target(target: Target) -> None:
         raise _refused(target, error) from error
 
 
-def stage(model: str | Path, repo_id: str, folder: Path) -> list[str]:
+def stage(model: str | Path, repo_id: str, folder: Path) -> tuple[list[str], list[str]]:
     """Fill a folder with exactly the files that are published, and check them.
 
     Args:
@@ -79,23 +82,30 @@ def stage(model: str | Path, repo_id: str, folder: Path) -> list[str]:
         folder: Empty folder to fill.
 
     Returns:
-        Names of the files, relative to both folders.
+        Names of the files, relative to both folders; and the problems that forbid to publish them.
 
     Raises:
-        PublishError: A file is missing or may not be published.
+        PublishError: No such folder.
     """
     source = Path(model)
-    for name in published_files(source):
+    named = published_files(source)
+    links = link_problems(source, named)
+    for name in (name for name in named if name not in links):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".safetensors"):
             (folder / name).symlink_to((source / name).resolve())  # large, and not changed
         else:
             shutil.copyfile(source / name, folder / name)
-    fill_in_repo(folder, repo_id)
-    write_eval_results(folder)
+    problems = list(links.values())
+    try:
+        fill_in_repo(folder, repo_id)
+        write_eval_results(folder)
+    except PublishError as error:
+        problems.append(str(error))
     names = published_files(folder)
-    check_files(folder, names, source)
-    return names
+    missing = {f"{name} is missing" for name in links}  # said already
+    problems += [x for x in problems_of(folder, names, source) if x not in missing]
+    return sorted({*names, *links}), problems
 
 
 def publish(model: str | Path, target: Target) -> str:
@@ -113,7 +123,8 @@ def publish(model: str | Path, target: Target) -> str:
             refuses; the repository is then unchanged.
     """
     with tempfile.TemporaryDirectory() as staged:
-        names = stage(model, target.repo_id, Path(staged))
+        names, problems = stage(model, target.repo_id, Path(staged))
+        refuse(Path(model), problems)
         check_loads_isolated(Path(staged))
         prepare_target(target)
         try:
@@ -143,17 +154,28 @@ def _commit(folder: Path, names: Sequence[str], target: Target) -> str:
     return str(commit.commit_url)
 
 
-def describe(folder: Path, names: Sequence[str]) -> str:
-    """Return the files and their sizes as a table."""
-    sizes = [(folder / name).stat().st_size for name in names]
-    lines = [f"{size:>14,}  {name}" for name, size in zip(names, sizes, strict=True)]
-    return "\n".join([*lines, f"{sum(sizes):>14,}  bytes in {len(names)} files"])
+def describe(source: Path, folder: Path, names: Sequence[str]) -> str:
+    """Return the files with their sizes, and with the target of a link, as a table.
+
+    Args:
+        source: The model's folder.
+        folder: The staged files.
+        names: Names of the files; a refused link is not staged.
+    """
+    rows = []
+    for name in names:
+        size = (folder / name).stat().st_size if (folder / name).exists() else 0
+        target = link_of(source, name)
+        rows.append((size, name if target is None else f"{name} -> {target}"))
+    lines = [f"{size:>14,}  {name}" for size, name in rows]
+    return "\n".join([*lines, f"{sum(size for size, _ in rows):>14,}  bytes in {len(names)} files"])
 
 
 def try_out(model: str, repo_id: str) -> None:
     """Do everything except sending, and print what would be sent."""
     with tempfile.TemporaryDirectory() as staged:
-        names = stage(model, repo_id, Path(staged))
-        print(describe(Path(staged), names))
+        names, problems = stage(model, repo_id, Path(staged))
+        print(describe(Path(model), Path(staged), names))
+        refuse(Path(model), problems)
         print(check_loads_isolated(Path(staged)))
         print(f"Would be published as {repo_id}; nothing was sent.")

@@ -11,9 +11,17 @@ import torch
 from transformers import HfArgumentParser, TrainingArguments
 
 from hybridsent.training.recipes import json_object, load_recipe
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 DEFAULT_RECIPE = "quickstart"
 MOST_THREADS = 1024  # with more, torch ends the process instead of raising
+
+# Settings of the library that would leave the evaluation without answers, or with answers in pieces.
+_NEEDED_BY_SCORES = {
+    "eval_do_concat_batches": True,
+    "prediction_loss_only": False,
+    "batch_eval_metrics": False,
+}
 
 
 @dataclass
@@ -34,6 +42,10 @@ class ModelArguments:
     )
     max_text_length: int = field(
         default=128, metadata={"help": "Cut texts to this many tokens, in training and afterwards."}
+    )
+    max_image_pixels: int = field(
+        default=DEFAULT_MAX_IMAGE_PIXELS,
+        metadata={"help": "Refuse images with more pixels, in training and afterwards."},
     )
 
     def fields_of_config(self) -> dict[str, Any]:
@@ -200,6 +212,12 @@ class HybridSentTrainingArguments(TrainingArguments):
                 "one with --vision_encoder_learning_rate 0, --text_encoder_learning_rate 0 or "
                 "--vision_encoder_trained_layers, or leave out --cache_features."
             )
+        for name, wanted in _NEEDED_BY_SCORES.items():
+            if getattr(self, name) != wanted:
+                raise ValueError(
+                    f"--{name} {str(not wanted).lower()}: scores and calibration need all answers "
+                    "at once. Leave this option out."
+                )
         if self.cpu_threads is not None and not 1 <= self.cpu_threads <= MOST_THREADS:
             raise ValueError(f"--cpu_threads {self.cpu_threads}: give 1 to {MOST_THREADS}.")
         if not 0 < self.encoder_layer_decay <= 1:

@@ -13,6 +13,7 @@ def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
         AutoImageProcessor.from_pretrained(resolve_encoder(arguments.vision_encoder)),
         AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
         max_length=arguments.max_text_length,
+        max_image_pixels=arguments.max_image_pixels,
     )
 
 

@@ -13,9 +13,11 @@ from datasets_scripts.post import CONTRADICTORY, Rejected
 from datasets_scripts.prepared import REJECTED, rejected_lines
 from datasets_scripts.table import Table
 from hybridsent.support.folders import write_whole
-from hybridsent.training.arguments import DataArguments
+from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
+from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 ROWS_AT_ONCE = 1000
+SHOWN = 3  # rows in a message
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,12 @@ def write_synthetic_posts(arguments: DataArguments) -> None:
         write_posts(arguments.folder)
 
 
-def load_posts(arguments: DataArguments) -> Table:
+def load_posts(arguments: DataArguments, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Table:
     """Load the set of posts that the settings name.
 
     Args:
         arguments: Settings of the data.
+        max_image_pixels: A raw image with more pixels makes its row a bad one.
 
     Returns:
         The posts by split, with undecoded images, their counts and the rejected rows.
@@ -92,11 +95,12 @@ def load_posts(arguments: DataArguments) -> Table:
         ValueError: No `data_dir` for a set that needs one, or bad posts.
     """
     if arguments.dataset == "synthetic":
-        table = load_table("posts", arguments.folder)
+        table = load_table("posts", arguments.folder, max_image_pixels=max_image_pixels)
     else:
         options = arguments.reader_options()
         if arguments.protocol is not None:
             options["protocol"] = arguments.protocol
+        options["max_image_pixels"] = max_image_pixels
         table = load_table(arguments.dataset, arguments.folder, arguments.on_bad_rows, **options)
     return table._replace(posts=table.posts.cast_column("image", Image(decode=False)))
 
@@ -113,13 +117,58 @@ def choose_posts(table: Table, arguments: DataArguments, mask: str | None) -> Ru
         The training posts, with the contradictory ones where wanted and kept by the set; the
         validation posts; and in each form of their texts the test posts, or the validation posts if
         no test post has a label.
+
+    Raises:
+        ValueError: No post is left to learn from, or no labelled one to choose on.
     """
+    _require_validation(table, arguments)
     forms = forms_of_texts(table, arguments, mask)
     trained = forms[0][1]
     split = _split_to_score(trained.posts)
     scored = tuple(ScoredSet(split, form, same.posts[split]) for form, same in forms)
     train = _training_posts(trained.posts, arguments)
     return RunPosts(train, trained.posts["validation"], scored, trained.counts)
+
+
+def _require_validation(table: Table, arguments: DataArguments) -> None:
+    posts = table.posts.get("validation")
+    if posts is not None and any(label is not None for label in posts["label"]):
+        return
+    reasons = "".join(f"\n  {row}" for row in table.rejected[:SHOWN])
+    what = "there are no validation posts" if not posts else "no validation post has a label"
+    if reasons:
+        what += f"; {len(table.rejected)} rows became no post, among them:{reasons}\nMend them"
+    raise ValueError(
+        f"{arguments.folder}: {what}{'' if reasons else '; add some'}: the epoch is chosen and the "
+        "model calibrated on labelled validation posts. They come from validation.csv, or from a "
+        "single file of posts that can be divided: of dozens, which do not all share an image or text."
+    )
+
+
+def describe_gaps(posts: RunPosts, arguments: HybridSentTrainingArguments) -> str:
+    """Return lines on labels that cannot be learned or judged, empty if there are none.
+
+    Args:
+        posts: Posts of the run.
+        arguments: Settings of the training.
+
+    Raises:
+        ValueError: There are too few training posts for a batch.
+    """
+    batch = arguments.train_batch_size * arguments.world_size
+    least = batch if arguments.dataloader_drop_last else 1
+    if len(posts.train) < least:
+        raise ValueError(
+            f"There are {len(posts.train)} training posts, and a step needs {least}. Add posts, raise "
+            "--max_train_posts, or lower --per_device_train_batch_size."
+        )
+    lines = []
+    for split, what in ((posts.train, "training"), (posts.validation, "validation")):
+        there = set(split["label"])
+        if lack := [name for i, name in enumerate(posts.label_names) if i not in there]:
+            remedy = "Add posts with it, or remove the label from the other files."
+            lines.append(f"Warning: no {what} post has the label {', '.join(lack)}. {remedy}")
+    return "\n".join(lines)
 
 
 def forms_of_texts(

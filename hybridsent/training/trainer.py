@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -19,7 +19,12 @@ from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostColla
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
 from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts
-from hybridsent.training.stopping import StopOnSigterm, memory_for_a_batch, not_finite
+from hybridsent.training.stopping import (
+    StopOnSigterm,
+    TrainingError,
+    memory_for_a_batch,
+    not_finite,
+)
 from modeling_hybridsent import HybridSentOutput
 
 DRAFT = ".model-draft"  # folder in the output folder
@@ -82,6 +87,15 @@ class HybridSentTrainer(Trainer):
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler[int] | None:
         """Keep the order of the posts, to which their scores belong."""
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
+
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        """Build a data loader; `dataloader_drop_last` drops posts in training alone."""
+        wanted = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = wanted and is_training
+        try:
+            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = wanted
 
     def _get_num_items_in_batch(
         self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
@@ -168,6 +182,11 @@ class HybridSentTrainer(Trainer):
     ) -> tuple[int, int]:
         """Restore the state of a checkpoint; a finished run does not train further."""
         begin = super()._init_training_state(max_steps, steps_per_epoch, epochs, checkpoint, trial)
+        if self.state.global_step > max_steps:
+            raise TrainingError(
+                f"{checkpoint}/{STATE} is of step {self.state.global_step}, but this run ends at step "
+                f"{max_steps}. Resume with the settings that wrote it, or from another checkpoint."
+            )
         self.parts_log.start_at(self.state.global_step)
         ended = self.state.global_step >= max_steps
         for callback in self.callback_handler.callbacks:

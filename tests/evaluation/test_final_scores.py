@@ -83,8 +83,14 @@ def test_one_label_in_validation_still_calibrates(posts, tmp_path):
     same = posts["validation"].filter(lambda row: row["label"] == 0)
     found = calibrate(trainer(tmp_path), same)
     assert found["inputs"]["text only"]["folds"] == 10
-    few = calibrate(trainer(tmp_path), same.select(range(3)))
+    fitted = trainer(tmp_path, initializer_range=0.5)
+    few = calibrate(fitted, same.select(range(3)))
+    temperatures = [getattr(fitted.model.config, name) for name in TEMPERATURES.values()]
+    assert {*temperatures, few["weight_temperature"]} == {1}
+    lines = describe_calibration(few).splitlines()
+    assert sum("No temperature was fitted where fewer than 30" in line for line in lines) == 1
     for row in few["inputs"].values():
+        assert row["nll_before"] == row["nll_after"]
         assert (row["folds"], row["ece_cross_fitted"], row["nll_cross_fitted"]) == (None,) * 3
     assert " - cross-fitted, " in describe_calibration(few)
 

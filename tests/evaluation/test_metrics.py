@@ -28,6 +28,14 @@ def scored():
     return logits, labels, SentimentScores(NAMES).of_logits(logits, labels)
 
 
+def test_the_metric_that_chooses_must_be_one_that_is_measured():
+    scores = SentimentScores(["a", "b"])
+    for name in (None, "loss", "eval_loss", "macro_f1", "eval_f1_b"):
+        scores.require(name)
+    with pytest.raises(ValueError, match="--metric_for_best_model f1: give one of loss, accuracy"):
+        scores.require("f1")
+
+
 def test_scores_agree_with_scikit_learn(scored):
     logits, labels, scores = scored
     best = logits.argmax(axis=1)

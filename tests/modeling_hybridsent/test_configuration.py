@@ -7,6 +7,27 @@ from tiny_models import tiny_config
 from modeling_hybridsent import HybridSentConfig
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("text_config", {"model_type": "bert", "num_hidden_layers": 10**6}),
+        ("vision_config", {"model_type": "convnext", "depths": [3, 10**6, 3, 3]}),
+        ("vision_config", {"model_type": "timm_wrapper", "architecture": "hf-hub:me/x"}),
+        (
+            "vision_config",
+            {
+                "model_type": "timm_wrapper",
+                "architecture": "resnet18",
+                "model_args": {"checkpoint_path": "/x.pth"},
+            },
+        ),
+    ],
+)
+def test_encoders_that_cannot_be_built_or_reach_elsewhere_are_refused(name, fields):
+    with pytest.raises(Exception, match=rf"{name}: .*(at most 1000|from elsewhere)"):
+        HybridSentConfig(**{name: fields})
+
+
 def test_round_trip_keeps_every_field(tmp_path):
     config = tiny_config(recurrence="none", temperature=1.7, text_ngram_sizes=[1, 5])
     config.save_pretrained(tmp_path)

@@ -91,6 +91,15 @@ def test_damaged_shards(damage, folder):
     assert str(error).startswith(f"{files[damage]} is damaged")
 
 
+def test_an_index_that_names_a_file_elsewhere_is_refused(folder):
+    (folder / "model.safetensors").rename(folder.parent / "other.safetensors")
+    names = dict.fromkeys(load_file(folder.parent / "other.safetensors"), "../other.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    said = str(error_of(HybridSentForSequenceClassification, folder))
+    assert f"{index} names '../other.safetensors', which is no file beside it" in said
+
+
 def test_absent_files_are_named(folder):
     (folder / "model.safetensors").unlink()
     error = error_of(AutoModel, folder)

@@ -3,22 +3,28 @@
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import tempfile
+import zlib
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from documented_commands import ROOT
 from finished_runs import PRIVATE, save_finished_run
+from hostile_pictures import encoded
 from huggingface_hub import HfApi, parse_eval_result_entries
 from isolated_python import run_isolated
 from loopback_hub import Fault, LoopbackHub, point_client_at
+from safetensors.torch import save
 from tiny_models import picture, probabilities_of
 
 from hybridsent.cli import main
 from hybridsent.publishing.isolated_check import check_loads_isolated
-from hybridsent.publishing.publish import Target, publish
+from hybridsent.publishing.publish import Target, publish, stage
 from hybridsent.publishing.published_files import PublishError
 
 REPO = "tester/tiny"
@@ -274,9 +280,9 @@ def spoil_json(folder):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (spoil_code, "hybridsent"),
-        (spoil_path, "config.json holds a path of this machine"),
-        (spoil_home, "README.md holds a path of this machine: '/home/somebody/data'"),
+        (spoil_code, "modeling_hybridsent.py differs from the installed"),
+        (spoil_path, "config.json contains a path of this machine"),
+        (spoil_home, "README.md contains a path of this machine: '/home/somebody/data'"),
         (spoil_auto_map, "no auto_map entry AutoProcessor"),
         (spoil_auto_map, "no custom_pipelines entry image-text-sentiment"),
         (spoil_weights, "model.safetensors is missing"),
@@ -291,6 +297,128 @@ def test_a_folder_that_cannot_be_published_is_named_and_nothing_is_sent(hub, fol
         publish(folder, Target(REPO))
     assert said in str(error.value)
     assert not [request for request in hub.requests if request[0] == "POST"]
+
+
+def png_with(kind, content, behind=b""):
+    part = struct.pack(">I", len(content)) + kind + content
+    part += struct.pack(">I", zlib.crc32(kind + content))
+    whole = encoded(picture(1), "PNG")
+    return whole[:33] + part + whole[33:] + behind
+
+
+def as_json(value):
+    return json.dumps(value).encode()
+
+
+def weights_with(**header):
+    return save({"x": torch.zeros(1)}, metadata=header)
+
+
+TOKEN = "hf_" + "aB3dE6gH9j" * 3 + "kLmN"
+KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+BAD_FILES = [
+    ("README.md", f"token {TOKEN}".encode(), "README.md contains a secret: 'hf_aB3dE6gH9"),
+    ("README.md", b"https://me:hunter22@example.org/x", "README.md contains a secret"),
+    ("README.md", b"\xff", "README.md is not text in UTF-8"),
+    ("README.md", b"see D:\\posts\\a.csv", "path of this machine: 'D:"),
+    ("README.md", b"[log](file:///mnt/log.txt)", "path of this machine: '/mnt/log.txt'"),
+    ("metrics.json", as_json({"a": [{"k": TOKEN}]}), "metrics.json contains a secret"),
+    (
+        "metrics.json",
+        b'{"a": "\\u0068f_' + TOKEN[3:].encode() + b'"}',
+        "metrics.json contains a sec",
+    ),
+    ("metrics.json", b'{"a": "/data/posts", "a": 1}', "path of this machine: '/data/posts'"),
+    ("metrics.json", as_json({"a": "\\/root\\/x", "b": "/root/x"}), "machine: '/root/x'"),
+    ("metrics.json", as_json({"wandb_api_key": "0123456789abcdef"}), "metrics.json contains a sec"),
+    ("metrics.json", b"[]", "metrics.json is not JSON"),
+    ("generation_config.json", b"[" * 10**5, "generation_config.json is not JSON"),
+    ("special_tokens_map.json", as_json({"/mnt/disk/x": 1}), "machine: '/mnt/disk/x'"),
+    ("tokenizer_config.json", as_json({"auto_map": {"AutoTokenizer": ["evil.T", None]}}), "evil.T"),
+    ("tokenizer_config.json", as_json({"auto_map": "me/x--birau_hybridsent.T"}), "foreign code"),
+    ("vocab.json", as_json({"a": 0, "b": "note"}), "vocab.json is not a vocabulary"),
+    ("vocab.txt", KEY, "vocab.txt contains a secret"),
+    ("vocab.txt", b"what a lovely day", "vocab.txt is not a vocabulary"),
+    ("merges.txt", b"a b\nno merge here", "merges.txt is not a list of merges"),
+    ("tokenizer.model", b"\x80\x04pickle", "tokenizer.model is not a sentencepiece model"),
+    ("source.spm", KEY, "source.spm contains a secret"),
+    ("model.safetensors", b"no", "model.safetensors is not safetensors"),
+    ("model.safetensors", weights_with(from_="/data/x/y"), "machine: '/data/x/y'"),
+    ("model.safetensors", weights_with(note=TOKEN), "model.safetensors contains a secret"),
+    ("model-00001-of-00002.safetensors", weights_with(), "00002.safetensors is stray"),
+    ("model.safetensors.index.json", as_json({"weight_map": {}}), "index.json is stray"),
+    ("evil_hybridsent.py", b"", "evil_hybridsent.py is foreign code"),
+    ("birau_hybridsent.py", b"", "birau_hybridsent.py differs from the installed"),
+    ("report/confusion.png", b"<svg/>", "report/confusion.png is not a PNG figure"),
+    ("report/confusion.png", encoded(picture(1), "JPEG"), "confusion.png is not a PNG figure"),
+    ("report/confusion.png", png_with(b"eXIf", b"x"), "it has a part b'eXIf'"),
+    ("report/confusion.png", png_with(b"tEXt", b"at\0/home/me/x"), "machine: '/home/me/x'"),
+    ("report/confusion.png", png_with(b"tEXt", b"a\0b", b"PK"), "2 bytes follow its end"),
+]
+
+
+def refused(folder):
+    """Return why a folder is refused."""
+    with tempfile.TemporaryDirectory() as staged:
+        return stage(folder, REPO, Path(staged))[1]
+
+
+@pytest.mark.parametrize(("name", "content", "said"), BAD_FILES)
+def test_a_file_with_what_does_not_belong_there_is_refused(folder, name, content, said):
+    assert refused(folder) == []
+    (folder / name).write_bytes(content)
+    problems = refused(folder)
+    assert any(said in problem for problem in problems), problems
+    assert TOKEN not in "".join(problems)
+
+
+def test_an_index_names_just_the_files_beside_it(folder):
+    part, index = "model-00001-of-00001.safetensors", folder / "model.safetensors.index.json"
+    (folder / "model.safetensors").rename(folder / part)
+    for named, said in (
+        ([part], []),
+        (["../secret", part], ["'../secret' is not there"]),
+        (["model-2"], [f"{part!r} is not named in {index.name}", "'model-2' is not there"]),
+    ):
+        index.write_bytes(as_json({"weight_map": {str(i): x for i, x in enumerate(named)}}))
+        assert sorted(refused(folder)) == said
+    index.unlink()
+    assert refused(folder) == ["model.safetensors is missing", f"{part} is stray"]
+
+
+def test_links_tokens_paths_and_foreign_code_are_named_at_once(hub, folder, tmp_path, capsys):
+    (tmp_path / "id_rsa").write_bytes(KEY)
+    (folder / "vocab.txt").symlink_to(tmp_path / "id_rsa")
+    (folder / "added_tokens.json").symlink_to("rejected.jsonl")
+    (folder / "vocab.json").symlink_to("nowhere.json")
+    (folder / "report").rename(tmp_path / "report")
+    (folder / "report").symlink_to(tmp_path / "report")
+    for name, content in (("evil_hybridsent.py", b""), ("README.md", f"{TOKEN} /mnt/x".encode())):
+        (folder / name).write_bytes(content)
+    for words in ((), ("--dry_run",)):
+        assert main(["publish", "--model", str(folder), "--repo_id", REPO, *words]) == 1
+        out, said = capsys.readouterr()
+        for part in (
+            f"vocab.txt is a link that leaves the folder, to {tmp_path / 'id_rsa'}",
+            "added_tokens.json is a link to a file of another kind, rejected.jsonl",
+            "vocab.json is a link to nowhere.json, which is not there",
+            "report/confusion.png is a link that leaves the folder",
+            "evil_hybridsent.py is foreign code",
+            "README.md contains a secret",
+            "README.md contains a path of this machine: '/mnt/x'",
+        ):
+            assert part in said
+    assert f"vocab.txt -> {tmp_path / 'id_rsa'}" in out
+    assert hub.requests == []
+
+
+def test_a_link_inside_the_folder_is_shown_with_its_target(hub, folder, capsys):
+    (folder / "model.safetensors").rename(folder / "best.safetensors")
+    (folder / "model.safetensors").symlink_to("best.safetensors")
+    assert main(["publish", "--model", str(folder), "--repo_id", REPO, "--dry_run"]) == 0
+    assert re.search(
+        r"[1-9][\d,]+  model\.safetensors -> best.safetensors", capsys.readouterr().out
+    )
 
 
 def test_a_folder_that_is_absent_is_named(tmp_path, capsys):

@@ -93,6 +93,19 @@ def test_publishing_needs_a_name_and_is_kept_from_the_trainer(tmp_path):
     assert not arguments.push_to_hub  # or the Trainer would push every checkpoint
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("eval_do_concat_batches", "false"),
+        ("prediction_loss_only", "true"),
+        ("batch_eval_metrics", "true"),
+    ],
+)
+def test_settings_that_leave_no_answers_to_score_are_refused(recipe, name, value):
+    with pytest.raises(ValueError, match=rf"--{name} {value}: scores and calibration need"):
+        parse_arguments([recipe(), f"--{name}", value])
+
+
 def test_debug_without_a_value_is_ours_and_with_one_the_librarys():
     recipe = ["quickstart"]
     for words in (["--debug"], ["--debug", "--seed", "3"], ["--seed", "3", "--debug"]):

@@ -18,7 +18,7 @@ def write_checkpoint(folder):
     save_file({"weight": torch.ones(64)}, folder / "model.safetensors")
     for name in FILES[1:4]:
         torch.save({"state": torch.ones(64)}, folder / name)
-    TrainerState(global_step=4).save_to_json(folder / "trainer_state.json")
+    TrainerState(global_step=int(folder.name[11:])).save_to_json(folder / "trainer_state.json")
     return folder
 
 
@@ -90,6 +90,54 @@ def test_without_any_whole_one_the_beginning_is_named(output, tmp_path):
 @pytest.mark.parametrize("wanted", [None, "false", "False", False])
 def test_nothing_wanted_nothing_said(output, wanted):
     assert checkpoint_to_resume(wanted, output) == (None, "")
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+def write_index(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": "../x.safetensors"}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda x: torch.save({"a": Evil()}, x / "optimizer.pt"),
+            "optimizer.pt holds objects other",
+        ),
+        (
+            lambda x: TrainerState(global_step=10**9).save_to_json(x / FILES[4]),
+            "step 1000000000, not",
+        ),
+        (lambda x: TrainerState(global_step=-1).save_to_json(x / FILES[4]), "json is damaged"),
+        (lambda x: TrainerState(global_step="1").save_to_json(x / FILES[4]), "json is damaged"),
+        (write_index, "names '../x.safetensors', which is no file of the folder"),
+    ],
+)
+def test_one_that_somebody_changed_is_refused_with_the_reason(output, capsys, spoil, said):
+    spoil(output / "checkpoint-10")
+    with pytest.raises(ValueError, match=r"incomplete") as error:
+        checkpoint_to_resume(str(output / "checkpoint-10"), output)
+    assert said in str(error.value)
+    assert "weights_only" not in str(error.value)
+    assert capsys.readouterr().out == ""  # nothing ran
+
+
+def test_another_number_of_processes_is_said(output):
+    ten = output / "checkpoint-10"
+    said = "written by 1 process(es), and this run has 2"
+    assert said in checkpoint_to_resume("true", output, processes=2)[1]
+    for name in ("rng_state_0.pth", "rng_state_1.pth"):
+        shutil.copy(ten / "rng_state.pth", ten / name)
+    (ten / "rng_state.pth").unlink()
+    assert said not in checkpoint_to_resume(str(ten), output, processes=2)[1]
+    assert "written by 2 process(es)" in checkpoint_to_resume(str(ten), output)[1]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

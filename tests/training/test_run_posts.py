@@ -6,6 +6,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 from datasets import DatasetDict, Image
 from fabricated_sets import write_tumemo
+from PIL import Image as Picture
+from tiny_models import save_tiny_encoders
 
 from datasets_scripts import EMOTIONS
 from datasets_scripts.post import CONTRADICTORY
@@ -14,10 +16,16 @@ from datasets_scripts.published.label_words import MASKED
 from datasets_scripts.published.text_forms import PUBLISHED
 from datasets_scripts.table import Table
 from hybridsent.bundled.synthetic import write_posts
-from hybridsent.training.arguments import DataArguments
+from hybridsent.training.arguments import (
+    DataArguments,
+    HybridSentTrainingArguments,
+    ModelArguments,
+)
+from hybridsent.training.model import build_processor
 from hybridsent.training.run_posts import (
     choose_posts,
     describe_counts,
+    describe_gaps,
     has_modality,
     load_posts,
     write_rejected,
@@ -85,6 +93,65 @@ def test_test_posts_are_scored_only_if_they_have_labels(table):
     for more in ({}, {"test": unlabelled}, {"test": test.select([])}):
         (scored,) = choose(splits | more).scored
         assert (scored.name, scored.posts) == ("validation", splits["validation"])
+
+
+def write_csv(folder, header="text,label", **splits):
+    for name, rows in splits.items():
+        (folder / f"{name}.csv").write_text("\n".join([header, *rows]) + "\n")
+    return load_posts(DataArguments("posts", str(folder), on_bad_rows="drop"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({"posts": [f"{i},{'abc'[i % 3]}" for i in range(3)]}, "there are no validation posts"),
+        (
+            {"train": ["one,a", "two,b"], "validation": ["three,C", "four,D"]},
+            "2 rows became no post, among them:\n  ",
+        ),
+        (
+            {"train": ["one,a", "two,b"], "validation": ["three,"]},
+            "there are no validation posts; 1 rows",
+        ),
+    ],
+)
+def test_without_a_labelled_validation_post_nothing_starts(tmp_path, rows, said):
+    with pytest.raises(ValueError, match="on labelled validation posts") as error:
+        choose_posts(write_csv(tmp_path, **rows), DataArguments("posts", str(tmp_path)), None)
+    assert said in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_labels_without_posts_and_too_few_posts_are_said(table, tmp_path):
+    train, validation = table.posts["train"], table.posts["validation"]
+    few = train.filter(lambda row: row["label"] != 1)
+    run = choose({"train": few, "validation": validation})
+    arguments = HybridSentTrainingArguments(output_dir=str(tmp_path))
+    name = run.label_names[1]
+    assert f"no training post has the label {name}. Add posts" in describe_gaps(run, arguments)
+    run = choose({"train": train, "validation": validation})
+    assert describe_gaps(run, arguments) == ""
+    arguments.dataloader_drop_last, arguments.per_device_train_batch_size = True, 31
+    with pytest.raises(ValueError, match="There are 30 training posts, and a step needs 31"):
+        describe_gaps(run, arguments)
+    with pytest.raises(ValueError, match="There are 0 training posts, and a step needs 31"):
+        describe_gaps(
+            choose({"train": train, "validation": validation}, max_train_posts=0), arguments
+        )
+
+
+def test_the_limit_of_pixels_reaches_posts_and_processor(tmp_path):
+    Picture.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    write_csv(tmp_path, "text,label,image", train=["one,a,a.png", "x,b,"], validation=["two,a,"])
+    data = DataArguments("posts", str(tmp_path))
+    assert load_posts(data, 1200).posts["train"].num_rows == 2
+    with pytest.raises(ValueError, match="max_image_pixels=1199"):
+        load_posts(data, 1199)
+    save_tiny_encoders(tmp_path)
+    models = ModelArguments(
+        str(tmp_path / "text"), str(tmp_path / "vision"), max_image_pixels=2 * 10**8
+    )
+    assert build_processor(models).max_image_pixels == 2 * 10**8
 
 
 def test_a_run_is_a_value_whose_posts_are_replaced_in_a_copy(table):

@@ -4,6 +4,8 @@ import pytest
 import torch
 from tiny_trainer import SIZES, tiny_posts, tiny_trainer
 
+from hybridsent.training.stopping import TrainingError
+
 PARTS = {"text": "hybridsent.text_model.", "vision": "hybridsent.vision_model."}
 
 
@@ -105,6 +107,22 @@ def test_a_finished_run_trains_no_step_more(posts, trainer):
     assert trainer.state.global_step == 3
     for name, tensor in trainer.model.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
+
+
+def test_a_checkpoint_of_a_later_step_than_the_last_is_refused(posts, trainer):
+    trainer.args.save_steps = 2
+    trainer.train()
+    trainer.args.max_steps = 1
+    with pytest.raises(TrainingError, match="is of step 2, but this run ends at step 1"):
+        trainer.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-2")
+
+
+def test_incomplete_batches_are_dropped_in_training_alone(posts, trainer):
+    trainer.args.dataloader_drop_last, trainer.args.per_device_eval_batch_size = True, 4
+    assert len(trainer.predict_posts(posts["test"])[1]) == len(posts["test"]) == 6
+    assert trainer.args.dataloader_drop_last
+    trainer._train_batch_size = 3
+    assert len(trainer.get_train_dataloader()) == len(posts["train"]) // 3 == 2
 
 
 def test_best_model_and_resuming_restore_every_tensor(posts, trainer):
