@@ -369,7 +369,9 @@ class _OverrideError(ValueError):
     """A keyword of the caller does not fit a sound configuration."""
 
 
-def _bad_overrides(kind: type, stored: dict[str, Any], given: dict[str, Any]) -> str:
+def _bad_overrides(
+    kind: type[PreTrainedConfig], stored: dict[str, Any], given: dict[str, Any]
+) -> str:
     """Return the overrides as text if the configuration is sound without them, else ""."""
     fields = {x: y for x, y in given.items() if hasattr(kind, x) and x != "name_or_path"}
     if not fields or stored.get("model_type", kind.model_type) != kind.model_type:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         ModelArguments,
     )
     from hybridsent.training.encoder_states import EncoderStates
+    from hybridsent.training.run_posts import RunPosts
+    from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 
 
 def run(words: Sequence[str]) -> None:
@@ -97,17 +99,7 @@ def train(
             print(gaps)
         run_posts.write_rejected(table.rejected, folder)
 
-    states: dict[str, EncoderStates] = {}
-    if training_arguments.cache_features:
-        from hybridsent.training.feature_cache import FeatureCache
-
-        cache = FeatureCache(model, processor, training_arguments)
-        with training_arguments.main_process_first(desc="caching encoder states"):
-            named, states = cache.attach(posts.by_name())
-        posts = posts.with_posts(named)
-        if is_first:
-            print(f"Cached encoder states: {cache.describe(states)}")
-
+    posts, states = cache_states(model, processor, posts, training_arguments)
     trainer = HybridSentTrainer(
         scores=scores.of_logits,
         states=states,
@@ -138,3 +130,22 @@ def train(
             print(f"Published: {publish(folder, target)}")
     # Left to the interpreter's end, threads of the process group abort it now and then.
     trainer.accelerator.end_training()
+
+
+def cache_states(
+    model: HybridSentForSequenceClassification,
+    processor: HybridSentProcessor,
+    posts: RunPosts,
+    arguments: HybridSentTrainingArguments,
+) -> tuple[RunPosts, dict[str, EncoderStates]]:
+    """Run frozen encoders once, if asked for; return the posts that point to their states, and these."""
+    if not arguments.cache_features:
+        return posts, {}
+    from hybridsent.training.feature_cache import FeatureCache
+
+    cache = FeatureCache(model, processor, arguments)
+    with arguments.main_process_first(desc="caching encoder states"):
+        named, states = cache.attach(posts.by_name())
+    if arguments.process_index == 0:
+        print(f"Cached encoder states: {cache.describe(states)}")
+    return posts.with_posts(named), states
