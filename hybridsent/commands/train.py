@@ -138,7 +138,7 @@ def cache_states(
     posts: RunPosts,
     arguments: HybridSentTrainingArguments,
 ) -> tuple[RunPosts, dict[str, EncoderStates]]:
-    """Run frozen encoders once, if asked for; return the posts that point to their states, and these."""
+    """Run frozen encoders once, if asked for; return the posts that point to states, and these."""
     if not arguments.cache_features:
         return posts, {}
     from hybridsent.training.feature_cache import FeatureCache
