@@ -86,7 +86,9 @@ class HybridSentTrainer(Trainer):
         """Keep the order of the posts, to which their scores belong."""
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
-    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+    def _get_dataloader(
+        self, *args: Any, is_training: bool = False, **kwargs: Any
+    ) -> DataLoader[Any]:
         """Build a data loader; `dataloader_drop_last` drops posts in training alone."""
         wanted = self.args.dataloader_drop_last
         self.args.dataloader_drop_last = wanted and is_training
