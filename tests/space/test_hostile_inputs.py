@@ -113,7 +113,7 @@ TABLES = {
     "other columns": (b"a,b\n1,2\n", "needs a column"),
     "latin-1": (LATIN, "not UTF-8"),
     "too many rows": (b"text\n" + b"a\n" * 5_000, "more than 300 rows"),
-    "two million columns": (b"text" + b",a" * 2 * MEGABYTE + b"\n1\n", "columns"),
+    "two million columns": (b"text" + b",a" * 2 * MEGABYTE + b"\n1\n", "Line 1"),
     "quote that never ends": (b'text\n"' + b"a" * MEGABYTE, "a quote is not closed"),
     "nested 100,000 deep": (DEEP.encode(), "nested too deeply|got list"),
     "number of a million digits": (b'{"text": ' + b"9" * MEGABYTE + b"}\n", "not well-formed JSON"),
