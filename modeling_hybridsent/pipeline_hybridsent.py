@@ -15,9 +15,6 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .answers_hybridsent import BRANCHES, make_answers
 from .inputs_hybridsent import has_text, load_image
 
-# A model that is pushed alone takes the code of its processor along.
-from .processing_hybridsent import HybridSentProcessor  # noqa: F401
-
 TASK = "image-text-sentiment"
 _COLUMNS = ("text", "image")
 _FORM = 'A post is {"text": ..., "image": ...}'
