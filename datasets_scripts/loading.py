@@ -92,8 +92,8 @@ def load_table(
 def _refuse_bad_rows(reading: Reading) -> None:
     bad = [str(row) for row in reading.rejected if row.bad]
     if bad:
-        remedy = "Mend or remove these rows, or go on without them: --on_bad_rows drop."
-        raise PostsError.about(reading.source, "rows that cannot be used", bad, remedy)
+        remedy = "Fix or remove these rows, or skip them with --on_bad_rows drop."
+        raise PostsError.about(reading.source, "rows cannot be used", bad, remedy)
 
 
 def build_table(reading: Reading) -> Table:
@@ -112,8 +112,8 @@ def build_table(reading: Reading) -> Table:
     rejected = reading.rejected + division.left_out
     if not division.splits.get("train"):
         reasons = [str(row) for row in rejected]
-        remedy = "Add posts, or mend these rows."
-        raise PostsError.about(reading.source, "no post is left to train on", reasons, remedy)
+        remedy = "Add posts, or fix these rows."
+        raise PostsError.about(reading.source, "no posts left to train on", reasons, remedy)
     columns = features(reading.label_names, reading.unimodal)
     built = {name: build_split(posts, columns) for name, posts in division.splits.items()}
     return Table(DatasetDict(built), count(reading, division, rejected), rejected)

@@ -72,7 +72,7 @@ def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, t
     second = launch(recipe, "--output_dir", folder)
     first.send_signal(signal.SIGCONT)
     _, errors = first.communicate()
-    require_one_message(second, f"{folder}: another run writes here")
+    require_one_message(second, f"{folder}: another run is writing here")
     assert first.returncode == 0, errors
     assert_same_weights(folder, whole)
 

@@ -184,7 +184,7 @@ def test_killed_without_its_workers_it_holds_no_lock(long_table, tiny, tmp_path)
         process.send_signal(signal.SIGSTOP)  # so that it is there when the second has started
         second = score(*given)
         assert second.returncode == 1
-        assert f"error: {output}: another run writes here" in second.stderr
+        assert f"error: {output}: another run is writing here" in second.stderr
         process.kill()
     manifest = json.loads((output / "manifest.json").read_text())
     assert RunFolder(output).begin(manifest)  # at once, while its workers may still be there
@@ -219,7 +219,7 @@ def test_what_cannot_be_is_one_error_and_nothing_is_written(table, tiny, tmp_pat
     save_tiny(damaged)
     (damaged / "model.safetensors").write_bytes(b"nothing")
     wrong = [
-        ((tiny[0], tmp_path / "tweets.csv"), "neither a column 'text' nor 'image'"),
+        ((tiny[0], tmp_path / "tweets.csv"), "needs a column 'text' or 'image'"),
         ((tiny[0], tmp_path / "none.csv"), "no posts in it"),
         ((damaged, table[0]), f"error: {damaged}: cannot be loaded"),
     ]

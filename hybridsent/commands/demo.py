@@ -43,7 +43,7 @@ def write_page(target: Path) -> None:
     from hybridsent.support.folders import build_beside
 
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise PostsError.about(target, "holds something already", remedy="Give another folder.")
+        raise PostsError.about(target, "is not empty", remedy="Give another folder.")
     with build_beside(target) as draft:
         no_caches = shutil.ignore_patterns("__pycache__")
         shutil.copytree(page_folder(), draft, dirs_exist_ok=True, ignore=no_caches)

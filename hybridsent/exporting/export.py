@@ -72,7 +72,7 @@ def _require_possible(model: str, output: Path, format: str) -> None:
         remedy = "Give the model that it was made of."
         raise PostsError.about(model, "is an export already", remedy=remedy)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise PostsError.about(output, "holds something already", remedy="Give another --output.")
+        raise PostsError.about(output, "is not empty", remedy="Give another --output.")
     for package in (*NEEDED, ENGINES[format]):
         require_package(package, f"--format {format}")
 

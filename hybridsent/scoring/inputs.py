@@ -81,7 +81,7 @@ class FileInput:
             if not set(NEEDED) & set(columns):
                 remedy = "Rename the columns with texts and paths of images: text, image."
                 found = [f"found {list(columns)}"]
-                raise PostsError.about(file, "neither a column 'text' nor 'image'", found, remedy)
+                raise PostsError.about(file, "needs a column 'text' or 'image'", found, remedy)
 
     def identity(self) -> list[list[Any]]:
         """Return name, size in bytes and time of change of each file; images do not count."""
@@ -145,7 +145,7 @@ class HubInput:
         columns = [column for column in names if column in ("id", *NEEDED)]
         if not set(columns) - {"id"}:
             remedy = f"It has {names}."
-            raise PostsError.about(self.name, "neither a column 'text' nor 'image'", remedy=remedy)
+            raise PostsError.about(self.name, "needs a column 'text' or 'image'", remedy=remedy)
         return posts.select_columns(columns).decode(False)
 
     def identity(self) -> list[Any]:

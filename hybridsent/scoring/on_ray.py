@@ -101,7 +101,7 @@ def _find(
     """Check everything that could stop the run; return the files and the model's commit."""
     if Path(output).exists() and any(Path(output).iterdir()):
         remedy = "Give another --output; a run on Ray begins anew each time."
-        raise PostsError.about(output, "holds something already", remedy=remedy)
+        raise PostsError.about(output, "is not empty", remedy=remedy)
     posts = find_input(input)
     if not isinstance(posts, FileInput):
         remedy = "Give files; without --ray, data sets of the Hub are streamed."

@@ -69,13 +69,13 @@ class RunFolder:
             manifest: What decides about the answers, by name, as JSON has it.
 
         Raises:
-            PostsError: The folder holds something else; the message says what differs.
+            PostsError: The folder is not a folder of answers; the message says what differs.
         """
         names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
         if MANIFEST not in names:
             strange = sorted(name for name in names if not (_is_draft(name) or is_lock(name)))
             if strange:
-                raise PostsError.about(self.folder, "holds something else", strange, OTHER)
+                raise PostsError.about(self.folder, "is not a folder of answers", strange, OTHER)
             return
         found = self.manifest() or {}
         differ = [

@@ -90,7 +90,7 @@ def explain(error: BaseException) -> str:
             "the same command again."
         )
     if is_out_of_memory(error) and not _is_from_us(error):
-        return f"{said}\nThe memory is used up: try a smaller batch."
+        return f"{said}\nOut of memory: try a smaller batch size."
     if _is_from_us(error) or (isinstance(error, OSError) and error.filename):
         return said
     return (

@@ -48,7 +48,9 @@ class FolderLock:
         except Timeout as error:
             self.release()
             remedy = "Wait until it has ended, or give another folder."
-            raise PostsError.about(self.folder, "another run writes here", remedy=remedy) from error
+            raise PostsError.about(
+                self.folder, "another run is writing here", remedy=remedy
+            ) from error
         except OSError as error:
             remedy = "Give another folder, or remove what is in the way."
             raise PostsError.about(

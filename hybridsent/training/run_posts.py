@@ -137,7 +137,7 @@ def _require_validation(table: Table, arguments: DataArguments) -> None:
     reasons = "".join(f"\n  {row}" for row in table.rejected[:SHOWN])
     what = "there are no validation posts" if not posts else "no validation post has a label"
     if reasons:
-        what += f"; {len(table.rejected)} rows became no post, among them:{reasons}\nMend them"
+        what += f"; {len(table.rejected)} rows became no post, among them:{reasons}\nFix them"
     raise ValueError(
         f"{arguments.folder}: {what}{'' if reasons else '; add some'}: the epoch is chosen and the "
         "model calibrated on labelled validation posts. They come from validation.csv, or from a "

@@ -131,7 +131,7 @@ def _require_size(content: bytes, columns: set[str], most: int) -> None:
         file = pyarrow.parquet.ParquetFile(source, read_dictionary=paths, pre_buffer=False)
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     except (pyarrow.ArrowException, OSError) as error:
-        raise TableError("not a Parquet file", [str(error)], "Write it anew.") from error
+        raise TableError("not a Parquet file", [str(error)], "Write it again.") from error
     size = sum(group.total_byte_size for group in groups)
     # A column of nothing but gaps takes no bytes in the file, and 8 a value in memory.
     cells = [x.column(i) for x in groups for i in range(x.num_columns)]

@@ -66,7 +66,7 @@ def test_what_cannot_be_is_one_error(exports, tmp_path, capsys):
     (tmp_path / "taken" / "thesis.txt").write_text("mine")
     model = exports.model
     wrong = [
-        ((model, "taken"), (), "taken: holds something already\nGive another --output."),
+        ((model, "taken"), (), "taken: is not empty\nGive another --output."),
         ((model, "output"), ("--posts", "absent.csv"), "absent.csv: no such file or folder"),
         ((tmp_path, "output"), (), f"{tmp_path}: no model"),
         ((exports["onnx"], "output"), (), "already\nGive the model that it was made of."),

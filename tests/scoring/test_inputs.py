@@ -103,11 +103,11 @@ def test_a_damaged_row_group_costs_its_rows_only(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("posts.csv", b"", "neither a column 'text' nor 'image'"),
-        ("posts.csv", b"tweet,label\na,b\n", "neither a column 'text' nor 'image'"),
+        ("posts.csv", b"", "needs a column 'text' or 'image'"),
+        ("posts.csv", b"tweet,label\na,b\n", "needs a column 'text' or 'image'"),
         ("posts.csv", b"text,text\na,b\n", "column 'text' stands twice"),
         ("posts.csv", b"\xff\xfe\n", "not UTF-8"),
-        ("posts.jsonl", b'{"tweet": "a"}\n', "neither a column 'text' nor 'image'"),
+        ("posts.jsonl", b'{"tweet": "a"}\n', "needs a column 'text' or 'image'"),
         ("posts.parquet", b"nothing", "not a Parquet file"),
         ("posts.xlsx", b"", "no such file or folder of posts"),
     ],

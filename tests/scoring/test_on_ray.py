@@ -90,5 +90,5 @@ def test_what_cannot_be_is_one_error_before_ray_starts(folder, tmp_path):
     with pytest.raises(PostsError, match="no model"):
         score_with_ray(**{**given, "model": str(tmp_path)})
     (tmp_path / "note.txt").write_text("mine")
-    with pytest.raises(PostsError, match="holds something already"):
+    with pytest.raises(PostsError, match="is not empty"):
         score_with_ray(**given)

@@ -42,7 +42,7 @@ def test_the_same_question_goes_on_and_another_is_refused(tmp_path):
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(PostsError, match=r"holds something else\n  - thesis.txt"):
+    with pytest.raises(PostsError, match=r"is not a folder of answers\n  - thesis.txt"):
         RunFolder(tmp_path).begin(QUESTION)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     with pytest.raises(PostsError, match="cannot be written"):
@@ -81,7 +81,7 @@ def test_a_second_run_is_refused_until_the_first_is_dead(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout.readline() == b"held\n"
-        with pytest.raises(PostsError, match="another run writes here"):
+        with pytest.raises(PostsError, match="another run is writing here"):
             RunFolder(tmp_path).begin({"rows_per_shard": 10})
         RunFolder(tmp_path).join()  # as another process of the same run does
         first.kill()

@@ -112,4 +112,4 @@ def test_a_full_disk_is_seen_behind_another_error(capsys):
 def test_memory_that_is_used_up_is_told_with_advice(capsys):
     status, said = said_by(lambda: torch.zeros(1).expand(10**14).contiguous(), capsys)
     assert status == 1
-    assert re.search(r"can't allocate memory.*\nThe memory is used up: try a smaller batch.", said)
+    assert re.search(r"can't allocate memory.*\nOut of memory: try a smaller batch size.", said)

@@ -31,7 +31,10 @@ def holder(tmp_path):
 
 
 def require_refused(folder):
-    with pytest.raises(PostsError, match="another run writes here") as caught, one_run_in(folder):
+    with (
+        pytest.raises(PostsError, match="another run is writing here") as caught,
+        one_run_in(folder),
+    ):
         raise AssertionError("let in")
     assert str(caught.value).startswith(f"{folder}: ")
 
