@@ -79,8 +79,8 @@ import os, time
 from hybridsent.support.locking import FolderLock
 lock = FolderLock({str(tmp_path)!r})
 lock.claim()
-if worker := os.fork():
-    print(worker, flush=True)
+if not os.fork():
+    print(os.getpid(), flush=True)  # it runs, and so has let go of what it inherited
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
