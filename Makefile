@@ -1,6 +1,6 @@
 # Two commands are enough for a newcomer: `make quickstart` and `make test`.
-# Each target makes the virtual environment when it is absent, and installs what it runs. The targets from `types` on are for who changes
-# the code; CONTRIBUTING.md says when.
+# Each target makes the virtual environment when it is absent, and installs what it runs. All but quickstart, test, train
+# and demo are for contributors; CONTRIBUTING.md says when.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -54,7 +54,6 @@ train: $(QUICKSTART)
 demo: $(QUICKSTART) $(VENV)/.space
 	$(BIN)/hybridsent demo --model $(MODEL)
 
-# The page is pushed as a folder, so it has copies of what it shares with the package; a test holds them equal.
 types: $(READY)
 	$(BIN)/python -m mypy
 
@@ -91,4 +90,4 @@ dist: $(GATES)
 	$(BIN)/python tests/installed_wheel.py dist
 
 clean:
-	rm -rf $(VENV) $(OLDEST) dist mutants outputs
+	rm -rf $(VENV) $(OLDEST) dist mutants

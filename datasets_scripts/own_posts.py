@@ -126,6 +126,8 @@ def _divide_as_given(posts: list[Post], place: Mapping[str, str | None]) -> Divi
 
 def _find_files(given: Path) -> dict[str | None, Path]:
     """Find the files of the splits, or the one file of all posts under the key None."""
+    if not given.exists():
+        raise PostsError.about(given, "no such file or folder", remedy="Check the path.")
     if given.is_file() and ending_of(given) in ENDINGS:
         return {None: given}
     found: dict[str | None, Path] = {}
@@ -160,6 +162,8 @@ def _named_columns(columns: Mapping[str, str] | str | None) -> dict[str, str]:
         pairs = [part.partition("=")[::2] for part in columns.split(",")]
         columns = {role.strip(): name.strip() for role, name in pairs}
     columns = dict(columns or {})
+    if empty := [role for role, name in columns.items() if not name]:
+        raise ValueError(f"columns: {empty[0]}= names no column; use {empty[0]}=NAME")
     if unknown := sorted(set(columns) - set(ROLES)):
         known = ", ".join(ROLES)
         raise ValueError(f"columns: unknown field {', '.join(unknown)}; use {known}")
@@ -183,7 +187,7 @@ def _read_file(file: Path, named: Mapping[str, str]) -> Content:
     if not {"text", "image"} & {*used, *named}:
         problems.append("column 'text' or 'image'")
     if problems and any(row.problem in (None, EMPTY) for row in rows):
-        remedy = f"Found {list(table.columns)}. Name others by columns=."
+        remedy = f"Found {list(table.columns)}. Name others by --columns text=NAME,label=NAME."
         raise PostsError.about(file, "columns are missing", problems, remedy)
     if not rows:
         raise PostsError.about(file, "no posts in it", remedy="Add posts, or remove the file.")

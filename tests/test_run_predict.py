@@ -311,3 +311,19 @@ def test_images_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):
     best = [float(outputs.logits.softmax(dim=-1).max()) for outputs in expected]
     assert best[0] != pytest.approx(best[1], abs=1e-4)
     assert [answer["score"] for answer in read_answers(output)] == pytest.approx(best, abs=1e-5)
+
+
+def test_lines_that_a_quote_hides_fail_the_command_also_when_it_is_repeated(tiny, tmp_path):
+    (tmp_path / "posts.csv").write_text('text\nfine\n"sad day\nlost\n')
+    given = (
+        "--model",
+        tiny[0],
+        "--input",
+        tmp_path / "posts.csv",
+        "--output",
+        tmp_path / "answers",
+    )
+    for _ in range(2):
+        result = score_here(*given)
+        assert result.returncode == 1
+        assert "broken quotes hide lines of 1 rows" in result.stderr

@@ -107,7 +107,7 @@ class CsvTable:
 
     def _delimiter(self, lines: Lines) -> str:
         at = 0
-        while (line := lines.peek(at)) is not None and not line.strip("\ufeff\r\n"):
+        while (line := lines.peek(at)) is not None and not line.strip(BLANK):
             at += 1
         line = (line or "").lstrip("\ufeff").rstrip("\r\n")
         if re.fullmatch('"?sep=[,;\t]"?', line):
@@ -165,7 +165,8 @@ class CsvTable:
         if isinstance(found, str):
             return found
         if len(found) < self.width or any(found[self.width :]):
-            return f"{len(found)} cells for {self.width} columns; {HINT}"
+            advice = "add delimiters for the missing cells" if len(found) < self.width else HINT
+            return f"{len(found)} cells for {self.width} columns; {advice}"
         cells = {field: found[place] for field, place in places.items()}
         return cells if is_utf8("".join(cells.values())) else f"line {line} is not UTF-8; {SAVE}"
 

@@ -29,8 +29,13 @@ def run(words: Sequence[str]) -> None:
 
     from hybridsent.evaluation.report import table_over_seeds
     from hybridsent.publishing.model_card import write_card
+    from hybridsent.support.errors import PostsError
 
     files = [Path(folder) / "metrics.json" for folder in (given.model, *given.runs)]
+    for file in files:
+        if not file.is_file():
+            remedy = "Give the output folder of a training that has ended."
+            raise PostsError.about(file, "no such file", remedy=remedy)
     runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     write_card(runs, given.model, given.model)
     if given.runs:

@@ -57,7 +57,7 @@ def write_page(target: Path) -> None:
 def run(words: Sequence[str]) -> None:
     """Serve the page until it is stopped, or write it."""
     parser = command_parser("demo", __doc__)
-    parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")
+    parser.add_argument("--model", help="folder or Hub id (outputs/quickstart)")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub id")
     parser.add_argument(
         "--graph", help="folder of an OpenVINO export of this model, to answer faster"

@@ -31,5 +31,6 @@ def run(words: Sequence[str]) -> None:
     print(
         f"{folder}: agrees with the model on {checked['posts']} posts; probabilities differ by "
         f"{checked['greatest_difference']:.1e} at most. Score posts with it:\n"
-        f"hybridsent predict --model {folder} --backend {given['format']}"
+        f"hybridsent predict --model {folder} --backend {given['format']} "
+        "--input posts.csv --output answers"
     )

@@ -122,6 +122,8 @@ def _prepare(given: argparse.Namespace) -> None:
     from datasets_scripts.preparing import prepare
     from datasets_scripts.summary import as_text
 
+    if given.public and not given.push_to_hub:
+        raise ValueError("--public is for --push_to_hub: add it, or leave out --public.")
     values = vars(given)
     options = {name: values[name] for name in SET_OPTIONS if values.get(name) is not None}
     table = prepare(

@@ -16,13 +16,13 @@ SECRET = re.compile(
     r"|\b(?:gh[opusr]|github_pat|glpat|xox[abeprs]|sk|pk|rk|npm|pypi|dckr_pat)[-_][\w-]{20,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+"
     r"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY|\b[a-z][a-z0-9+]*://[^\s/:@\"']+:[^\s/:@\"']+@"
-    r"|(?i:passw(?:or)?d|secret(?:_?key)?|api[-_]?key|(?:hf|hub|auth|api|access|wandb)[-_]?token)"
+    r"|(?i:passw(?:or)?d|secret(?:_?(?:access_?)?key)?|api[-_]?key|(?:hf|hub|auth|api|access|wandb)[-_]?token)"
     r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"'(),;.<>]*\d)[^\s\"'(),;.<>]{8,}"
 )
 MACHINE_PATH = re.compile(
     r"(?:(?<![\w/.~}])|(?<=file://))/(?i:home|users?|root|mnt|data|datasets|media|scratch|work|tmp"
     r"|workspaces?|var|opt|srv|content|kaggle|gpfs|lustre|nfs|private|volumes|storage|shared|projects?"
-    r"|export|fsx|dbfs)/[\w.~-][^\s\"'`)>,]*"
+    r"|export|fsx|dbfs|ssd\d*|disks?\d*|afs|lustre\d*)/[\w.~-][^\s\"'`)>,]*"
     r"|(?<![\w?])[A-Za-z]:(?:/(?!/)|\\{1,2})\w[^\s\"'`)>,]*"
 )
 # A figure needs no other parts; text in these is scanned, and the rest may hide anything.
@@ -144,7 +144,9 @@ def content_problems(file: Path, name: str, source: Path) -> Iterator[str]:
         ValueError,
         OSError,
         SyntaxError,
+        IndexError,
         RecursionError,
+        Image.DecompressionBombError,
         struct.error,
         SafetensorError,
     ) as error:

@@ -15,6 +15,7 @@ from modeling_hybridsent.answers_hybridsent import BRANCHES
 
 Outputs = Mapping[str, np.ndarray]  # fields of the model's output, each (rows, width)
 BATCHES = 32  # in a window: enough for texts of like length to meet
+NOT_A_NUMBER = "the answer of the model is NaN; try --dtype float32"
 MAX_BYTES = 64 << 20  # of texts and embedded images in a window
 # Columns by choice, and the fields of the model's output that they need besides `logits`.
 CHOICES = {
@@ -68,6 +69,8 @@ class Layout(NamedTuple):
         Returns:
             `row`, `id`, `label`, `score`, `error`, and the columns of choice.
         """
+        broken = np.isnan(outputs["logits"]).any(axis=1).nonzero()[0].tolist()
+        problems = {**dict.fromkeys(broken, NOT_A_NUMBER), **problems}
         failed = np.array([place in problems for place in range(len(rows))], dtype=bool)
         probabilities = softmax(outputs["logits"], axis=1)
         best = np.where(failed, 0, np.nan_to_num(probabilities).argmax(axis=1))

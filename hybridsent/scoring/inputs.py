@@ -211,10 +211,12 @@ def find_input(name: str, split: str | None = None, config: str | None = None) -
     is_table = ending_of(path) in ENDINGS
     if path.is_file() and is_table and not split:
         return FileInput([path], path.parent)
+    if path.is_file() and is_table:
+        raise PostsError.about(name, "is one file, without splits", remedy="Leave out --split.")
     if path.is_dir():
         return FileInput(find_files(path, split), path)
     if path.exists() or is_table or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         endings = ", ".join(ENDINGS)
-        remedy = f"Give a file that ends in {endings}, without --split; a folder; or a Hub id."
+        remedy = f"Give a file that ends in {endings}; a folder; or a Hub id."
         raise PostsError.about(name, "no such file or folder of posts", remedy=remedy)
     return HubInput(name, split, config)

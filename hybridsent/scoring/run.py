@@ -18,7 +18,7 @@ from hybridsent.scoring.inputs import Input, find_input
 from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.processes import default_workers, from_first_process
 from hybridsent.scoring.rows import Assignment
-from hybridsent.scoring.run_folder import RunFolder, ShardWriter
+from hybridsent.scoring.run_folder import RunFolder, ShardWriter, count_errors
 from hybridsent.support.errors import PostsError
 
 # Of a file of answers: few enough that the processes end together and a kill costs little, and that a
@@ -65,7 +65,7 @@ class Count(NamedTuple):
         if self.swallowed:
             problem = f"broken quotes hide lines of {self.swallowed} rows"
             remedy = (
-                f"{self.scored} answers are in {arguments.output}; their column error names the lines. "
+                f"The answers are in {arguments.output}; their column error names the lines. "
                 "Correct these, and score the file again into another folder."
             )
             raise PostsError.about(arguments.input, problem, remedy=remedy)
@@ -186,5 +186,7 @@ def run(arguments: ScoringArguments, state: PartialState) -> Count:
             progress.update(answers.num_rows)
     total_count = Count(*map(sum, zip(*gather_object([count]), strict=True)))
     folder.leave()
-    from_first_process(state, lambda: total_count.require_whole(arguments))
+    # Those of earlier runs count, too: the same command must not succeed when it is repeated.
+    in_all = total_count._replace(swallowed=count_errors(folder.folder, BROKEN_QUOTE))
+    from_first_process(state, lambda: in_all.require_whole(arguments))
     return total_count

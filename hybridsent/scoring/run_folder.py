@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hybridsent.support.errors import PostsError
@@ -71,6 +72,8 @@ class RunFolder:
         Raises:
             PostsError: The folder is not a folder of answers; the message says what differs.
         """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise PostsError.about(self.folder, "is a file, not a folder", remedy=OTHER)
         names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
         if MANIFEST not in names:
             strange = sorted(name for name in names if not (_is_draft(name) or is_lock(name)))
@@ -137,6 +140,16 @@ def finished_shards(folder: Path, rows_per_shard: int) -> tuple[int, ...]:
             if match and _rows_in(path) == int(match[2]) - int(match[1]) > 0
         )
     )
+
+
+def count_errors(folder: Path, words: str) -> int:
+    """Count the answers in a folder whose error holds some words."""
+    columns = (pq.read_table(file, columns=["error"])["error"] for file in _answers_in(folder))
+    return sum(pc.sum(pc.match_substring(column, words)).as_py() or 0 for column in columns)
+
+
+def _answers_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
 
 
 def _rows_in(file: Path) -> int:

@@ -139,9 +139,9 @@ def _require_validation(table: Table, arguments: DataArguments) -> None:
     if reasons:
         what += f"; {len(table.rejected)} rows became no post, among them:{reasons}\nFix them"
     raise ValueError(
-        f"{arguments.folder}: {what}{'' if reasons else '; add some'}: the epoch is chosen and the "
-        "model calibrated on labelled validation posts. They come from validation.csv, or from a "
-        "single file of posts that can be divided: of dozens, which do not all share an image or text."
+        f"{arguments.folder}: {what}. The best epoch and the temperatures are chosen on validation "
+        "posts with labels. Add a validation.csv; or give one file with dozens of posts, which is "
+        "then split (posts that share an image or a text stay together)."
     )
 
 
@@ -230,11 +230,13 @@ def describe_counts(counts: dict[str, Any]) -> str:
 
 
 def write_rejected(rejected: list[Rejected], output_dir: str) -> None:
-    """Write the rows that became no post into the output folder, if there are any."""
-    if rejected:
-        folder = Path(output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(rejected_lines(rejected), folder / REJECTED)
+    """Write the rows that became no post into the output folder; without any, remove the file."""
+    file = Path(output_dir) / REJECTED
+    if not rejected:
+        file.unlink(missing_ok=True)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(rejected_lines(rejected), file)
 
 
 def has_modality(posts: Dataset, modality: str) -> np.ndarray:

@@ -76,11 +76,18 @@ class Calls:
             place = value.get("path")
             if not isinstance(place, str) or "://" in place or "\0" in place:
                 return "A file must be uploaded; addresses are not fetched."
-            if not Path(place).resolve().is_relative_to(self._uploads):
+            if not _lies_in(self._uploads, place):
                 return "A file must be uploaded first; files of the server are not handed out."
             if value.get("meta") != {"_type": "gradio.FileData"}:
                 return 'A file needs "meta": {"_type": "gradio.FileData"}.'
         return ""
+
+
+def _lies_in(folder: Path, place: str) -> bool:
+    try:
+        return Path(place).resolve().is_relative_to(folder)
+    except (OSError, ValueError, RuntimeError):  # unpaired surrogates, circles of links
+        return False
 
 
 def _is_post(data: Any) -> bool:

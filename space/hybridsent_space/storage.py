@@ -40,12 +40,13 @@ class Storage:
         with self._lock:
             self._total = max(0, self._total - size)
 
-    def has_room(self) -> bool:
+    def has_room(self, size: int = 1) -> bool:
         """Check for room; while there seems to be none, look on the disk, but not each time."""
         with self._walking:
-            if self._total >= self.most and time.monotonic() - self._walked > WALK_EVERY:
+            is_full = self._total + size > self.most
+            if is_full and time.monotonic() - self._walked > WALK_EVERY:
                 self.measure()
-            return self._total < self.most
+            return self._total + size <= self.most
 
     def measure(self) -> None:
         """Count what lies on the disk: Gradio deletes old uploads by itself."""

@@ -81,7 +81,7 @@ class Upload:
         if not self.fault and self.size + len(piece) > self._most + OVERHEAD:
             self.fault = (413, f"The file has more than {self._most:,} bytes. Split it.")
         if not self.fault and not self._storage.add(len(piece)):
-            await asyncio.to_thread(self._storage.has_room)
+            await asyncio.to_thread(self._storage.has_room, len(piece))
             if not self._storage.add(len(piece)):
                 self.fault = FULL
         if self.fault is None:

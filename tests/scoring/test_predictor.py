@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 from many_posts import BAD, direct, good_posts, png, save_pictures, with_bad
+from safetensors.torch import load_file, save_file
 from tiny_models import LABELS, picture, save_tiny, tiny_processor
 
 from hybridsent import Predictor
@@ -152,6 +153,16 @@ def test_pickled_it_is_its_arguments(tiny, posts):
     pickled = pickle.dumps(predictor)
     assert len(pickled) < 2000
     assert pickle.loads(pickled)(batch) == before
+
+
+def test_a_number_that_is_nan_is_an_error_and_no_label(tiny, tmp_path):
+    shutil.copytree(tiny[0], tmp_path / "broken")
+    weights = load_file(tmp_path / "broken" / "model.safetensors")
+    weights = {name: x * float("nan") if "classifier" in name else x for name, x in weights.items()}
+    save_file(weights, tmp_path / "broken" / "model.safetensors", {"format": "pt"})
+    answers = Predictor(str(tmp_path / "broken"))({"text": ["a", "sad day"]})
+    assert answers["label"] == answers["score"] == [None, None]
+    assert all("NaN" in error for error in answers["error"])
 
 
 def test_half_precision_computes_in_it(tiny):

@@ -80,6 +80,11 @@ def test_a_header_or_session_cannot_spoil_a_batch(space):
         ("call/nothing", {}, "no such endpoint"),
         ("queue/join", {"session_hash": "x" * 65}, "session_hash"),
         ("run/predict", {"batched": True}, "one post a request"),
+        (
+            "queue/join",
+            {"data": ["a", {"path": "\ud800"}], "fn_index": 0},
+            "must be uploaded first",
+        ),
         ("queue/join", {"data": [{"a": [{"__type__": "update", "label": "x"}]}]}, "__type__"),
     ],
 )

@@ -116,7 +116,7 @@ def write_csv(folder, header="text,label", **splits):
     ],
 )
 def test_without_a_labelled_validation_post_nothing_starts(tmp_path, rows, said):
-    with pytest.raises(ValueError, match="on labelled validation posts") as error:
+    with pytest.raises(ValueError, match="on validation posts with labels") as error:
         choose_posts(write_csv(tmp_path, **rows), DataArguments("posts", str(tmp_path)), None)
     assert said in str(error.value)
     assert str(tmp_path) in str(error.value)
@@ -220,6 +220,8 @@ def test_rejected_rows_are_kept_in_the_output_folder(tmp_path):
     write_rejected(table.rejected, str(tmp_path / "out"))
     (line,) = (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line)["id"] == "5"
+    write_rejected([], str(tmp_path / "out"))  # as after a run on corrected rows
+    assert not list((tmp_path / "out").iterdir())
     write_rejected([], str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()
 
