@@ -21,7 +21,17 @@ MODEL = {
 }
 ONE = ("accelerate", "launch", "--num_processes", "1")
 PLAIN = ("python",)
-TWO = ("torchrun", "--nproc_per_node", "2", "--master_port", "0", "--rdzv_backend", "c10d")
+TWO = (
+    "torchrun",
+    "--nproc_per_node",
+    "2",
+    "--master_port",
+    "0",
+    "--rdzv_backend",
+    "c10d",
+    "--rdzv_endpoint",
+    "localhost:0",
+)
 
 
 def write_recipe(folder, sizes=SIZES, **changed):

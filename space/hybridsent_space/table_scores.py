@@ -42,7 +42,8 @@ class ScoredTable:
 
     def for_the_page(self) -> "ScoredTable":
         """Return the table with its texts cut: it stays in memory as long as a visitor may look."""
-        cut = [text and text[:MOST_KEPT] for text in self.frame["text"]]
+        texts = self.frame["text"]  # NaN where a column of texts has gaps
+        cut = [text[:MOST_KEPT] if isinstance(text, str) else None for text in texts]
         return ScoredTable(self.frame.assign(text=cut), self.thumbnails)
 
 

@@ -282,11 +282,11 @@ def test_a_broken_image_is_named_and_nothing_half_written_stays(posts, both, tmp
     assert left == {"text"}  # which was complete before
 
 
-def test_an_image_whose_file_is_gone_is_a_missing_image(posts, tmp_path):
+@pytest.mark.parametrize("cached", [False, True])
+def test_an_image_whose_file_is_gone_is_an_error(cached, posts, tmp_path):
     gone = with_image(posts, {"bytes": None, "path": str(tmp_path / "gone.png")})
-    settings = {**FROZEN["both"], "num_train_epochs": 1}
-    plain = run(gone, arguments(tmp_path, cache_features=False, **settings))
-    assert_close(run(gone, arguments(tmp_path, **settings))[0], plain[0])
+    with pytest.raises(ValueError, match=r"gone\.png': no such file\. Replace it"):
+        run(gone, arguments(tmp_path, **{**FROZEN["both"], "cache_features": cached}))
 
 
 def test_nothing_frozen_is_an_error_that_says_what_to_do(tmp_path):
