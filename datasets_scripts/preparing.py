@@ -26,7 +26,7 @@ from datasets_scripts.prepared import (
 )
 from datasets_scripts.table import Table
 from hybridsent.support.errors import PostsError
-from hybridsent.support.folders import build_beside, write_whole
+from hybridsent.support.folders import build_beside, is_taken, write_whole
 
 SHARD_SIZE = 500_000_000  # bytes of images in a file, about
 BATCH = 100  # posts in memory at once, and in a row group
@@ -49,7 +49,7 @@ def prepare(name: str, data_dir: str | Path, output_dir: str | Path, **options: 
         OSError: The output cannot be written, for instance because the disk is full.
     """
     target = Path(output_dir).resolve()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if is_taken(target):
         remedy = "It is left as it is. Give another output_dir, or remove that one."
         raise PostsError.about(target, "is there already", remedy=remedy)
     table = load_table(name, data_dir, **options)

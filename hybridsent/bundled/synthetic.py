@@ -24,7 +24,7 @@ from types import MappingProxyType
 from hybridsent.bundled.drawings import draw_picture
 from hybridsent.bundled.synthetic_readme import describe_posts
 from hybridsent.bundled.templates import write_text
-from hybridsent.support.folders import build_beside
+from hybridsent.support.folders import build_beside, is_taken
 
 FORMAT_VERSION = 2  # raise it whenever the same settings give other files
 SIZES = MappingProxyType({"train": 900, "validation": 200, "test": 400})
@@ -94,7 +94,7 @@ def write_posts(output_dir: str | Path, seed: int = 0, sizes: Mapping[str, int] 
         )
     folder = Path(output_dir).resolve()
     settings = {"format_version": FORMAT_VERSION, "seed": seed, "sizes": dict(sizes)}
-    taken = folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    taken = is_taken(folder)
     if not taken:
         with build_beside(folder) as draft:
             _fill_folder(draft, settings)

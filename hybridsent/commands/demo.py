@@ -40,9 +40,9 @@ def write_page(target: Path) -> None:
         PostsError: The folder is taken.
     """
     from hybridsent.support.errors import PostsError
-    from hybridsent.support.folders import build_beside
+    from hybridsent.support.folders import build_beside, is_taken
 
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if is_taken(target):
         raise PostsError.about(target, "is not empty", remedy="Give another folder.")
     with build_beside(target) as draft:
         no_caches = shutil.ignore_patterns("__pycache__")

@@ -28,7 +28,7 @@ from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.rows import Assignment, Row
 from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.errors import PostsError
-from hybridsent.support.folders import build_beside, write_whole
+from hybridsent.support.folders import build_beside, is_taken, write_whole
 
 NEEDED = ("onnx", "onnxscript")  # packages, besides the one that runs the exported model
 Rows = Callable[[], Iterator[Row]]
@@ -71,7 +71,7 @@ def _require_possible(model: str, output: Path, format: str) -> None:
     if read_export(model):
         remedy = "Give the model that it was made of."
         raise PostsError.about(model, "is an export already", remedy=remedy)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+    if is_taken(output):
         raise PostsError.about(output, "is not empty", remedy="Give another --output.")
     for package in (*NEEDED, ENGINES[format]):
         require_package(package, f"--format {format}")

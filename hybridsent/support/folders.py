@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def is_taken(target: Path) -> bool:
+    """Check whether something is where `build_beside` would put a folder: all but an empty folder."""
+    return target.exists() and not (target.is_dir() and not any(target.iterdir()))
+
+
 @contextmanager
 def build_beside(target: Path) -> Iterator[Path]:
     """Yield a draft folder that becomes `target` when the block ends, or vanishes when it fails.
