@@ -243,7 +243,7 @@ def test_missing_and_ambiguous_files_are_named(write_folder, tmp_path):
     message = refusal(folder)
     assert "both train.csv and train.jsonl" in message
     assert "neither validation.csv nor validation.jsonl nor validation.parquet" in message
-    assert "optionally id" in refusal(tmp_path / "nowhere")
+    assert "nowhere: no such file or folder" in refusal(tmp_path / "nowhere")
 
 
 def test_several_files_without_split_names_are_ambiguous(tmp_path):

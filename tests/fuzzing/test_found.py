@@ -102,7 +102,7 @@ def test_a_label_of_too_many_digits_for_python(options, tmp_path):
 def test_a_training_split_of_bad_rows_alone(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\n,a\n,b\n")
     (tmp_path / "validation.csv").write_text("text,label\nx,a\ny,b\n")
-    with pytest.raises(PostsError, match=r"(?s)no posts left to train on.*Add posts, or mend"):
+    with pytest.raises(PostsError, match=r"(?s)no posts left to train on.*Add posts, or fix"):
         load_table("posts", tmp_path, on_bad_rows="drop")
 
 
