@@ -55,6 +55,7 @@ def finished_run(**changed):
             "training": [{"epoch": n / 4, "loss": 3 / n} for n in range(1, 9)],
             "validation": [{"epoch": float(n), "loss": 1 / n, **scores()} for n in (1, 2)],
             "kept_epoch": 2.0,
+            "averaged_steps": 0,
         },
         "parameters": {"all": 28_400_000, "trained": 25_000_000},
         "calibration": {

@@ -68,7 +68,7 @@ def test_two_machines_train_together(tmp_path):
     assert "| both | decision |" not in second
 
 
-def test_a_model_sharded_by_its_layers_has_the_same_loss_and_gradients():
+def test_a_model_sharded_by_its_layers_has_the_same_loss_gradients_and_mean_weights():
     """FSDP2 itself, since the Trainer turns it into DDP on a CPU."""
     launcher = [BIN / "torchrun", "--nproc_per_node", 2, "--master_port", free_port()]
     result = run([*launcher, ROOT / "tests" / "sharded_model.py"])

@@ -7,6 +7,8 @@ import signal
 import time
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tiny_runs import (
     MODEL,
     ROOT,
@@ -29,7 +31,10 @@ BATCH = "--per_device_train_batch_size"
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """32 posts a step, no dropout anywhere, and labels that are spread unevenly over the batches."""
+    """32 posts a step, no dropout anywhere, and labels that are spread unevenly over the batches.
+
+    The model is the mean over steps 6 to 50.
+    """
     folder = tmp_path_factory.mktemp("tiny")
     recipe = write_recipe(
         folder,
@@ -42,6 +47,7 @@ def recipe(tmp_path_factory):
         save_steps=STEPS,
         load_best_model_at_end=False,
         early_stopping_patience=None,
+        average_weights_from=0.1,
         logging_steps=1,
         cpu_threads=1,
         train_sampling_strategy="group_by_length",
@@ -99,6 +105,17 @@ def test_two_processes_learn_what_one_does(one, two):
     assert (metrics(one)["processes"], metrics(two)["processes"]) == (1, 2)
     assert losses(one)[-1 - len(PARTS)] < losses(one)[0] - 0.05
     assert losses(two) == pytest.approx(losses(one), abs=1e-3)
+
+
+def test_the_mean_of_two_processes_is_published_and_their_last_step_is_not(two):
+    found = load_file(two / "model.safetensors")
+    mean = load_file(two / f"checkpoint-{STEPS}" / "weight_average.safetensors")
+    last = load_file(two / f"checkpoint-{STEPS}" / "model.safetensors")
+    assert metrics(two)["learning"]["averaged_steps"] == 45
+    assert mean.keys() < found.keys()
+    for name, tensor in found.items():
+        assert torch.equal(tensor, mean.get(name, last[name])), name
+    assert any(not torch.equal(mean[name], last[name]) for name in mean)
 
 
 def test_accumulated_batches_learn_what_one_batch_does(recipe, one, tmp_path):

@@ -110,7 +110,10 @@ def describe_run(
             "name": trainer.args.metric_for_best_model,
             "value": trainer.state.best_metric,
         },
-        "learning": learning_curves(trainer.state, trainer.args.load_best_model_at_end),
+        "learning": {
+            **learning_curves(trainer.state, trainer.args.load_best_model_at_end),
+            "averaged_steps": trainer.averaged_steps,
+        },
         "calibration": {
             "fitted_on": "validation",
             **calibration,

@@ -33,7 +33,7 @@ SETTINGS = (
     *("vision_encoder_learning_rate", "vision_encoder_trained_layers", "encoder_layer_decay"),
     *("train_sampling_strategy", "lr_scheduler_type", "warmup_steps", "weight_decay"),
     *("max_grad_norm", "bf16", "fp16", "load_best_model_at_end", "metric_for_best_model"),
-    *("early_stopping_patience", "cache_features", "cache_dtype"),
+    *("early_stopping_patience", "average_weights_from", "cache_features", "cache_dtype"),
 )
 
 
@@ -80,6 +80,7 @@ def write_page(
     environment.filters |= {"percent": percent, "number": _number}
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         run=run,
+        averaged_steps=run["learning"].get("averaged_steps", 0),  # not in runs of earlier versions
         counts=run["dataset"]["counts"],
         present=describe_counts(run["dataset"]["counts"]),
         calibration=run["calibration"],

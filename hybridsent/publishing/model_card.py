@@ -110,6 +110,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         split_counts=_split_counts(dataset["counts"]),
         scored_split=run["scored_split"],
         spread=_spread(runs),
+        chosen=_chosen(run),
         selection_note=FLATTERING if run["scored_split"] == "validation" else "",
         table=as_markdown(run["scores"]) if len(runs) == 1 else table_over_seeds(runs),
         per_class=_per_class(run),
@@ -164,6 +165,17 @@ def _spread(runs: Sequence[Run]) -> str:
     return (
         f"Mean and standard deviation of {len(runs)} runs, seeds {seeds}. This model is that of seed "
         f"{runs[0]['seed']}; everything below the table is about it."
+    )
+
+
+def _chosen(run: Run) -> str:
+    """Return what was chosen on the validation posts, and how many steps the weights are a mean of."""
+    steps = run.get("learning", {}).get("averaged_steps", 0)
+    if not steps:
+        return "Best epoch and temperature were chosen on the validation split."
+    return (
+        f"The weights are the mean of those after each of the last {steps} steps. Only the temperature "
+        "was chosen on the validation split."
     )
 
 

@@ -160,6 +160,14 @@ class HybridSentTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": "Stop after this many evaluations without a better validation score."},
     )
+    average_weights_from: float | None = field(
+        default=None,
+        metadata={
+            "help": "End with the mean of the weights after each of the last steps, those beyond this "
+            "fraction of all steps (0.4: the last six tenths), arXiv 2212.05956. It replaces choosing "
+            "an epoch: set load_best_model_at_end to false, and no early_stopping_patience."
+        },
+    )
     cpu_threads: int | None = field(
         default=None,
         metadata={
@@ -212,6 +220,7 @@ class HybridSentTrainingArguments(TrainingArguments):
                 "one with --vision_encoder_learning_rate 0, --text_encoder_learning_rate 0 or "
                 "--vision_encoder_trained_layers, or leave out --cache_features."
             )
+        self._require_one_choice_of_weights()
         for name, wanted in _NEEDED_BY_SCORES.items():
             if getattr(self, name) != wanted:
                 raise ValueError(
@@ -236,6 +245,32 @@ class HybridSentTrainingArguments(TrainingArguments):
         if self.use_cpu:
             processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
             torch.set_num_threads(self.cpu_threads or max(1, (os.cpu_count() or 1) // processes))
+
+    def _require_one_choice_of_weights(self) -> None:
+        """Refuse to average weights where an epoch is chosen as well, or where it is impossible."""
+        if self.average_weights_from is None:
+            return
+        given = f"--average_weights_from {self.average_weights_from}"
+        if not 0 <= self.average_weights_from < 1:
+            raise ValueError(f"{given}: give a fraction from 0 to below 1.")
+        others = []
+        if self.load_best_model_at_end:
+            others.append("--load_best_model_at_end true")
+        if self.early_stopping_patience is not None:
+            others.append(f"--early_stopping_patience {self.early_stopping_patience}")
+        if others:
+            raise ValueError(
+                f"{given} and {' and '.join(others)}: averaging replaces the choice of an epoch. Set "
+                "load_best_model_at_end to false, remove early_stopping_patience from the recipe; or "
+                "leave average_weights_from out."
+            )
+        launched = os.environ.get
+        is_fsdp1 = launched("ACCELERATE_USE_FSDP") == "true" and launched("FSDP_VERSION") != "2"
+        if self.deepspeed or launched("ACCELERATE_USE_DEEPSPEED") == "true" or is_fsdp1:
+            raise ValueError(
+                f"{given}: the weights that DeepSpeed or FSDP1 hold cannot be averaged. Train with DDP "
+                "or FSDP2, or leave this option out."
+            )
 
 
 def read_recipe(file: str) -> list[str]:

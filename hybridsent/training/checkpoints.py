@@ -15,6 +15,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 STATE = "trainer_state.json"  # written last
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+AVERAGE = "weight_average.safetensors"  # the mean over steps, see averaging.py
+AVERAGES = "weight_average*.safetensors"  # with those of shards
 # Each needs one of its names; the later ones are those of FSDP and DeepSpeed.
 NEEDED = {
     "optimizer.pt": ("optimizer.pt", "optimizer.bin", "optimizer_*", "global_step*"),
@@ -112,15 +114,16 @@ def faults_of(folder: Path) -> list[str]:
 
 
 def _faults_of_weights(folder: Path) -> Iterator[str]:
-    """Check the weights, in one file or in several that an index names."""
+    """Check the weights, in one file or in several that an index names, and their running means."""
     names = [WEIGHTS]
+    averages = sorted(file.name for file in folder.glob(AVERAGES))
     if not (folder / WEIGHTS).exists() and (folder / INDEX).exists():
         try:
             names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
         except (ValueError, KeyError, TypeError, AttributeError):
             yield f"{INDEX} is damaged"
             return
-    for name in names:
+    for name in [*names, *averages]:
         if Path(str(name)).name != name:
             yield f"{INDEX} names {name!r}, which is no file of the folder"
             continue

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
 
+from hybridsent.training.averaging import WeightAverage, remove_averages
 from hybridsent.training.checkpoints import STATE
 from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostCollator, text_lengths
 from hybridsent.training.encoder_layers import learning_rates
@@ -61,6 +63,16 @@ class HybridSentTrainer(Trainer):
         self._post_ids: list[str] = []  # of the last batch
         self.add_callback(StopOnSigterm(self.accelerator))
         self.loss_is_scaled_for_ga = self.label_smoother is None
+        self.average: WeightAverage | None = None
+        if self.args.average_weights_from is not None:
+            shard = self.args.process_index if self.is_fsdp_enabled else None
+            self.average = WeightAverage(self.args.average_weights_from, shard)
+            self.add_callback(self.average)
+
+    @property
+    def averaged_steps(self) -> int:
+        """Number of steps whose mean weights the model has after training; 0 without averaging."""
+        return self.average.steps if self.average else 0
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer with a learning rate for each encoder."""
@@ -190,6 +202,8 @@ class HybridSentTrainer(Trainer):
                 f"{max_steps}. Resume with the settings that wrote it, or from another checkpoint."
             )
         self.parts_log.start_at(self.state.global_step)
+        if self.average:
+            self.average.restore(checkpoint, self.state.global_step, max_steps)
         ended = self.state.global_step >= max_steps
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, EarlyStoppingCallback):
@@ -200,13 +214,17 @@ class HybridSentTrainer(Trainer):
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Save a checkpoint; its state file, written last, marks it as complete."""
         if self.args.should_save:
-            folder = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-            (Path(self.args.output_dir) / folder / STATE).unlink(missing_ok=True)
+            name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            folder = Path(self.args.output_dir) / name
+            (folder / STATE).unlink(missing_ok=True)
+            remove_averages(folder)
         super()._save_checkpoint(model, trial)
 
     def _save_rng_state(self, output_dir: str) -> None:
-        """Save the random states of all processes before the first one writes the state file."""
+        """Save random states and mean weights before the first process writes the state file."""
         super()._save_rng_state(output_dir)
+        if self.average:
+            self.average.save(output_dir, is_first=self.args.should_save)
         self.accelerator.wait_for_everyone()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -233,6 +251,11 @@ class HybridSentTrainer(Trainer):
         super().save_model(str(folder), internal)
         if self.args.should_save:
             (folder / "training_args.bin").unlink(missing_ok=True)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Score posts; in the middle of training with the mean of the weights, once it has begun."""
+        with self.average.swapped_in(self.model) if self.average else nullcontext():
+            return super().evaluation_loop(*args, **kwargs)
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         return self.scores(self._named(prediction.predictions)["logits"], prediction.label_ids)

@@ -230,6 +230,14 @@ def test_without_test_posts_and_with_few_for_calibration_it_says_so(tmp_path, pa
     assert "too few" not in page.text
 
 
+def test_averaged_weights_are_no_choice_of_an_epoch(tmp_path, page):
+    learning = finished_run()["learning"] | {"averaged_steps": 75}
+    text = write(tmp_path, run=finished_run(scored_split="validation", learning=learning)).text
+    assert "the mean of the weights after each of the last 75 steps; no epoch was chosen" in text
+    assert "no labelled test posts: the temperature was chosen on these posts" in text
+    assert "mean of the weights" not in page.text
+
+
 def test_a_model_with_a_fusion_branch_only_shows_no_agreement(tmp_path):
     answers = made_up_answers()
     fusion = answers._replace(

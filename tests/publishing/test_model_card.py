@@ -136,6 +136,14 @@ def test_scores_of_the_posts_of_the_choice_are_called_too_good(card):
     assert "all posts |" not in text
 
 
+def test_averaged_weights_are_no_choice_of_an_epoch(card):
+    assert "Best epoch and temperature were chosen on the validation split." in card
+    averaged = {**RUN, "learning": {**RUN["learning"], "averaged_steps": 75}}
+    text = " ".join(fill_card([averaged], "x/y").split())
+    assert "The weights are the mean of those after each of the last 75 steps. Only the" in text
+    assert "Best epoch" not in text
+
+
 def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):
     template = tmp_path / "model_card.md"
     template.write_text(TEMPLATE.read_text() + "\n$unknown_figure\n")

@@ -106,6 +106,30 @@ def test_settings_that_leave_no_answers_to_score_are_refused(recipe, name, value
         parse_arguments([recipe(), f"--{name}", value])
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"load_best_model_at_end": True}, r"0\.4 and --load_best_model_at_end true: averaging"),
+        ({"early_stopping_patience": 2}, r"0\.4 and --early_stopping_patience 2: averaging"),
+        (
+            {"average_weights_from": 1},
+            r"--average_weights_from 1\.0: give a fraction from 0 to below 1",
+        ),
+        ({"average_weights_from": -0.1}, r"--average_weights_from -0\.1: give a fraction"),
+        ({"deepspeed": "zero.json"}, r"DeepSpeed or FSDP1 hold cannot be averaged\. Train with"),
+    ],
+)
+def test_averaged_weights_and_another_choice_are_refused(recipe, settings, said):
+    epochs = {"eval_strategy": "epoch", "save_strategy": "epoch", "average_weights_from": 0.4}
+    with pytest.raises(ValueError, match=said):
+        parse_arguments([recipe(**epochs | settings)])
+
+
+def test_the_error_about_averaged_weights_names_all_that_must_go():
+    with pytest.raises(ValueError, match="_at_end true and --early_stopping_patience 2: averaging"):
+        parse_arguments(["quickstart", "--average_weights_from", "0.4"])
+
+
 def test_debug_without_a_value_is_ours_and_with_one_the_librarys():
     recipe = ["quickstart"]
     for words in (["--debug"], ["--debug", "--seed", "3"], ["--seed", "3", "--debug"]):
