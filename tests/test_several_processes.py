@@ -107,7 +107,7 @@ def test_two_processes_learn_what_one_does(one, two):
     assert losses(two) == pytest.approx(losses(one), abs=1e-3)
 
 
-def test_the_mean_of_two_processes_is_published_and_their_last_step_is_not(two):
+def test_two_processes_save_their_mean_weights_and_not_those_of_the_last_step(two):
     found = load_file(two / "model.safetensors")
     mean = load_file(two / f"checkpoint-{STEPS}" / "weight_average.safetensors")
     last = load_file(two / f"checkpoint-{STEPS}" / "model.safetensors")

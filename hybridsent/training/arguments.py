@@ -264,9 +264,10 @@ class HybridSentTrainingArguments(TrainingArguments):
                 "load_best_model_at_end to false, remove early_stopping_patience from the recipe; or "
                 "leave average_weights_from out."
             )
-        launched = os.environ.get
-        is_fsdp1 = launched("ACCELERATE_USE_FSDP") == "true" and launched("FSDP_VERSION") != "2"
-        if self.deepspeed or launched("ACCELERATE_USE_DEEPSPEED") == "true" or is_fsdp1:
+        launch = os.environ  # variables of accelerate launch
+        is_deepspeed = self.deepspeed or launch.get("ACCELERATE_USE_DEEPSPEED") == "true"
+        is_fsdp1 = launch.get("ACCELERATE_USE_FSDP") == "true" and launch.get("FSDP_VERSION") != "2"
+        if is_deepspeed or is_fsdp1:
             raise ValueError(
                 f"{given}: the weights that DeepSpeed or FSDP1 hold cannot be averaged. Train with DDP "
                 "or FSDP2, or leave this option out."

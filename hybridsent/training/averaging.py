@@ -128,7 +128,9 @@ class WeightAverage(TrainerCallback):
         """
         if self._mean and (is_first or self.is_sharded):
             tensors = {name: tensor.contiguous() for name, tensor in self._mean.items()}
-            save_file(tensors, Path(checkpoint) / self.file_name, {"steps": str(self.steps)})
+            file = Path(checkpoint) / self.file_name
+            save_file(tensors, file, {"steps": str(self.steps)})
+            file.chmod(0o644)  # written for the owner alone, unlike the other files
 
 
 def remove_averages(checkpoint: Path) -> None:
