@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from hybridsent.bundled.encoders import FURTHER_DATA
 from hybridsent.evaluation.report import as_markdown, table_over_seeds
 from hybridsent.support.folders import write_whole
 
@@ -103,6 +104,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         labels=", ".join(run["labels"]),
         dataset_title=data.title,
         dataset_note=data.note,
+        encoder_note=_encoder_note(run),
         data_citation=data.citation,
         limits=data.limits,
         protocol=dataset["protocol"],
@@ -155,6 +157,12 @@ def _header(run: Run, data: DataText, model: str) -> str:
 
 def _split_counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{split['present']} {name}" for name, split in counts["splits"].items())
+
+
+def _encoder_note(run: Run) -> str:
+    """Return a paragraph on the further data of the text encoder, if there were any."""
+    encoder = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
+    return f"\n\nFurther data: {FURTHER_DATA[encoder]}." if encoder in FURTHER_DATA else ""
 
 
 def _spread(runs: Sequence[Run]) -> str:

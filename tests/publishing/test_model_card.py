@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 from tiny_models import picture
 
 from datasets_scripts import READERS
+from hybridsent.bundled.encoders import FURTHER_DATA
 from hybridsent.publishing.model_card import DATA, TEMPLATE, fill_card
 
 RUN = finished_run()
@@ -93,6 +94,16 @@ def test_all_sections_are_there_in_order(card):
 )
 def test_facts_of_the_run_stand_in_the_card(card, fact):
     assert fact in " ".join(card.split())
+
+
+def test_further_data_of_the_text_encoder_is_named(card):
+    name = "bundled/all-minilm-l6-v2-sentiment"
+    encoders = {**RUN["encoders"], "text": name}
+    text = " ".join(fill_card([{**RUN, "encoders": encoders}], "x/y").split())
+    assert f"Further data: {FURTHER_DATA[name]}." in text
+    older = {key: value for key, value in RUN.items() if key != "encoders"}
+    assert fill_card([older], "someone/tiny") == card
+    assert "Further data" not in card
 
 
 def test_a_label_without_complete_posts_has_no_row_of_weights(card):
