@@ -102,6 +102,7 @@ def describe_run(
         "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
         "labels": names,
+        "clean_text": trainer.processing_class.clean_text,
         "parameters": {
             "all": sum(p.numel() for p in trainer.model.parameters()),
             "trained": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
