@@ -322,7 +322,7 @@ class HybridSentProcessor(ProcessorMixin):
     ) -> dict[str, Any]:
         if settings["max_length"] is not None:
             _positive("max_length", settings["max_length"])
-        given = [self.prepare_text(x) if x and y else "" for x, y in zip(texts, has, strict=True)]
+        given = [self.prepare_text(x) if y and x else "" for x, y in zip(texts, has, strict=True)]
         with _TOKENIZING:
             encoded = dict(self.tokenizer(given, **settings))
         if not settings.get("return_token_type_ids"):
