@@ -108,6 +108,7 @@ def describe_run(
             "text": _encoder_name(model.text_encoder),
             "vision": _encoder_name(model.vision_encoder),
         },
+        "clean_text": trainer.processing_class.clean_text,
         "parameters": {
             "all": sum(p.numel() for p in trainer.model.parameters()),
             "trained": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),

@@ -13,6 +13,11 @@ from hybridsent.support.folders import write_whole
 
 WHENS = ("before", "after", "cross_fitted")
 TEMPLATE = Path(__file__).parent / "model_card.md"  # a link, so that a wheel holds it
+CLEANED = (
+    "The processor cleans each text before it is tokenized, here as in the training: it removes web "
+    "addresses and retweet marks, writes @user for every name and splits hashtags into words "
+    '(`"clean_text"` in `processor_config.json`).\n\n'
+)
 FLATTERING = (
     " There were no labelled test posts: these are the same posts, so the scores are too good."
 )
@@ -102,6 +107,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         header=_header(run, data, model),
         model=model,
         labels=", ".join(run["labels"]),
+        cleaning=CLEANED if run.get("clean_text") else "",  # runs before this setting lack it
         dataset_title=data.title,
         dataset_note=data.note,
         encoder_note=_encoder_note(run),

@@ -147,6 +147,13 @@ def test_scores_of_the_posts_of_the_choice_are_called_too_good(card):
     assert "all posts |" not in text
 
 
+def test_the_card_says_that_texts_are_cleaned_where_they_are(card):
+    assert "cleans each text" not in card
+    text = fill_card([{**RUN, "clean_text": True}], "x/y")
+    assert "cleans each text" in text
+    assert "\n\n`trust_remote_code=True` runs" in text
+
+
 def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):
     template = tmp_path / "model_card.md"
     template.write_text(TEMPLATE.read_text() + "\n$unknown_figure\n")
