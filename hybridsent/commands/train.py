@@ -119,7 +119,9 @@ def train(
 
     if trainer.is_world_process_zero():
         seconds = time.perf_counter() - start
-        run = describe_run(trainer, data_arguments, posts.counts, calibration, scored, seconds)
+        run = describe_run(
+            trainer, model_arguments, data_arguments, posts.counts, calibration, scored, seconds
+        )
         settings = chosen_settings(model_arguments, data_arguments, training_arguments)
         pixels, name = processor.max_image_pixels, target.repo_id if target else folder
         page = write_results(run, scored, posts.scored[0].posts, pixels, settings, folder, name)

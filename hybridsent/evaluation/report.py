@@ -21,7 +21,7 @@ from hybridsent.evaluation.final_scores import (
     label_groups,
 )
 from hybridsent.support.folders import write_whole
-from hybridsent.training.arguments import DataArguments
+from hybridsent.training.arguments import DataArguments, ModelArguments
 from hybridsent.training.trainer import HybridSentTrainer
 
 PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
@@ -81,6 +81,7 @@ def _table_head(*more: str) -> list[str]:
 
 def describe_run(
     trainer: HybridSentTrainer,
+    model: ModelArguments,
     data: DataArguments,
     counts: dict[str, Any],
     calibration: dict[str, Any],
@@ -91,6 +92,7 @@ def describe_run(
 
     Args:
         trainer: Trainer of the final model.
+        model: Settings of the model.
         data: Settings of the data.
         counts: Counts of the loader.
         calibration: Result of `fit_temperatures`.
@@ -102,6 +104,11 @@ def describe_run(
         "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
         "labels": names,
+        "encoders": {
+            "text": _encoder_name(model.text_encoder),
+            "vision": _encoder_name(model.vision_encoder),
+        },
+        "clean_text": trainer.processing_class.clean_text,
         "parameters": {
             "all": sum(p.numel() for p in trainer.model.parameters()),
             "trained": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
@@ -128,6 +135,12 @@ def describe_run(
         "seconds": round(seconds, 1),
         "versions": versions(),
     }
+
+
+def _encoder_name(name_or_path: str) -> str:
+    """Return the name of an encoder; of a folder its last part, since metrics.json is published."""
+    path = Path(name_or_path)
+    return path.resolve().name if path.is_dir() else name_or_path
 
 
 def write_metrics(run: dict[str, Any], folder: str | Path) -> None:

@@ -7,11 +7,17 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from hybridsent.bundled.encoders import FURTHER_DATA
 from hybridsent.evaluation.report import as_markdown, table_over_seeds
 from hybridsent.support.folders import write_whole
 
 WHENS = ("before", "after", "cross_fitted")
 TEMPLATE = Path(__file__).parent / "model_card.md"  # a link, so that a wheel holds it
+CLEANED = (
+    "The processor cleans each text before it is tokenized, here as in the training: it removes web "
+    "addresses and retweet marks, writes @user for every name and splits hashtags into words "
+    '(`"clean_text"` in `processor_config.json`).\n\n'
+)
 FLATTERING = (
     " There were no labelled test posts: these are the same posts, so the scores are too good."
 )
@@ -101,8 +107,10 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         header=_header(run, data, model),
         model=model,
         labels=", ".join(run["labels"]),
+        cleaning=CLEANED if run.get("clean_text") else "",  # runs before this setting lack it
         dataset_title=data.title,
         dataset_note=data.note,
+        encoder_note=_encoder_note(run),
         data_citation=data.citation,
         limits=data.limits,
         protocol=dataset["protocol"],
@@ -156,6 +164,12 @@ def _header(run: Run, data: DataText, model: str) -> str:
 
 def _split_counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{split['present']} {name}" for name, split in counts["splits"].items())
+
+
+def _encoder_note(run: Run) -> str:
+    """Return a paragraph on the further data of the text encoder, if there were any."""
+    encoder = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
+    return f"\n\nFurther data: {FURTHER_DATA[encoder]}." if encoder in FURTHER_DATA else ""
 
 
 def _spread(runs: Sequence[Run]) -> str:

@@ -43,6 +43,13 @@ class ModelArguments:
     max_text_length: int = field(
         default=128, metadata={"help": "Cut texts to this many tokens, in training and afterwards."}
     )
+    clean_text: bool = field(
+        default=False,
+        metadata={
+            "help": "Clean texts, in training and afterwards: web addresses and retweet marks are "
+            "removed, @name becomes @user, hashtags are split into words."
+        },
+    )
     max_image_pixels: int = field(
         default=DEFAULT_MAX_IMAGE_PIXELS,
         metadata={"help": "Refuse images with more pixels, in training and afterwards."},

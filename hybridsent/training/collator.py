@@ -85,7 +85,8 @@ def text_lengths(posts: Dataset, processor: HybridSentProcessor) -> list[int]:
         processor: The joint processor, which has the limit.
     """
     texts = posts["text"] if "text" in posts.column_names else [None] * len(posts)
-    tokens = processor.tokenizer([text or "" for text in texts], add_special_tokens=False)
+    given = [processor.prepare_text(text or "") for text in texts]
+    tokens = processor.tokenizer(given, add_special_tokens=False)
     return [min(len(ids), processor.max_length) for ids in tokens["input_ids"]]
 
 

@@ -174,7 +174,8 @@ def describe_processor(processor: HybridSentProcessor, modality: str) -> list[An
         processor.tokenizer.save_pretrained(folder)
         for file in sorted(Path(folder).iterdir()):
             digest.update(file.name.encode() + file.read_bytes())
-    return [digest.hexdigest(), processor.max_length]
+    cleaning = ["clean_text"] if processor.clean_text else []  # keys without it stay what they were
+    return [digest.hexdigest(), processor.max_length, *cleaning]
 
 
 def digest_of_posts(posts: Dataset, modality: str) -> str:

@@ -14,6 +14,7 @@ def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
         AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
         max_length=arguments.max_text_length,
         max_image_pixels=arguments.max_image_pixels,
+        clean_text=arguments.clean_text,
     )
 
 

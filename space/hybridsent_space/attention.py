@@ -19,12 +19,14 @@ class Look:
     """What each modality looked at in the other.
 
     Attributes:
-        spans: Of each token, where it begins and ends in the text and what share of the image's
+        text: The text as the model reads it: cleaned, if its processor does that.
+        spans: Of each token, where it begins and ends in that text and what share of the image's
             attention it got, largest 1.
         heat: The text's attention over the image as the model sees it, (rows, columns), largest
             1; None where the model's image tokens are no square grid.
     """
 
+    text: str
     spans: list[tuple[int, int, float]]
     heat: np.ndarray | None
 
@@ -56,8 +58,10 @@ def look(scorer: Scorer, post: Post) -> Look | None:
     on_image = to_image[real].mean(dim=0).numpy()
     grids = [_as_grid(on_image[:image_tokens]), _as_grid(on_image[image_tokens:])]
     heats = [_stretch(grid) for grid in grids if grid is not None]
+    text = _as_read(scorer.loaded.processor, post.text)
     return Look(
-        _spans(scorer.loaded.processor, post.text, on_tokens.tolist()),
+        text,
+        _spans(scorer.loaded.processor, text, on_tokens.tolist()),
         _up_to_one(np.sum(heats, axis=0)) if heats else None,
     )
 
@@ -75,6 +79,12 @@ def _stretch(grid: np.ndarray) -> np.ndarray:
 
 def _up_to_one(values: np.ndarray) -> np.ndarray:
     return values / max(float(values.max()), 1e-12)
+
+
+def _as_read(processor: Any, text: str) -> str:
+    """Return the text that is tokenized; the code of older models lacks the method."""
+    prepare = getattr(processor, "prepare_text", None)
+    return prepare(text) if prepare else text
 
 
 def _spans(processor: Any, text: str, weights: list[float]) -> list[tuple[int, int, float]]:

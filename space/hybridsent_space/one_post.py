@@ -90,7 +90,7 @@ class OnePost:
         found = look(self.scorer, post)
         if found is None or seen is None:
             return "<p>Cross-attention needs a text and an image, and a model that has it.</p>"
-        text = marked_text(post.text or "", found.spans, "share of the attention")
+        text = marked_text(found.text, found.spans, "share of the attention")
         drawn = [figure(seen, "The image as the model sees it")]
         if found.heat is not None:
             drawn.append(figure(with_heat(seen, found.heat), "Bright: where the text looked"))

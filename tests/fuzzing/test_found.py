@@ -22,6 +22,7 @@ from modeling_hybridsent import (
     HybridSentProcessor,
     load_image,
 )
+from modeling_hybridsent.inputs_hybridsent import clean_text, has_text
 
 DEEP = "[" * 20_000
 GIF = next(x for x in good_pictures() if x.startswith(b"GIF"))
@@ -53,7 +54,9 @@ def test_what_is_no_encoding_of_texts(encoding, tmp_path):
         read_tumemo(folder, text_encoding=encoding)
 
 
-@pytest.mark.parametrize(("encoding", "content"), [("idna", b"xn--"), ("punycode", b"a..b")])
+@pytest.mark.parametrize(
+    ("encoding", "content"), [("idna", b"xn--"), ("punycode", b"a..b"), ("utf-7", b"sun +2AA-")]
+)
 def test_an_encoding_that_raises_errors_of_its_own_kind(encoding, content, tmp_path):
     folder = write_tumemo(tmp_path, {"0": "Happy"}, {"0": content})
     (row,) = read_tumemo(folder, text_encoding=encoding).rejected
@@ -63,6 +66,13 @@ def test_an_encoding_that_raises_errors_of_its_own_kind(encoding, content, tmp_p
 def test_levelling_takes_no_longer_than_the_text_is_long():
     with bounded(seconds=5):
         assert normalise_text("ht-" * 100_000 + " end ht...") == "ht-" * 100_000 + " end"
+
+
+def test_cleaning_takes_no_longer_than_the_text_is_long():
+    with bounded(seconds=5):
+        for part in ("ht-", "@", "#", "a#", "RT @a ", "&;", "ht "):
+            text = "sun " + part * (300_000 // len(part)) + "sun"
+            assert has_text(clean_text(text))
 
 
 # Images

@@ -25,6 +25,8 @@ NONSENSE = [
     (PROCESSOR, {"max_length": "many"}),
     (PROCESSOR, {"max_length": 0}),
     (PROCESSOR, {"max_image_pixels": -1}),
+    (PROCESSOR, {"clean_text": "yes"}),
+    (PROCESSOR, {"clean_text": 1}),
     (PROCESSOR, {"image_processor": "none"}),
     (PROCESSOR, {"image_processor": {"image_processor_type": "Nope"}}),
     (PROCESSOR, {"image_processor": {"size": "big"}}),

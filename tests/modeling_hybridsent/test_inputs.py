@@ -16,7 +16,13 @@ from tiny_models import picture
 
 from modeling_hybridsent import inputs_hybridsent as inputs
 from modeling_hybridsent import load_image
-from modeling_hybridsent.inputs_hybridsent import has_text, image_source, is_missing, open_image
+from modeling_hybridsent.inputs_hybridsent import (
+    clean_text,
+    has_text,
+    image_source,
+    is_missing,
+    open_image,
+)
 
 MISSING = [None, "", b"", float("nan"), np.float32("nan"), np.datetime64("NaT"), pd.NA, pd.NaT]
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
@@ -47,6 +53,55 @@ def test_a_text_of_another_type(wrong):
     kind = type(wrong).__name__
     with pytest.raises(ValueError, match=f"^caption must be str or None, got {kind}$"):
         has_text(wrong, "caption")
+
+
+CLEANED = {
+    "": "",
+    " \n": " \n",
+    "  a\t happy\n\u3000day ": "a happy day",
+    # Character references, also of references; without a semicolon it is none.
+    "rock &amp; roll &lt;3 &#39;yes&#x27; caf&eacute;&nbsp;now": "rock & roll <3 'yes' café now",
+    "&amp;amp;lt;3 &&#97;mp; &nosuch; Q&A; love&copy": "<3 & &nosuch; Q&A; love&copy",
+    # Retweet marks
+    "RT @a_b1: rt @c: so sad": "so sad",
+    "RT @a : so": "so",
+    "so RT @a: sad": "so RT @user: sad",
+    "RT @a's cat": "RT @user's cat",
+    # Web addresses
+    "a http://t.co/Ab1?x=#y day HTTPS://x.de": "a day",
+    "sunhttp://t.co/abこんにちは www.sun.com/#a": "sun こんにちは",
+    "Awww... so www.": "Awww... so www.",
+    '<a href="http://sun.com">sun</a>': '<a href=" ">sun</a>',
+    "sad ht… day htt... http:… sun https://t.co/a…": "sad day sun",
+    "sun http": "sun",
+    "sun ht http": "sun",
+    "ht night...": "ht night...",
+    "http://t.co/a": "http://t.co/a",
+    "RT @a: http://t.co/a": "RT @a: http://t.co/a",
+    "\u200bhttp://t.co/a": "\u200bhttp://t.co/a",
+    # Names
+    "@cat: hi.@dog's \uff20sun me@sun.com @ @@a": "@user: hi.@user's @user me@sun.com @ @@user",
+    "@tanakaさん": "@userさん",
+    # Hashtags
+    "#LoveMyDog2015 (#iLoveNASAPhotos!)": "Love My Dog 2015 (i Love NASA Photos!)",
+    "#love_my__dog #_ #4ever #5SOS ##x #1": "love my dog 4ever 5SOS x 1",
+    "#sun#RainDay of#wonderful": "sun Rain Day of wonderful",
+    "#ЛюбовьМоя #été2015 #أحب_الحياة": "Любовь Моя été 2015 أحب الحياة",
+    "今日#晴れ#東京2020 \uff03猫 #हिन्दी_दिवस": "今日晴れ 東京 2020 猫 हिन्दी दिवस",
+    "#😀 ❤️ #️⃣ # & #!": "😀 ❤️ #️⃣ # & #!",
+    # What would become something else
+    "&#lt; #www.sun.com #AWww.sun": "& lt; # A Www .sun",
+    "www.#_sun day www.\uff03sun": "day sun",
+    "#sun_http_:day": "sun http :day",
+    # Masks
+    "a [MASK] day <mask>! #[MASK] @[MASK]": "a [MASK] day <mask>! #[MASK] @[MASK]",
+}
+
+
+@pytest.mark.parametrize(("text", "cleaned"), CLEANED.items(), ids=map(repr, CLEANED))
+def test_a_cleaned_text(text, cleaned):
+    assert clean_text(text) == cleaned
+    assert clean_text(cleaned) == cleaned
 
 
 def test_a_text_with_half_a_character():

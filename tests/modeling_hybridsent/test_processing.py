@@ -322,6 +322,43 @@ def test_pictures_of_different_sizes_are_a_named_error():
         processor(images=[picture(), picture(width=20)])
 
 
+DIRTY, CLEAN = "RT @cat: a #happy_day http://t.co/a", "a happy day"
+
+
+def test_texts_are_cleaned_where_the_processor_does_it(processor):
+    cleaning = tiny_processor(clean_text=True)
+    link = "http://t.co/a"
+    images = [None, None, picture()]
+    given = cleaning(text=[DIRTY, link, None], images=images)
+    for name, tensor in processor(text=[CLEAN, link, None], images=images).items():
+        assert torch.equal(given[name], tensor), name
+    encoded = cleaning.encode_texts([DIRTY, None])
+    assert torch.equal(encoded["input_ids"], processor.encode_texts([CLEAN, None])["input_ids"])
+    assert encoded["has_text"].tolist() == [True, False]
+    assert cleaning.prepare_text(DIRTY) == CLEAN
+    assert processor.prepare_text(DIRTY) == DIRTY
+
+
+def test_cleaning_is_saved_with_the_processor(tmp_path):
+    tiny_processor(clean_text=True).save_pretrained(tmp_path)
+    again = HybridSentProcessor.from_pretrained(tmp_path)
+    assert again.decode(again(text=DIRTY)["input_ids"][0]) == f"[CLS] {CLEAN} [SEP]"
+    chosen = HybridSentProcessor.from_pretrained(tmp_path, clean_text=False)
+    assert chosen.clean_text is False
+    assert "clean_text" not in chosen.tokenizer.init_kwargs  # of which some have it, too
+    with pytest.raises(ValueError, match=r"^clean_text='no': give true or false"):
+        HybridSentProcessor.from_pretrained(tmp_path, clean_text="no")
+
+
+def test_a_folder_older_than_cleaning_loads_without_it(tmp_path):
+    tiny_processor(clean_text=True).save_pretrained(tmp_path)
+    file = tmp_path / "processor_config.json"
+    content = json.loads(file.read_text())
+    del content["clean_text"]
+    file.write_text(json.dumps(content))
+    assert HybridSentProcessor.from_pretrained(tmp_path).clean_text is False
+
+
 def test_parts_and_settings_stand_in_the_folder(tmp_path):
     processor = tiny_processor(max_length=5)
     processor.save_pretrained(tmp_path)

@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 from tiny_models import picture
 
 from datasets_scripts import READERS
+from hybridsent.bundled.encoders import FURTHER_DATA
 from hybridsent.publishing.model_card import DATA, TEMPLATE, fill_card
 
 RUN = finished_run()
@@ -95,6 +96,16 @@ def test_facts_of_the_run_stand_in_the_card(card, fact):
     assert fact in " ".join(card.split())
 
 
+def test_further_data_of_the_text_encoder_is_named(card):
+    name = "bundled/all-minilm-l6-v2-sentiment"
+    encoders = {**RUN["encoders"], "text": name}
+    text = " ".join(fill_card([{**RUN, "encoders": encoders}], "x/y").split())
+    assert f"Further data: {FURTHER_DATA[name]}." in text
+    older = {key: value for key, value in RUN.items() if key != "encoders"}
+    assert fill_card([older], "someone/tiny") == card
+    assert "Further data" not in card
+
+
 def test_a_label_without_complete_posts_has_no_row_of_weights(card):
     assert not re.search(r"^\| neutral \| \d\.\d\d \|", card, flags=re.MULTILINE)
 
@@ -142,6 +153,13 @@ def test_averaged_weights_are_no_choice_of_an_epoch(card):
     text = " ".join(fill_card([averaged], "x/y").split())
     assert "The weights are the mean of those after each of the last 75 steps. Only the" in text
     assert "Best epoch" not in text
+
+
+def test_the_card_says_that_texts_are_cleaned_where_they_are(card):
+    assert "cleans each text" not in card
+    text = fill_card([{**RUN, "clean_text": True}], "x/y")
+    assert "cleans each text" in text
+    assert "\n\n`trust_remote_code=True` runs" in text
 
 
 def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):

@@ -67,6 +67,18 @@ def test_words_are_taken_away_for_real(scorer):
         assert drop == pytest.approx(whole - without, abs=1e-5)
 
 
+def test_a_model_that_cleans_texts_is_explained_on_what_it_reads(scorer, monkeypatch):
+    monkeypatch.setattr(scorer.loaded.processor, "clean_text", True)
+    post = Post("RT @cat: very #happy_day http://t.co/a !", POST.image)
+    found = look(scorer, post)
+    assert found.text == "very happy day !"
+    assert [found.text[start:end] for start, end, _ in found.spans] == found.text.split()
+    words = {post.text[start:end]: drop for start, end, drop in occlude(scorer, post).words}
+    assert list(words) == post.text.split()
+    assert words["http://t.co/a"] == pytest.approx(0, abs=1e-5)
+    assert abs(words["#happy_day"]) > 1e-5
+
+
 def test_modalities_are_taken_away_for_real(scorer):
     found = occlude(scorer, POST)
     for name, post in (("text", (None, POST.image)), ("image", (POST.text, None))):

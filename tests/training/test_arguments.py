@@ -30,6 +30,12 @@ def test_every_recipe_of_the_project_parses(file):
             assert getattr(group, name) == written[name], name
 
 
+def test_recipes_of_real_posts_clean_their_texts():
+    cleaning = {file.stem: yaml.safe_load(file.read_text()).get("clean_text") for file in RECIPES}
+    assert cleaning.pop("quickstart") is None
+    assert set(cleaning.values()) == {True}
+
+
 def test_command_line_wins_over_the_recipe(recipe):
     file = recipe(learning_rate=0.5, seed=3, dataset="posts")
     _, data, training = parse_arguments([file, "--learning_rate", "1.0e-4", "--seed=7"])

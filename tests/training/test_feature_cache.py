@@ -10,6 +10,7 @@ from tiny_trainer import tiny_posts, trainer_of
 from hybridsent.evaluation.final_scores import fit_temperatures, score_posts, store_temperatures
 from hybridsent.training.arguments import HybridSentTrainingArguments
 from hybridsent.training.encoder_layers import prepare_encoders
+from hybridsent.training.encoder_states import describe_processor
 from hybridsent.training.feature_cache import FeatureCache
 from hybridsent.training.run_posts import ScoredSet
 
@@ -227,6 +228,13 @@ def test_states_of_another_encoder_or_processor_are_not_used(change, same, posts
     for modality in ("text", "image"):
         for one, other in zip(before[modality], after[modality], strict=True):
             assert (one == other) == same
+
+
+def test_texts_that_are_cleaned_have_other_states_and_images_have_not():
+    plain, cleaning = tiny_processor(), tiny_processor(clean_text=True)
+    for modality, same in (("text", False), ("image", True)):
+        described = [describe_processor(x, modality) for x in (plain, cleaning)]
+        assert (described[0] == described[1]) == same
 
 
 @pytest.mark.parametrize("change", [{"bf16": True}, {"cache_dtype": "bfloat16"}])

@@ -53,5 +53,11 @@ def test_lengths_are_tokens_up_to_the_limit():
     ]  # fmt: skip
 
 
+def test_lengths_are_those_of_cleaned_texts_where_the_processor_cleans():
+    posts = Dataset.from_dict({"text": ["RT @cat: #happy_day http://t.co/a", None, "sun"]})
+    assert text_lengths(posts, tiny_processor(clean_text=True)) == [2, 0, 1]
+    assert text_lengths(posts, tiny_processor())[0] > 10
+
+
 def test_no_posts():
     assert list(LengthGroupedOrder([], 8, 0)) == []
