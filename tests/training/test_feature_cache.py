@@ -97,7 +97,7 @@ def test_a_cached_front_trains_as_the_whole_encoder_does(vision, evidence, posts
     cached = run(posts, arguments(tmp_path, **settings), **model)
     assert_close(cached[0], plain[0])
     assert_close(cached[2].logits, plain[2].logits)
-    fresh = build(arguments(tmp_path, **settings), vision=vision).state_dict()
+    fresh = build(arguments(tmp_path, **settings), **model).state_dict()
     moved = set()
     for name, tensor in cached[4].state_dict().items():
         torch.testing.assert_close(tensor, plain[4].state_dict()[name], atol=1e-4, rtol=0)
