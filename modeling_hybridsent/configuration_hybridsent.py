@@ -66,14 +66,19 @@ class HybridSentConfig(PreTrainedConfig):
         attention_dropout: Dropout probability on attention weights.
         layer_norm_eps: Epsilon of the layer normalisations.
         initializer_range: Standard deviation of newly initialised weights.
-        use_local_features: S1. False removes the n-gram and early-stage features.
+        evidence: S1 and S4. What local features are, and what the recurrence runs over. "tokens": an
+            n-gram feature a word and a finer stage of the image, which the cross-attention may look
+            at; the recurrence runs over all tokens. "levels": states of a middle text layer, and
+            mean, deviation and maximum of several image stages, which enter the unimodal branches
+            too; the recurrence runs over one vector a level, from words to early stages.
+        use_local_features: S1. False removes the local features.
         text_ngram_sizes: S1. Kernel widths, in tokens, of the convolutions behind the local text
-            features.
-        vision_local_layer: S1. Index into the vision encoder's `hidden_states` that gives the local
-            image features; None lets the model pick the last stage with a finer grid than the
-            final one, or the middle layer where all layers share one grid.
-        vision_feature_sizes: Channels of the vision encoder's global and local features; None lets
-            the model measure them once, after which they are stored here.
+            features of "tokens".
+        vision_local_layer: S1, "tokens". Index into the vision encoder's `hidden_states` that gives
+            the local image features; None lets the model pick the last stage with a finer grid than
+            the final one, or the middle layer where all layers share one grid.
+        vision_feature_sizes: Channels of the vision encoder's global features and of each local
+            layer; None lets the model measure them once, after which they are stored here.
         use_unimodal_branches: S2. False removes the unimodal self-attention and classifiers; only
             `decision_fusion="fusion_only"` is possible then.
         num_cross_modal_layers: S3. Number of cross-modal layers; 0 removes them.
@@ -138,6 +143,7 @@ class HybridSentConfig(PreTrainedConfig):
     initializer_range: float = 0.02
 
     # S1 to S5
+    evidence: Literal["tokens", "levels"] = "tokens"
     use_local_features: bool = True
     text_ngram_sizes: list[int] | tuple[int, ...] = (1, 3, 5)  # odd: centred on their token
     vision_local_layer: int | None = None

@@ -7,6 +7,11 @@
 | image global | tokens of the vision encoder's last stage                                        |
 | image local  | tokens of an earlier stage: a finer grid, or a middle layer where all grids match |
 
+With `evidence="levels"`, local are instead
+
+| text local   | token states of a layer two thirds of the way up                                  |
+| image local  | mean, standard deviation and maximum over the tokens of up to four earlier stages |
+
 The abstract names global and local features but does not define them; this reading is ours.
 """
 
@@ -44,6 +49,7 @@ TESTED = {
     "vision": "vit, clip_vision_model, siglip_vision_model, dinov2, resnet, convnext, swin, timm",
 }
 _TOKENS = 8
+_MOST_LEVELS = 4
 # Settings that would create weights which never get a gradient, by name of the setting.
 _UNUSED_SETTINGS = ("vision_use_head", "use_mask_token")
 
@@ -186,7 +192,7 @@ def encode_image(
 
 
 def encode_text(
-    encoder: PreTrainedModel, tokens: dict[str, torch.Tensor]
+    encoder: PreTrainedModel, tokens: dict[str, torch.Tensor], middle: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Run the text encoder once.
 
@@ -194,10 +200,11 @@ def encode_text(
         encoder: A text encoder.
         tokens: `input_ids` (batch, tokens) or `inputs_embeds` (batch, tokens, text width), and
             `attention_mask` (batch, tokens), which never has an empty row.
+        middle: Return the states of a middle layer in place of the embeddings.
 
     Returns:
-        Token states of the last layer and non-contextual embeddings, each (batch, tokens, text
-        width).
+        Token states of the last layer and non-contextual embeddings, or states of the layer two
+        thirds of the way up, each (batch, tokens, text width).
 
     Raises:
         ValueError: The encoder takes no `inputs_embeds`.
@@ -207,7 +214,8 @@ def encode_text(
             f"The text encoder {encoder.config.model_type!r} takes no inputs_embeds; give input_ids."
         )
     outputs = encoder(**tokens, output_hidden_states=True, return_dict=True)
-    return outputs.last_hidden_state, outputs.hidden_states[0]
+    layer = 2 * (len(outputs.hidden_states) - 1) // 3 if middle else 0
+    return outputs.last_hidden_state, outputs.hidden_states[layer]
 
 
 def check_encoder_outputs(
@@ -376,6 +384,33 @@ def _pick_local_layer(global_tokens: int, stage_tokens: list[int]) -> int:
     return finer[-1] if finer else len(stage_tokens) // 2
 
 
+def level_layers(count: int) -> list[int]:
+    """Return the indices of up to four of this many hidden states, evenly spaced, without the last."""
+    levels = min(_MOST_LEVELS, count - 1)
+    return [(i + 1) * (count - 1) // levels - 1 for i in range(levels)]
+
+
+def pool_statistics(features: torch.Tensor) -> torch.Tensor:
+    """Summarise (batch, tokens, channels): mean, deviation, maximum, (batch, 3 * channels)."""
+    features = features.float()
+    mean = features.mean(dim=1)
+    variance = (features - mean[:, None]).square().mean(dim=1)
+    return torch.cat([mean, (variance + 1e-6).sqrt(), features.amax(dim=1)], dim=-1)
+
+
+def level_statistics(stages: list[torch.Tensor]) -> torch.Tensor:
+    """Summarise several stages of an image.
+
+    Args:
+        stages: Every hidden state of the vision encoder, each (batch, tokens, its channels).
+
+    Returns:
+        Statistics of the levels side by side, (batch, 1, 3 * sum of their channels), float32.
+    """
+    levels = [pool_statistics(stages[i]) for i in level_layers(len(stages))]
+    return torch.cat(levels, dim=-1)[:, None]
+
+
 def measure_vision_features(config: HybridSentConfig) -> None:
     """Fill in `vision_local_layer` and `vision_feature_sizes` where they are None.
 
@@ -388,6 +423,11 @@ def measure_vision_features(config: HybridSentConfig) -> None:
         ValueError: The vision encoder has no such layer.
     """
     (tokens, width), *stages = probe_encoder(config.vision_config, "vision").sizes
+    if config.evidence == "levels":
+        if config.vision_feature_sizes is None:
+            channels = [stages[i][1] for i in level_layers(len(stages))]
+            config.vision_feature_sizes = [width, *channels]
+        return
     if config.vision_local_layer is None:
         config.vision_local_layer = _pick_local_layer(tokens, [count for count, _ in stages])
     layer, count = config.vision_local_layer, len(stages)
@@ -469,10 +509,17 @@ class HybridSentNgrams(nn.Module):
 class HybridSentTextFeatures(nn.Module):
     """Global and local text features from what one pass of the text encoder gives (S1)."""
 
+    count = None  # no evidence
+
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
         self.global_projection = HybridSentProjection(config.text_config.hidden_size, config)
         self.ngrams = HybridSentNgrams(config) if config.use_local_features else None
+
+    @property
+    def reads_local(self) -> bool:
+        """Whether there are local features."""
+        return self.ngrams is not None
 
     def forward(
         self, states: torch.Tensor, embeddings: torch.Tensor | None, mask: torch.Tensor
@@ -491,8 +538,110 @@ class HybridSentTextFeatures(nn.Module):
         return self.global_projection(states, mask), local
 
 
+class HybridSentEvidence(nn.Module):
+    """Bring a summary of a text or an image to the width of the fusion."""
+
+    def __init__(self, input_size: int, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(input_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.linear = nn.Linear(input_size, config.hidden_size)
+
+    def forward(self, summary: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Project summaries (batch, input_size) to (batch, hidden_size), zero where not present."""
+        projected = self.linear(self.dropout(self.norm(summary)))
+        return projected.masked_fill(~present[:, None], 0.0)
+
+
+def _mean_of_tokens(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Average real tokens: (batch, tokens, width), (batch, tokens) -> (batch, width)."""
+    weights = mask[..., None].to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+
+class HybridSentTextLevels(nn.Module):
+    """Text features of two layers of the text encoder, as tokens and as evidence (S1).
+
+    Attributes:
+        count: Vectors of evidence a text.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        width, self.reads_local = config.text_config.hidden_size, config.use_local_features
+        self.count = 1 + self.reads_local
+        self.global_projection = HybridSentProjection(width, config)
+        self.local_projection = HybridSentProjection(width, config) if self.reads_local else None
+        self.evidence = nn.ModuleList(HybridSentEvidence(width, config) for _ in range(self.count))
+
+    def forward(
+        self, states: torch.Tensor, middle: torch.Tensor | None, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Project the text encoder's output.
+
+        Args:
+            states: Token states of the last layer, (batch, tokens, text width).
+            middle: Those of a middle layer, likewise; None without local features.
+            mask: True at real tokens of present texts, (batch, tokens).
+
+        Returns:
+            Tokens (batch, tokens, hidden_size) and evidence, middle then last layer, (batch, count,
+            hidden_size).
+        """
+        tokens, layers = self.global_projection(states, mask), [states]
+        if self.local_projection is not None:
+            tokens, layers = tokens + self.local_projection(middle, mask), [middle, states]
+        present = mask.any(dim=1)
+        means = [_mean_of_tokens(layer, mask) for layer in layers]
+        pairs = zip(self.evidence, means, strict=True)
+        return tokens, torch.stack([project(mean, present) for project, mean in pairs], dim=1)
+
+
+class HybridSentImageLevels(nn.Module):
+    """Image features of the last stage as tokens, and of several stages as evidence (S1).
+
+    Attributes:
+        count: Vectors of evidence an image.
+    """
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        width, *levels = config.vision_feature_sizes
+        self.reads_local = config.use_local_features
+        self.level_widths = [3 * channels for channels in levels] if self.reads_local else []
+        self.count = 1 + len(self.level_widths)
+        self.global_projection = HybridSentProjection(width, config, HybridSentImageNorm)
+        self.evidence = nn.ModuleList(
+            HybridSentEvidence(size, config) for size in (3 * width, *reversed(self.level_widths))
+        )
+
+    def forward(
+        self, last: torch.Tensor, statistics: torch.Tensor | None, has_image: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Project the vision encoder's output.
+
+        Args:
+            last: Tokens of the last stage, (batch, tokens, channels).
+            statistics: Result of `level_statistics`; None without local features.
+            has_image: True where the post has an image, (batch,).
+
+        Returns:
+            Tokens (batch, tokens, hidden_size); evidence from the last stage to the earliest, (batch,
+            count, hidden_size); mask of the tokens (batch, tokens).
+        """
+        mask = has_image[:, None].expand(-1, last.shape[1])
+        summaries = [pool_statistics(last).to(last.dtype)]
+        if self.reads_local:
+            summaries += reversed(statistics[:, 0].split(self.level_widths, dim=-1))
+        pairs = zip(self.evidence, summaries, strict=True)
+        evidence = torch.stack([project(x, has_image) for project, x in pairs], dim=1)
+        return self.global_projection(last, mask), evidence, mask
+
+
 class HybridSentImageFeatures(nn.Module):
     """Global and local image features from what one pass of the vision encoder gives (S1)."""
+
+    count = None  # no evidence
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
@@ -502,6 +651,11 @@ class HybridSentImageFeatures(nn.Module):
         self.local_projection = None
         if config.use_local_features:
             self.local_projection = HybridSentProjection(local_size, config, norm)
+
+    @property
+    def reads_local(self) -> bool:
+        """Whether there are local features."""
+        return self.local_projection is not None
 
     def forward(
         self, last: torch.Tensor, local: torch.Tensor | None, has_image: torch.Tensor

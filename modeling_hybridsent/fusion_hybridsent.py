@@ -50,28 +50,41 @@ class HybridSentUnimodalBranch(nn.Module):
 
     The attended features go on to the cross-modal layers; the pooled vector goes to the modality's
     own classifier.
+
+    Args:
+        config: The configuration.
+        evidence: Vectors of evidence that join the pooled one; 0 with `evidence="tokens"`.
     """
 
-    def __init__(self, config: HybridSentConfig) -> None:
+    def __init__(self, config: HybridSentConfig, evidence: int = 0) -> None:
         super().__init__()
         self.self_attention = HybridSentSelfAttentionBlock(config)
         self.pooling = HybridSentAttentionPooling(config)
+        self.dropout, self.joint = nn.Dropout(config.hidden_dropout), None
+        if evidence:
+            self.joint = nn.Linear((1 + evidence) * config.hidden_size, config.hidden_size)
 
     def forward(
-        self, features: torch.Tensor, mask: torch.Tensor
+        self, features: torch.Tensor, mask: torch.Tensor, evidence: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Attend and pool.
 
         Args:
             features: Global features, (batch, tokens, hidden_size).
             mask: True at real tokens, (batch, tokens).
+            evidence: (batch, vectors, hidden_size), zero for a missing modality.
 
         Returns:
             Attended features (batch, tokens, hidden_size), pooled vector (batch, hidden_size) and
             attention weights (batch, heads, tokens, tokens), None unless attention is eager.
         """
         features, weights = self.self_attention(features, mask)
-        return features, self.pooling(features, mask), weights
+        pooled = self.pooling(features, mask)
+        if self.joint is not None:
+            both = self.dropout(torch.cat([pooled, evidence.flatten(1)], dim=-1))  # type: ignore[union-attr]
+            pooled = pooled + nn.functional.gelu(self.joint(both))
+            pooled = pooled.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
+        return features, pooled, weights
 
 
 class HybridSentCrossAttentionBlock(nn.Module):
@@ -109,16 +122,16 @@ class HybridSentCrossAttentionBlock(nn.Module):
 
 
 def _with_local(
-    states: torch.Tensor, mask: torch.Tensor, local: torch.Tensor | None
+    states: torch.Tensor, mask: torch.Tensor, local: torch.Tensor | None, one_a_token: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Append local features to global states, with their mask.
 
-    A text has one local feature a token; an image's tokens are all visible or all missing.
+    Either there is one local feature a token, or all are visible or missing together.
     """
     if local is None:
         return states, mask
-    one_a_token = local.shape[1] == mask.shape[1]
-    local_mask = mask if one_a_token else mask[:, :1].expand(-1, local.shape[1])
+    present = mask.any(dim=1, keepdim=True)
+    local_mask = mask if one_a_token else present.expand(-1, local.shape[1])
     return torch.cat([states, local], dim=1), torch.cat([mask, local_mask], dim=1)
 
 
@@ -130,6 +143,7 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
+        self.local_words = config.evidence == "tokens"
         self.text_to_image = HybridSentCrossAttentionBlock(config)
         self.image_to_text = HybridSentCrossAttentionBlock(config)
 
@@ -147,8 +161,9 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
             hidden_states: Text states then image states, (batch, text + image tokens, hidden_size).
             mask: True at real tokens of present modalities, (batch, text + image tokens).
             text_length: Number of text tokens at the front.
-            text_local: Local text features, (batch, text tokens, hidden_size) or None.
-            image_local: Local image features, (batch, finer tokens, hidden_size) or None.
+            text_local: Local text features, (batch, text tokens, hidden_size), or evidence, (batch,
+                vectors, hidden_size), or None.
+            image_local: Local image features, (batch, finer tokens, hidden_size), or likewise.
 
         Returns:
             The updated sequence in the same order; the weights of the text's attention to the image
@@ -158,7 +173,8 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
         text, image = hidden_states[:, :text_length], hidden_states[:, text_length:]
         text_mask, image_mask = mask[:, :text_length], mask[:, text_length:]
         new_text, to_image = self.text_to_image(text, *_with_local(image, image_mask, image_local))
-        new_image, to_text = self.image_to_text(image, *_with_local(text, text_mask, text_local))
+        words = _with_local(text, text_mask, text_local, self.local_words)
+        new_image, to_text = self.image_to_text(image, *words)
         return torch.cat([new_text, new_image], dim=1), to_image, to_text
 
 
@@ -219,6 +235,77 @@ class HybridSentFusionBranch(nn.Module):
             hidden_states = hidden_states + self.dropout(self.recurrence_output(update))  # type: ignore[misc]
         hidden_states, weights = self.self_attention(hidden_states, mask)
         return hidden_states, self._pool(hidden_states, mask, text_length), weights
+
+
+class HybridSentEvidenceFusion(nn.Module):
+    """Fuse a short sequence, one vector a level: BiRAU, self-attention, pooling (S4).
+
+    Its order is the recurrence's: middle and last layer of the text, the text after it looked at the
+    image, the image after it looked at the text, the last stage of the image, its earlier stages.
+
+    Args:
+        config: The configuration.
+        text: Vectors of evidence a text.
+        image: Vectors of evidence an image.
+    """
+
+    def __init__(self, config: HybridSentConfig, text: int, image: int) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.text_pooling = HybridSentAttentionPooling(config)
+        self.image_pooling = HybridSentAttentionPooling(config)
+        self.level_embedding = nn.Embedding(text + 2 + image, size)
+        self.recurrence, self.recurrence_output = None, None
+        if config.recurrence != "none":
+            self.recurrence_norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
+            gate = config.recurrence == "birau"
+            self.recurrence = BiRAU(size, config.recurrent_hidden_size, attention_gate=gate)
+            self.recurrence_output = nn.Linear(2 * config.recurrent_hidden_size, size)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.self_attention = HybridSentSelfAttentionBlock(config)
+        self.pooling = HybridSentAttentionPooling(config)
+        self.joint_norm = nn.LayerNorm(3 * size, eps=config.layer_norm_eps)
+        self.joint = nn.Linear(3 * size, size)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        mask: torch.Tensor,
+        text_length: int,
+        text_evidence: torch.Tensor,
+        image_evidence: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Fuse the evidence of a post and pool it.
+
+        Args:
+            hidden_states: Text states then image states, (batch, text + image tokens, hidden_size).
+            mask: True at real tokens of present modalities, (batch, text + image tokens).
+            text_length: Number of text tokens at the front.
+            text_evidence: (batch, its vectors, hidden_size), zero for a missing text.
+            image_evidence: (batch, its vectors, hidden_size), zero for a missing image.
+
+        Returns:
+            The fused levels (batch, levels, hidden_size), the pooled vector (batch, hidden_size) and
+            the attention weights (batch, heads, levels, levels), None unless attention is eager.
+        """
+        text_mask, image_mask = mask[:, :text_length], mask[:, text_length:]
+        text = self.text_pooling(hidden_states[:, :text_length], text_mask)
+        image = self.image_pooling(hidden_states[:, text_length:], image_mask)
+        levels = torch.cat([text_evidence, text[:, None], image[:, None], image_evidence], dim=1)
+        levels = levels + self.level_embedding.weight
+        seen = [
+            side.any(dim=1, keepdim=True).expand(-1, 1 + evidence.shape[1])
+            for side, evidence in ((text_mask, text_evidence), (image_mask, image_evidence))
+        ]
+        visible = torch.cat(seen, dim=1)  # (batch, levels)
+        levels = levels.masked_fill(~visible[..., None], 0.0)
+        if self.recurrence is not None:
+            update = self.recurrence(self.recurrence_norm(levels), visible)
+            levels = levels + self.dropout(self.recurrence_output(update))  # type: ignore[misc]
+        levels, weights = self.self_attention(levels, visible)
+        joined = torch.cat([text, image, self.pooling(levels, visible)], dim=-1)
+        joined = self.joint(self.dropout(self.joint_norm(joined)))
+        return levels, nn.functional.gelu(joined), weights
 
 
 class HybridSentDecisionFusion(nn.Module):

@@ -19,7 +19,9 @@ from .configuration_hybridsent import HybridSentConfig
 from .encoders_hybridsent import (
     EncoderOutputs,
     HybridSentImageFeatures,
+    HybridSentImageLevels,
     HybridSentTextFeatures,
+    HybridSentTextLevels,
     build_encoder,
     check_encoder_outputs,
     clear_encoder_outputs,
@@ -29,6 +31,7 @@ from .encoders_hybridsent import (
     freeze_unused_parameters,
     install_hooks,
     is_frozen,
+    level_statistics,
     measure_vision_features,
     probe_encoder,
     without_hooks,
@@ -38,6 +41,7 @@ from .fusion_hybridsent import (
     HybridSentClassifier,
     HybridSentCrossModalLayer,
     HybridSentDecisionFusion,
+    HybridSentEvidenceFusion,
     HybridSentFusionBranch,
     HybridSentUnimodalBranch,
 )
@@ -110,19 +114,38 @@ class HybridSentModel(HybridSentPreTrainedModel):
         self.text_model = build_encoder(config.text_config, "text")
         self.vision_model = build_encoder(config.vision_config, "vision")
         measure_vision_features(config)
-        self.text_features = HybridSentTextFeatures(config)
-        self.image_features = HybridSentImageFeatures(config)
-        self.text_branch, self.image_branch = None, None
-        if config.use_unimodal_branches:
-            self.text_branch = HybridSentUnimodalBranch(config)
-            self.image_branch = HybridSentUnimodalBranch(config)
         self.cross_modal_layers = nn.ModuleList(
             HybridSentCrossModalLayer(config) for _ in range(config.num_cross_modal_layers)
         )
+        if config.evidence == "levels":
+            self._build_for_levels(config)
+        else:
+            self._build_for_tokens(config)
+        self.post_init()
+
+    def _build_for_tokens(self, config: HybridSentConfig) -> None:
+        """Build what reads the encoders and what fuses, over all tokens."""
+        self.text_features = HybridSentTextFeatures(config)
+        self.image_features = HybridSentImageFeatures(config)
+        self._build_branches(config, 0, 0)
         if not self.cross_modal_layers:  # nobody reads them: they would get no gradient
             self.text_features.ngrams, self.image_features.local_projection = None, None
         self.fusion_branch = HybridSentFusionBranch(config)
-        self.post_init()
+
+    def _build_for_levels(self, config: HybridSentConfig) -> None:
+        """Build what reads several levels of the encoders, and what fuses one vector of each."""
+        self.text_features = HybridSentTextLevels(config)
+        self.image_features = HybridSentImageLevels(config)
+        counts = self.text_features.count, self.image_features.count
+        self._build_branches(config, *counts)
+        self.fusion_branch = HybridSentEvidenceFusion(config, *counts)
+
+    def _build_branches(self, config: HybridSentConfig, text: int, image: int) -> None:
+        """Build the unimodal branches, for so many vectors of evidence each."""
+        self.text_branch, self.image_branch = None, None
+        if config.use_unimodal_branches:
+            self.text_branch = HybridSentUnimodalBranch(config, text)
+            self.image_branch = HybridSentUnimodalBranch(config, image)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copying and pickling keep: all but the hooks of the encoders."""
@@ -177,32 +200,42 @@ class HybridSentModel(HybridSentPreTrainedModel):
             inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
 
         Returns:
-            Token states of the last layer and non-contextual embeddings, each (batch, tokens, text
-            width); the second is None where the model uses no local features.
+            Token states of the last layer and non-contextual embeddings, or with
+            `evidence="levels"` states of a middle layer, each (batch, tokens, text width); the second
+            is None where the model uses no local features.
         """
         tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         tokens = {name: value for name, value in tokens.items() if value is not None}
-        states, embeddings = encode_text(
-            self.text_model, {**tokens, "attention_mask": attention_mask}
+        states, local = encode_text(
+            self.text_model,
+            {**tokens, "attention_mask": attention_mask},
+            middle=self.config.evidence == "levels",
         )
-        return states, None if self.text_features.ngrams is None else embeddings
+        return states, local if self.text_features.reads_local else None
 
-    def get_image_encoder_outputs(self, pixel_values: torch.Tensor) -> EncoderOutputs:
+    def get_image_encoder_outputs(
+        self, pixel_values: torch.Tensor, local: torch.Tensor | None = None
+    ) -> EncoderOutputs:
         """Run the vision encoder alone, for what `forward` takes as `image_encoder_outputs`.
 
         Args:
             pixel_values: (batch, 3, height, width).
+            local: The second result, where it is known beforehand.
 
         Returns:
             Tokens of the last stage (batch, tokens, channels) and of the local layer (batch, finer
-            tokens, its channels); the second is None where the model uses no local features.
+            tokens, its channels), or with `evidence="levels"` statistics of the levels (batch, 1, 3 *
+            sum of their channels); the second is None where the model uses no local features.
         """
         pixel_values = pixel_values.to(self.dtype)
         # Convolutions follow the memory order of their input; this one is twice as fast on a CPU.
         pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
         last, stages = encode_image(self.vision_model, pixel_values)
-        off = self.image_features.local_projection is None
-        return last, None if off else stages[self.config.vision_local_layer]
+        if local is not None or not self.image_features.reads_local:
+            return last, local
+        if self.config.evidence == "levels":
+            return last, level_statistics(stages).to(self.dtype)
+        return last, stages[self.config.vision_local_layer]
 
     def _encode_text(
         self,
@@ -244,11 +277,12 @@ class HybridSentModel(HybridSentPreTrainedModel):
         pixel_values: torch.Tensor | None,
         outputs: EncoderOutputs | None,
         has_image: torch.Tensor,
+        local: torch.Tensor | None,
     ) -> _Features:
         """Return global and local image features and their mask; a missing image leaves no trace."""
         if outputs is None:
             pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
-            outputs = self.get_image_encoder_outputs(pixel_values)
+            outputs = self.get_image_encoder_outputs(pixel_values, local)
         else:
             outputs = clear_encoder_outputs(outputs, has_image[:, None], self.dtype)
         return self.image_features(*outputs, has_image)
@@ -256,18 +290,24 @@ class HybridSentModel(HybridSentPreTrainedModel):
     def encoder_output_widths(self) -> dict[str, tuple[int, int | None]]:
         """Return the widths of precomputed states by modality: global, local (None: not read)."""
         text = self.config.text_config.hidden_size
-        image, local = self.config.vision_feature_sizes
+        image, *local = self.config.vision_feature_sizes
+        local = 3 * sum(local) if self.config.evidence == "levels" else local[0]
         return {
-            "text": (text, None if self.text_features.ngrams is None else text),
-            "image": (image, None if self.image_features.local_projection is None else local),
+            "text": (text, text if self.text_features.reads_local else None),
+            "image": (image, local if self.image_features.reads_local else None),
         }
 
-    def _nothing(self, batch: int) -> _Features:
+    def _nothing(self, batch: int, evidence: int | None) -> _Features:
         """Return what stands for a modality that the whole batch lacks: one masked token a post."""
-        states = torch.zeros(
-            batch, 1, self.config.hidden_size, device=self.device, dtype=self.dtype
+        size = self.config.hidden_size
+        like = {"device": self.device, "dtype": self.dtype}
+        states = torch.zeros(batch, 1, size, **like)
+        mask = torch.zeros(batch, 1, device=self.device, dtype=torch.bool)
+        return (
+            states,
+            None if evidence is None else torch.zeros(batch, evidence, size, **like),
+            mask,
         )
-        return states, None, torch.zeros(batch, 1, device=self.device, dtype=torch.bool)
 
     @merge_with_config_defaults
     @can_return_tuple
@@ -281,6 +321,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         inputs_embeds: torch.FloatTensor | None = None,
         text_encoder_outputs: EncoderOutputs | None = None,
         image_encoder_outputs: EncoderOutputs | None = None,
+        image_local_states: torch.FloatTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> HybridSentModelOutput:
         """Encode and fuse a batch of posts.
@@ -297,6 +338,8 @@ class HybridSentModel(HybridSentPreTrainedModel):
                 states and embeddings, each (batch, tokens, text width). The encoder does not run.
             image_encoder_outputs: Result of `get_image_encoder_outputs` in place of `pixel_values`:
                 last stage (batch, tokens, channels), local layer (batch, finer tokens, its channels).
+            image_local_states: The second of these alone, beside `pixel_values` of which it cannot be
+                computed: those of a vision encoder whose frozen front has run already.
             **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
@@ -317,11 +360,14 @@ class HybridSentModel(HybridSentPreTrainedModel):
         pixels = pixel_values if image_encoder_outputs is None else image_encoder_outputs[0]
         has_text, has_image = self._modalities(attention_mask, pixels, has_text, has_image)
         _require_a_modality(has_text, has_image)
-        text = image = self._nothing(has_text.shape[0])
-        if attention_mask is not None:
+        if attention_mask is None:
+            text = self._nothing(has_text.shape[0], self.text_features.count)
+        else:
             text = self._text(tokens, text_encoder_outputs, attention_mask, has_text)
-        if pixels is not None:
-            image = self._image(pixel_values, image_encoder_outputs, has_image)
+        if pixels is None:
+            image = self._nothing(has_text.shape[0], self.image_features.count)
+        else:
+            image = self._image(pixel_values, image_encoder_outputs, has_image, image_local_states)
         return HybridSentModelOutput(
             **self._only_asked(self._fuse(text, image), kwargs),
             has_text=has_text.long(),
@@ -339,8 +385,8 @@ class HybridSentModel(HybridSentPreTrainedModel):
         )
         text_embeds, image_embeds, attentions = None, None, []
         if self.text_branch is not None:
-            text, text_embeds, text_weights = self.text_branch(text, text_mask)
-            image, image_embeds, image_weights = self.image_branch(image, image_mask)
+            text, text_embeds, text_weights = self.text_branch(text, text_mask, text_local)
+            image, image_embeds, image_weights = self.image_branch(image, image_mask, image_local)
             attentions = [text_weights, image_weights]
 
         text_length = text.shape[1]
@@ -351,7 +397,8 @@ class HybridSentModel(HybridSentPreTrainedModel):
             after, *weights = layer(states[-1], mask, text_length, text_local, image_local)
             states.append(after)
             cross_attentions += weights
-        fused, fusion_embeds, weights = self.fusion_branch(states[-1], mask, text_length)
+        evidence = (text_local, image_local) if self.config.evidence == "levels" else ()
+        fused, fusion_embeds, weights = self.fusion_branch(states[-1], mask, text_length, *evidence)
         return {
             "last_hidden_state": fused,
             "fusion_embeds": fusion_embeds,
@@ -533,6 +580,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         inputs_embeds: torch.FloatTensor | None = None,
         text_encoder_outputs: EncoderOutputs | None = None,
         image_encoder_outputs: EncoderOutputs | None = None,
+        image_local_states: torch.FloatTensor | None = None,
         # In the signature, the library's Trainer would ask every batch for them, as for `labels`.
         **kwargs: Unpack[_LabelsByModality],
     ) -> HybridSentOutput:
@@ -548,6 +596,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             inputs_embeds: (batch, tokens, text width).
             text_encoder_outputs: See `get_text_encoder_outputs`.
             image_encoder_outputs: See `get_image_encoder_outputs`.
+            image_local_states: (batch, tokens, width).
             **kwargs: `text_labels` and `image_labels` (batch,), labels of the text and of the image
                 alone, -100 or None where unknown, learned where `own_label_loss_weight` is above 0;
                 `output_attentions`, `output_hidden_states`, `return_dict`.
@@ -568,6 +617,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             inputs_embeds=inputs_embeds,
             text_encoder_outputs=text_encoder_outputs,
             image_encoder_outputs=image_encoder_outputs,
+            image_local_states=image_local_states,
             **{**kwargs, "return_dict": True},
         )
         branch_logits = self._branch_logits(outputs)

@@ -108,8 +108,9 @@ class EncoderStates:
 
         Returns:
             `has_image`, bool (batch,), and `image_encoder_outputs`, each (batch, tokens, width), or
-            `pixel_values`, (batch, channels, rows, columns), from a frozen front; zero for a missing
-            image. Only `has_image` if no image at all is stored.
+            `pixel_values`, (batch, channels, rows, columns), from a frozen front, with
+            `image_local_states` where they are stored; zero for a missing image. Only `has_image` if
+            no image at all is stored.
         """
         has_image = {"has_image": torch.tensor([number is not None for number in numbers])}
         if not len(self.rows):
@@ -121,7 +122,8 @@ class EncoderStates:
         batch = [empty if number is None else next(stored) for number in numbers]
         states = [torch.stack(kind) for kind in zip(*batch, strict=True)]
         if self.map_shape is not None:
-            return has_image | {"pixel_values": states[0].view(-1, *self.map_shape)}
+            local = {"image_local_states": states[1]} if len(states) > 1 else {}
+            return has_image | local | {"pixel_values": states[0].view(-1, *self.map_shape)}
         return has_image | {"image_encoder_outputs": _pair(states)}
 
     def of_texts(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset, DatasetDict, Value
+from PIL import Image
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -58,6 +59,7 @@ class FeatureCache:
         self.front: FrozenFront | None = None
         if arguments.vision_encoder_trained_layers is not None and "image" not in self.encoders:
             self.front = FrozenFront(base.vision_model, processor)
+            self._require_frozen_levels()
             self.encoders["image"] = base.vision_model
         self.folder = Path(arguments.cache_folder or cache_folder() / "encoder_states")
 
@@ -121,8 +123,28 @@ class FeatureCache:
         front = self._front_of(modality)
         if front is not None:
             _, rows, columns = front.shape
-            return rows * columns, None
+            return rows * columns, self._level_width()
         return self.model.hybridsent.encoder_output_widths()[modality]
+
+    def _level_width(self) -> int | None:
+        """Return the width of what a front stores beside its output: statistics of the levels."""
+        if self.model.config.evidence != "levels":
+            return None
+        return self.model.hybridsent.encoder_output_widths()["image"][1]
+
+    def _require_frozen_levels(self) -> None:
+        """Raise ValueError if a level whose statistics are stored is still trained."""
+        if self._level_width() is None:
+            return
+        image = self.processor(text=[None], images=[Image.new("RGB", (64, 64))])["pixel_values"]
+        base = self.model.hybridsent
+        with torch.enable_grad():
+            _, statistics = base.get_image_encoder_outputs(image.to(base.device))
+        if statistics.requires_grad:
+            raise ValueError(
+                "--cache_features: with evidence=levels, stages that are trained are read as levels. "
+                "Train fewer stages (--vision_encoder_trained_layers), or leave out --cache_features."
+            )
 
     def _half_precision(self) -> torch.dtype | None:
         """Return the dtype of autocast in training; None without autocast."""
@@ -172,7 +194,10 @@ class FeatureCache:
                     outputs = base.get_image_encoder_outputs(images)
                 else:
                     images = images.contiguous(memory_format=torch.channels_last)
-                    outputs = (self.front(images).flatten(2), None)
+                    local = None
+                    if self._level_width() is not None:
+                        local = base.get_image_encoder_outputs(images)[1]
+                    outputs = (self.front(images).flatten(2), local)
         outputs = [None if x is None else x.float().cpu() for x in outputs]
         return [
             tuple(None if x is None else x[i][kept[i]] for x in outputs) if has else None
@@ -189,6 +214,7 @@ class FeatureCache:
             "trained_layers": self._front_of(modality)
             and self.arguments.vision_encoder_trained_layers,
             "layer": self.model.config.vision_local_layer if modality == "image" else 0,
+            "evidence": self.model.config.evidence,
             "widths": self._widths(modality),
             "processor": describe_processor(self.processor, modality),
             "dtypes": [encoder.dtype, self._half_precision(), self.arguments.cache_dtype],

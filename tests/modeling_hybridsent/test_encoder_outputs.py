@@ -8,9 +8,16 @@ LABELS = torch.tensor([0, 1, 2, 0])
 OUTPUTS = ["loss", "logits", "text_logits", "image_logits", "fusion_logits", "decision_weights"]
 
 
-@pytest.fixture(scope="module", params=[("bert", "vit"), ("distilbert", "resnet")], ids="+".join)
+MODELS = {
+    "bert+vit": {},
+    "distilbert+resnet": {"text": "distilbert", "vision": "resnet"},
+    "levels": {"vision": "resnet", "evidence": "levels"},
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
-    return tiny_model(*request.param)
+    return tiny_model(**MODELS[request.param])
 
 
 @pytest.fixture

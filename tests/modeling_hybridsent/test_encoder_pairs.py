@@ -14,6 +14,19 @@ def pair(request):
     return tiny_model(*request.param)
 
 
+@pytest.mark.parametrize(("text", "vision"), PAIRS)
+def test_every_encoder_gives_evidence_of_several_levels(text, vision):
+    model = tiny_model(text, vision, evidence="levels").train()
+    out = model(**batch(), labels=torch.tensor([0, 1, 2, 0]))
+    out.loss.backward()
+    assert [
+        name for name, p in model.named_parameters() if p.requires_grad and p.grad is None
+    ] == []
+    levels = model.config.vision_feature_sizes[1:]
+    assert 2 <= len(levels) <= 4
+    assert model.hybridsent.image_features.count == 1 + len(levels)
+
+
 def test_every_parameter_receives_a_gradient(pair):
     pair.train()
     inputs = {**batch(), "labels": torch.tensor([0, 1, 2, 0])}

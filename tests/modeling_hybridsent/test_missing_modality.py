@@ -8,9 +8,16 @@ OUTPUTS = ["logits", "text_logits", "image_logits", "fusion_logits", "decision_w
 KINDS = ["dynamic", "global", "uniform", "fusion_only"]
 
 
-@pytest.fixture(scope="module", params=[("bert", "vit"), ("roberta", "resnet")], ids="+".join)
+MODELS = {
+    "bert+vit": {},
+    "roberta+resnet": {"text": "roberta", "vision": "resnet"},
+    "levels": {"vision": "resnet", "evidence": "levels"},
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
-    return tiny_model(*request.param)
+    return tiny_model(**MODELS[request.param])
 
 
 @pytest.fixture

@@ -7,11 +7,27 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from tiny_models import batch, tiny_config, tiny_model
 
 from modeling_hybridsent import HybridSentForSequenceClassification
+from modeling_hybridsent.encoders_hybridsent import level_layers, pool_statistics
 
 LABELS = torch.tensor([0, 1, 2, 0])
 # name -> (settings, part of a parameter's name that must be gone, seed row)
 ABLATIONS = {
     "S1 no local features": ({"use_local_features": False}, ("ngrams", "local_projection")),
+    "S1 levels": ({"evidence": "levels"}, ("ngrams",)),
+    "S1 one level": ({"evidence": "levels", "use_local_features": False}, ("local_projection",)),
+    "S2 levels, no unimodal branches": (
+        {
+            "evidence": "levels",
+            "use_unimodal_branches": False,
+            "decision_fusion": "fusion_only",
+        },
+        ("text_branch", "image_branch"),
+    ),
+    "S3 levels, no cross-modal layers": (
+        {"evidence": "levels", "num_cross_modal_layers": 0},
+        ("cross_modal",),
+    ),
+    "S4 levels, no recurrence": ({"evidence": "levels", "recurrence": "none"}, ("recurrence",)),
     "S2 no unimodal branches": (
         {"use_unimodal_branches": False, "decision_fusion": "fusion_only"},
         ("text_branch", "image_branch", "text_classifier", "image_classifier"),
@@ -113,6 +129,33 @@ def test_own_labels_need_unimodal_branches():
         )
 
 
+def test_an_early_stage_reaches_every_branch_that_reads_the_image():
+    model = tiny_model(vision="resnet", evidence="levels")
+    with torch.no_grad():
+        last, statistics = model.hybridsent.get_image_encoder_outputs(batch()["pixel_values"])
+        given = {name: x for name, x in batch().items() if name != "pixel_values"}
+        before = model(**given, image_encoder_outputs=(last, statistics))
+        changed = statistics.clone()
+        changed[..., :8] += 3.0  # means of the earliest stage
+        after = model(**given, image_encoder_outputs=(last, changed))
+    assert torch.equal(before.text_logits, after.text_logits)
+    for name in ("image_logits", "fusion_logits"):
+        assert not torch.allclose(before[name], after[name], atol=1e-6, rtol=0), name
+
+
+def test_statistics_of_a_stage_are_its_mean_deviation_and_maximum():
+    stage = torch.tensor([[[1.0, -2.0], [3.0, -2.0]]])  # two tokens of two channels
+    expected = torch.tensor([[2.0, -2.0, 1.0, 0.001, 3.0, -2.0]])
+    torch.testing.assert_close(pool_statistics(stage), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("states", "levels"), [(2, [0]), (3, [0, 1]), (5, [0, 1, 2, 3]), (13, [2, 5, 8, 11])]
+)
+def test_levels_are_spread_over_the_hidden_states_before_the_last(states, levels):
+    assert level_layers(states) == levels
+
+
 def test_a_fresh_fusion_hands_features_on():
     """Residual branches start near zero, so cross-modal layers change their input by little."""
     for name, parameter in tiny_model().named_parameters():
@@ -162,9 +205,11 @@ def test_ablation_removes_its_part_trains_and_reloads(name, tmp_path):
 
 
 def test_each_ablation_changes_the_number_of_parameters_or_the_weights():
-    full = tiny_model()
+    sizes = {kind: tiny_model(evidence=kind).num_parameters() for kind in ("tokens", "levels")}
     for settings, _ in ABLATIONS.values():
-        assert tiny_model(**settings).num_parameters() < full.num_parameters()
+        if settings != {"evidence": "levels"}:
+            full = sizes[settings.get("evidence", "tokens")]
+            assert tiny_model(**settings).num_parameters() < full
 
 
 def test_eager_attention_agrees_with_sdpa_and_returns_cross_attentions(model):

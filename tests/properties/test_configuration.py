@@ -31,6 +31,7 @@ def configurations(draw):
         hidden_act=draw(st.sampled_from(["gelu", "relu", "silu"])),
         hidden_dropout=draw(rates),
         attention_dropout=draw(rates),
+        evidence=draw(st.sampled_from(["tokens", "levels"])),
         use_local_features=draw(st.booleans()),
         text_ngram_sizes=draw(st.lists(st.integers(1, 9), min_size=1, max_size=4)),
         vision_local_layer=draw(st.none() | st.integers(-3, 2)),
