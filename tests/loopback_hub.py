@@ -248,12 +248,16 @@ class LoopbackHub:
         return kept | ours | more
 
 
-def point_client_at(hub: LoopbackHub, patch: pytest.MonkeyPatch) -> None:
+def point_client_at(hub: LoopbackHub, patch: pytest.MonkeyPatch, cache: Path | None = None) -> None:
     """Let the libraries in this process know `hub` and no other; they read settings at import."""
     patch.setattr(hub_of_transformers, "_hf_api", None)  # made for another hub, if at all
     patch.setattr(constants, "HF_HUB_OFFLINE", False)
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     patch.setattr(constants, "ENDPOINT", hub.endpoint)
+    files = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    if cache:  # tests that download give one
+        patch.setattr(constants, "HF_HUB_CACHE", str(cache))
     patch.setattr(datasets.config, "HF_ENDPOINT", hub.endpoint)
     patch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     patch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)  # at an S3 address
