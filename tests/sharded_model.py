@@ -30,3 +30,7 @@ def main():
     dist.barrier()
     # All is compared. Gloo's threads were once seen to abort a process that was ending in order.
     os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,10 @@
 """Every file of settings for accelerate is read by it as meant; what a CPU can exercise of them, is."""
 
 import pytest
-import sharded_model
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DistributedType
-from documented_commands import ROOT, on_two_machines, typed
-from forked import run_two
+from documented_commands import BIN, ROOT, on_two_machines, run, typed
 from tiny_runs import write_recipe
 
 from benchmarks.running_space import free_port
@@ -72,8 +70,8 @@ def test_two_machines_train_together(tmp_path):
 
 def test_a_model_sharded_by_its_layers_has_the_same_loss_and_gradients():
     """FSDP2 itself, since the Trainer turns it into DDP on a CPU."""
-    for result in run_two(main=sharded_model.main):
-        assert result.returncode == 0, result.stderr
-        for layer in ("Bert", "ViT", "HybridSentCrossModal"):
-            assert f"FSDP{layer}Layer" in result.stdout
-        assert "FSDPHybridSentFusionBranch" in result.stdout
+    launcher = [BIN / "torchrun", "--nproc_per_node", 2, "--master_port", free_port()]
+    result = run([*launcher, ROOT / "tests" / "sharded_model.py"])
+    assert result.returncode == 0, result.stderr
+    for layer in ("BertLayer", "ViTLayer", "HybridSentCrossModalLayer", "HybridSentFusionBranch"):
+        assert f"FSDP{layer}" in result.stdout
