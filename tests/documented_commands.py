@@ -5,9 +5,12 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 
+import pytest
 from in_process import run_in_process, train_here
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +67,14 @@ def run(command, folder=ROOT, **variables):
     return subprocess.run(
         [*map(str, command)], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
+
+
+def python_here(block, folder):
+    """Run a block of Python in a folder, in this process; return what it prints."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
+        patch.chdir(folder)
+        exec(compile(block, "block", "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
 
 
 def here(command, folder):

@@ -22,7 +22,13 @@ def run_isolated(code, folder, **environment):
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", PREAMBLE + textwrap.dedent(code)],
         cwd=folder,
-        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "PATH": "", **environment},
+        env={
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(folder / "hf"),
+            "OMP_NUM_THREADS": "1",
+            "PATH": "",
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -25,13 +25,15 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
+import datasets
 import pytest
 import uvicorn
 import yaml
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from huggingface_hub import constants
+from huggingface_hub import HfFileSystem, constants
 from starlette.types import Receive, Scope, Send
+from transformers.utils import hub as hub_of_transformers
 
 Json = dict[str, Any]
 PREFIXES = {"models": "", "datasets": "datasets/", "spaces": "spaces/"}  # of the URLs of a kind
@@ -246,11 +248,20 @@ class LoopbackHub:
         return kept | ours | more
 
 
-def point_client_at(hub: LoopbackHub, patch: pytest.MonkeyPatch) -> None:
-    """Let huggingface_hub in this process know `hub` and no other; it read its settings at import."""
+def point_client_at(hub: LoopbackHub, patch: pytest.MonkeyPatch, cache: Path | None = None) -> None:
+    """Let the libraries in this process know `hub` and no other; they read settings at import."""
+    patch.setattr(hub_of_transformers, "_hf_api", None)  # made for another hub, if at all
     patch.setattr(constants, "HF_HUB_OFFLINE", False)
     patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     patch.setattr(constants, "ENDPOINT", hub.endpoint)
+    files = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    if cache:  # tests that download give one
+        patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    patch.setattr(datasets.config, "HF_ENDPOINT", hub.endpoint)
+    patch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    patch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)  # at an S3 address
+    HfFileSystem.clear_instance_cache()
     patch.setenv("HF_TOKEN", hub.token)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,17 +93,14 @@ def png(seed=0):
 
 
 def direct(model, processor, posts, folder):
-    """The model's outputs for each post, one call each; an image is a path inside the folder."""
+    """The model's outputs for each post, one call for each that differs; images lie in the folder."""
+
+    @cache
+    def outputs_of(text, image):
+        return model(**processor(text=[text], images=[str(folder / image) if image else None]))
+
     with torch.no_grad():
-        return [
-            model(
-                **processor(
-                    text=[post["text"]],
-                    images=[str(folder / post["image"]) if post["image"] else None],
-                )
-            )
-            for post in posts
-        ]
+        return [outputs_of(post["text"], post["image"]) for post in posts]
 
 
 def read_answers(folder):

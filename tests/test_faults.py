@@ -3,18 +3,16 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
 import pytest
 from file_limit import limited_files
-from in_process import train_here
+from forked import Forked
+from in_process import run_in_process, score_here, train_here
 from many_posts import good_posts, read_answers, save_pictures, write_csv
 from tiny_models import save_tiny
-from tiny_runs import ROOT, assert_same_weights, launch, run_here, start, write_recipe
-from tiny_runs import wait_for_losses as wait_for
+from tiny_runs import assert_same_weights, run_here, wait_for_losses, write_recipe
 
 AGAIN = ("--resume_from_checkpoint", "true")
 
@@ -29,7 +27,7 @@ def recipe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "out"
-    run_here(recipe, "--output_dir", folder)
+    run_here(recipe, "--output_dir", folder, "--save_total_limit", 3)
     return folder
 
 
@@ -59,17 +57,16 @@ def test_with_debug_the_traceback_is_shown(tmp_path):
     (tmp_path / "recipe.yaml").write_text("- no\n- mapping\n")
     result = train_here(tmp_path / "recipe.yaml")
     require_one_message(result, f"{tmp_path}/recipe.yaml is not a recipe")
-    result = launch(tmp_path / "recipe.yaml", "--debug")
-    assert "Traceback" in result.stderr
-    assert "is not a recipe" in result.stderr
+    with pytest.raises(ValueError, match="is not a recipe"):
+        train_here(tmp_path / "recipe.yaml", "--debug")
 
 
 def test_a_second_run_into_the_folder_of_one_at_work_is_refused(recipe, whole, tmp_path):
     folder = tmp_path / "out"
-    first = start(recipe, "--output_dir", folder)
-    wait_for(first, 1)
+    first = Forked("train", recipe, "--output_dir", folder)
+    wait_for_losses(first, 1)
     first.send_signal(signal.SIGSTOP)  # so that it is still there whenever the second has started
-    second = launch(recipe, "--output_dir", folder)
+    second = train_here(recipe, "--output_dir", folder)
     first.send_signal(signal.SIGCONT)
     _, errors = first.communicate()
     require_one_message(second, f"{folder}: another run is writing here")
@@ -88,17 +85,17 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_half_of_a_model(recipe, whole,
     folder = tmp_path / "out"
     enough = (whole / "model.safetensors").stat().st_size - 1
     given = (recipe, "--output_dir", folder, "--save_strategy", "no", "--max_steps", 1)
-    with limited_files(enough):  # which what we start here inherits
-        result = launch(*given, "--load_best_model_at_end", "false")
+    with limited_files(enough):
+        result = train_here(*given, "--load_best_model_at_end", "false")
     require_one_message(result, "Disk full")
     assert {path.name for path in folder.iterdir()} <= {".lock"}
 
 
 def test_a_disk_that_is_full_at_a_checkpoint_costs_no_more_than_that(recipe, whole, tmp_path):
     folder = tmp_path / "out"
-    (optimizer,) = whole.glob("checkpoint-*/optimizer.pt")
-    with limited_files(optimizer.stat().st_size - 1):
-        result = launch(recipe, "--output_dir", folder)
+    size = (whole / "checkpoint-6" / "optimizer.pt").stat().st_size
+    with limited_files(size - 1):
+        result = train_here(recipe, "--output_dir", folder)
     require_one_message(result, "Disk full")
     run_here(recipe, "--output_dir", folder, *AGAIN)
     assert_same_weights(folder, whole)
@@ -106,7 +103,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_costs_no_more_than_that(recipe, who
 
 def test_killed_while_it_calibrates_and_scores_it_ends_in_the_same_model(recipe, whole, tmp_path):
     folder = tmp_path / "out"
-    process = start(recipe, "--output_dir", folder)
+    process = Forked("train", recipe, "--output_dir", folder)
     for line in process.stdout:
         if "train_runtime" in line:  # what is printed when the last step is done
             break
@@ -121,37 +118,30 @@ def test_killed_while_it_calibrates_and_scores_it_ends_in_the_same_model(recipe,
 def test_the_newest_checkpoint_is_that_of_the_highest_step_whatever_the_clock_said(
     recipe, whole, tmp_path, capsys
 ):
-    folder = tmp_path / "out"
-    run_here(recipe, "--output_dir", folder, "--save_total_limit", 3)
+    folder = shutil.copytree(whole, tmp_path / "out")
     for step in (6, 12):  # as if the clock had been put back in between
         for path in (folder / f"checkpoint-{step}", *(folder / f"checkpoint-{step}").iterdir()):
             os.utime(path, (2_000_000_000 - step * 86_400,) * 2)
-    capsys.readouterr()
     run_here(recipe, "--output_dir", folder, "--save_total_limit", 3, *AGAIN)
     assert f"Resuming from {folder}/checkpoint-12." in capsys.readouterr().out
     assert_same_weights(folder, whole)
-
-
-def prepare(posts, output):
-    command = [sys.executable, "-m", "hybridsent", "prepare", "posts"]
-    return [*command, "--data_dir", str(posts), "--output_dir", str(output)]
 
 
 def test_killed_while_it_prepares_no_half_of_a_set_is_there(recipe, tmp_path):
     output, raw = tmp_path / "prepared", tmp_path / "posts"
     shutil.copytree(recipe.parent / "posts", raw)
     header, *rows = (raw / "train.csv").read_text().splitlines()
-    many = [f"{i}-{row}" for i in range(200) for row in rows]  # so that it takes a while
+    many = [f"{i}-{row}" for i in range(40) for row in rows]  # so that it takes a while
     (raw / "train.csv").write_text("\n".join([header, *many]))
-    command = prepare(raw, output)
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    given = ("posts", "--data_dir", raw, "--output_dir", output)
+    process = Forked("prepare", *given)
     while not list(tmp_path.glob(".prepared-*")):
         assert process.poll() is None
         time.sleep(0.005)
     process.kill()
-    process.wait()
+    process.communicate()
     assert not output.exists()
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert run_in_process("prepare", given).returncode == 0
     assert list(output.rglob("*.parquet"))
 
 
@@ -166,21 +156,6 @@ def scoring(tmp_path_factory):
     return ("--model", str(folder / "model"), "--input", str(table), "--cpu_threads", "1"), posts
 
 
-def start_scoring(given, output):
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "run_predict.py"), *given, "--output", str(output)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def finish(process):
-    out, err = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
 def require_every_row_once(output, posts):
     answers = read_answers(output)
     assert [answer["row"] for answer in answers] == list(range(len(posts)))
@@ -189,27 +164,27 @@ def require_every_row_once(output, posts):
 
 def test_a_worker_that_dies_ends_the_run_which_then_goes_on(scoring, tmp_path):
     given, posts = scoring
-    given = (*given, "--num_workers", "1", "--rows_per_shard", "100")
-    process = start_scoring(given, tmp_path / "answers")
+    given = (*given, "--rows_per_shard", 100, "--output", tmp_path / "answers")
+    process = Forked("predict", *given, "--num_workers", 1)
     while not list((tmp_path / "answers").glob("rows-*.parquet")):
         assert process.poll() is None
         time.sleep(0.01)
     (worker,) = psutil.Process(process.pid).children()
     worker.kill()
-    require_one_message(finish(process), "DataLoader worker (pid")  # and how, as torch noticed
+    require_one_message(process.finish(), "DataLoader worker (pid")  # and how, as torch noticed
     assert not half_written(tmp_path / "answers")
-    again = finish(start_scoring(given, tmp_path / "answers"))
+    again = score_here(*given)
     assert again.returncode == 0, again.stderr
     require_every_row_once(tmp_path / "answers", posts)
 
 
 def test_a_full_disk_while_it_scores_loses_no_row(scoring, tmp_path):
     given, posts = scoring
-    given = (*given, "--num_workers", "0")  # the memory that workers share counts as files, too
-    with limited_files(5_000):
-        result = finish(start_scoring(given, tmp_path / "answers"))
+    given = (*given, "--output", tmp_path / "answers")
+    with limited_files(5_000):  # without workers, since the memory that they share counts, too
+        result = score_here(*given)
     require_one_message(result, "Disk full")
     assert not half_written(tmp_path / "answers")
-    again = finish(start_scoring(given, tmp_path / "answers"))
+    again = score_here(*given)
     assert again.returncode == 0, again.stderr
     require_every_row_once(tmp_path / "answers", posts)

@@ -6,17 +6,9 @@ import signal
 import time
 
 import pytest
-import torch
-from safetensors.torch import load_file
-from tiny_runs import (
-    MODEL,
-    assert_same_weights,
-    launch,
-    run_here,
-    start,
-    wait_for_losses,
-    write_recipe,
-)
+from forked import Forked
+from in_process import train_here
+from tiny_runs import MODEL, assert_same_weights, run_here, wait_for_losses, write_recipe
 
 from hybridsent.training.checkpoints import STATE
 
@@ -64,7 +56,7 @@ def kill_in_the_middle_of_a_checkpoint(recipe, folder, step):
     checkpoint.mkdir(parents=True)
     os.mkfifo(checkpoint / "optimizer.pt")
     # A limit of 1 would have checkpoint 5 sweep this folder away.
-    process = start(recipe, "--output_dir", folder, "--save_total_limit", 2)
+    process = Forked("train", recipe, "--output_dir", folder, "--save_total_limit", 2)
     while not (checkpoint / "tokenizer.json").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
@@ -76,7 +68,7 @@ def kill_in_the_middle_of_a_checkpoint(recipe, folder, step):
 def test_killed_twice_it_ends_in_the_same_weights(recipe, whole, tmp_path, capsys):
     folder = tmp_path / "out"
     kill_in_the_middle_of_a_checkpoint(recipe, folder, step=10)
-    process = start(recipe, "--output_dir", folder, *AGAIN)
+    process = Forked("train", recipe, "--output_dir", folder, *AGAIN)
     chance = random.Random(0)
     said = wait_for_losses(process, chance.randint(1, 5))
     time.sleep(chance.random() / 20)
@@ -96,7 +88,7 @@ def test_killed_twice_it_ends_in_the_same_weights(recipe, whole, tmp_path, capsy
 
 def test_sigterm_saves_the_step_says_so_and_leaves(recipe, whole, tmp_path):
     folder = tmp_path / "out"
-    process = start(recipe, "--output_dir", folder)
+    process = Forked("train", recipe, "--output_dir", folder)
     wait_for_losses(process, random.Random(1).randint(6, 8))
     process.send_signal(signal.SIGTERM)
     said, errors = process.communicate()
@@ -119,15 +111,13 @@ def test_the_best_model_is_loaded_tensor_by_tensor(whole):
     """What is published is the best checkpoint, and not the last one."""
     (best,) = steps_of(whole)  # save_total_limit leaves that one alone
     assert best < 12
-    expected = load_file(whole / f"checkpoint-{best}" / "model.safetensors")
-    for name, tensor in load_file(whole / "model.safetensors").items():
-        assert torch.equal(tensor, expected[name]), name
+    assert_same_weights(whole, whole / f"checkpoint-{best}")
 
 
 def test_a_named_checkpoint_that_is_not_whole_is_refused_at_once(recipe, tmp_path):
     (tmp_path / "checkpoint-3").mkdir()
     given = ("--resume_from_checkpoint", tmp_path / "checkpoint-3")
-    result = launch(recipe, *given, "--output_dir", tmp_path)
+    result = train_here(recipe, *given, "--output_dir", tmp_path)
     assert result.returncode == 1
     said = f"{tmp_path}/checkpoint-3: incomplete checkpoint (model.safetensors is missing"
     assert said in result.stderr.splitlines()[-1]

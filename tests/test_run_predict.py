@@ -6,16 +6,14 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
-from documented_commands import BIN, ROOT, environment, run
+from documented_commands import BIN, ROOT, run
+from forked import Forked, run_two, two_forked
 from in_process import score_here
-from loopback_hub import LoopbackHub
+from loopback_hub import LoopbackHub, point_client_at
 from many_posts import (
     direct,
     embedded,
@@ -27,25 +25,19 @@ from many_posts import (
     write_jsonl,
     write_parquet,
 )
-from tiny_models import LABELS, picture, save_tiny, tiny_model
+from tiny_models import LABELS, save_tiny, tiny_model
 
 from hybridsent.scoring.run_folder import RunFolder
 
 KILLS = int(os.environ.get("HYBRIDSENT_KILLS", "2"))  # each takes seconds; ten is a longer proof
-ONE = ("accelerate", "launch", "--num_processes", "1")
 SETTINGS = ROOT / "configs/accelerate/two_cpu_processes.yaml"
 TWO = ("accelerate", "launch", "--config_file", str(SETTINGS))
 
 
-def command(*arguments, launcher=("python",)):
+def score(*arguments, launcher=("python",), **variables):
+    """Run run_predict.py to the end."""
     program, *rest = launcher
-    return [str(BIN / program), *rest, str(ROOT / "run_predict.py"), *map(str, arguments)]
-
-
-def score(*arguments, launcher=("python",), **more):
-    """Run to the end."""
-    given = command(*arguments, "--cpu_threads", 1, launcher=launcher)
-    return run(given, **more)
+    return run([BIN / program, *rest, ROOT / "run_predict.py", *arguments], **variables)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +77,7 @@ def require_right(output, table, tiny):
 def test_a_table_is_scored_and_a_second_call_has_nothing_to_do(table, tiny, tmp_path):
     output = tmp_path / "answers"
     given = ("--model", tiny[0], "--input", table[0], "--output", output, "--rows_per_shard", 50)
-    result = score(*given, "--columns", "probabilities", "weights", launcher=ONE)
+    result = score(*given, "--columns", "probabilities", "weights", "--cpu_threads", 1)
     assert result.returncode == 0, result.stderr
     posts, errors = table[1:]
     assert f"Scored {len(posts)} posts, {len(errors)} with an error" in result.stdout
@@ -97,9 +89,8 @@ def test_a_table_is_scored_and_a_second_call_has_nothing_to_do(table, tiny, tmp_
         assert pq.read_schema(file).names == names
     assert json.loads((output / "manifest.json").read_text())["rows"] == len(posts)
     before = {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
-    result = score(
-        *given[:-2], "--columns", "probabilities", "weights"
-    )  # files as large as they are
+    # Without the size of files: they stay as large as they are.
+    result = score_here(*given[:-2], "--columns", "probabilities", "weights")
     assert result.returncode == 0, result.stderr
     assert "Scored 0 posts" in result.stdout
     assert before == {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
@@ -120,7 +111,7 @@ def test_a_damaged_size_of_files_is_refused(table, tiny, tmp_path):
 def test_two_processes_share_the_rows_and_one_goes_on(table, tiny, tmp_path):
     output = tmp_path / "answers"
     given = ("--model", tiny[0], "--input", table[0], "--output", output, "--rows_per_shard", 9)
-    result = score(*given, "--num_workers", 0, launcher=TWO)
+    result, _ = run_two("predict", *given, "--num_workers", 0, "--cpu_threads", 1)
     assert result.returncode == 0, result.stderr
     assert "(1 of 2 shares)" in result.stderr
     assert f"Scored {len(table[1])} posts" in result.stdout
@@ -129,7 +120,7 @@ def test_two_processes_share_the_rows_and_one_goes_on(table, tiny, tmp_path):
     require_right(output, table, tiny)
     for file in sorted(output.glob("*.parquet"))[1::3]:
         file.unlink()
-    result = score(*given)
+    result = score_here(*given)
     assert result.returncode == 0, result.stderr
     require_right(output, table, tiny)
 
@@ -138,54 +129,48 @@ def test_two_processes_share_the_rows_and_one_goes_on(table, tiny, tmp_path):
 def long_table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long") / "posts"
     save_pictures(folder)
-    posts, errors = with_bad(good_posts(750 * KILLS))
+    posts, errors = with_bad(good_posts(100) * 5 * KILLS)
     return write_csv(folder / "posts.csv", posts), posts, errors
 
 
 def test_killed_at_any_moment_each_row_is_there_once(long_table, tiny, tmp_path):
-    """Whether one process is killed or two with their launcher, which go on from one another."""
+    """Whether one process is killed or two that meet; each run goes on from the one before."""
     output = tmp_path / "answers"
     given = ("--model", tiny[0], "--input", long_table[0], "--output", output)
-    given += ("--rows_per_shard", 40, "--batch_size", 4, "--cpu_threads", 1)
+    given += ("--rows_per_shard", 20, "--batch_size", 4, "--cpu_threads", 1)
     choose, found = random.Random(), []
-    for launcher in itertools.islice(itertools.cycle((("python",), TWO)), KILLS):
+    for start in itertools.islice(itertools.cycle((lambda *x: [Forked(*x)], two_forked)), KILLS):
         before = len(list(output.glob("rows-*")))
-        with subprocess.Popen(
-            command(*given, launcher=launcher),
-            env=environment(),
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        ) as process:
-            while len(list(output.glob("rows-*"))) <= before and process.poll() is None:
-                time.sleep(0.01)
-            time.sleep(0.7 * choose.random())
-            for part in [process, *psutil.Process(process.pid).children(recursive=True)]:
-                part.kill()  # SIGKILL
+        processes = start("predict", *given)
+        while len(list(output.glob("rows-*"))) <= before and processes[0].poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.3 * choose.random())
+        for process in processes:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
         found.append(len(list(output.glob("rows-*"))))
-    shards = -(-len(long_table[1]) // 40)
+    shards = -(-len(long_table[1]) // 20)
     assert found == sorted(set(found))
     assert found[-1] < shards
-    result = score(*given)
+    result = score_here(*given)
     assert result.returncode == 0, result.stderr
     done = re.search(r"Scored (\d+) posts", result.stdout)[1]
-    assert int(done) == len(long_table[1]) - 40 * found[-1]
+    assert int(done) == len(long_table[1]) - 20 * found[-1]
     require_right(output, long_table, tiny)
 
 
 def test_killed_without_its_workers_it_holds_no_lock(long_table, tiny, tmp_path):
     output = tmp_path / "answers"
     given = ("--model", tiny[0], "--input", long_table[0], "--output", output)
-    given += ("--rows_per_shard", 40, "--batch_size", 4, "--cpu_threads", 1)
-    with subprocess.Popen(
-        command(*given), env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    ) as process:
-        while not list(output.glob("rows-*")) and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGSTOP)  # so that it is there when the second has started
-        second = score(*given)
-        assert second.returncode == 1
-        assert f"error: {output}: another run is writing here" in second.stderr
-        process.kill()
+    given += ("--rows_per_shard", 20, "--batch_size", 4, "--cpu_threads", 1)
+    first = Forked("predict", *given)
+    while not list(output.glob("rows-*")) and first.poll() is None:
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # so that it is there when the second has started
+    second = score_here(*given)
+    first.kill()
+    assert second.returncode == 1
+    assert f"error: {output}: another run is writing here" in second.stderr
     manifest = json.loads((output / "manifest.json").read_text())
     assert RunFolder(output).begin(manifest)  # at once, while its workers may still be there
 
@@ -250,64 +235,52 @@ def test_wrong_settings_are_named(wrong, words, tmp_path):
 
 def test_two_processes_tell_an_error_once(tiny, tmp_path):
     given = ("--model", tiny[0], "--input", tmp_path / "absent.csv", "--output", tmp_path / "o")
-    result = score(*given, launcher=TWO)
-    assert result.returncode != 0
-    assert result.stderr.count("absent.csv: no such file") == 1
-
-
-UPLOAD = """
-from huggingface_hub import HfApi
-HfApi().create_repo("USER/SET", repo_type="dataset")
-HfApi().upload_folder(folder_path="set", repo_id="USER/SET", repo_type="dataset")
-"""
+    first, second = run_two("predict", *given)
+    assert (first.returncode, second.returncode) == (1, 1)
+    assert first.stderr.count("absent.csv: no such file") == 1
+    assert not second.stderr
 
 
 @pytest.fixture
-def hub(tmp_path):
-    """Settings with which a process sees a Hub that holds what is in `set/` when it calls `push`."""
+def hub(monkeypatch, tmp_path):
     with LoopbackHub(user="USER") as running:
-        names = ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DISABLE_XET", "HF_HOME")
-        settings = {name: running.env(tmp_path / "hf")[name] for name in names}
-        yield {**settings, "HF_HUB_OFFLINE": "0"}
-
-
-def push(folder, settings):
-    result = run([sys.executable, "-c", UPLOAD], folder, **settings)
-    assert result.returncode == 0, result.stderr
+        point_client_at(running, monkeypatch, tmp_path / "cache")
+        yield running
 
 
 def test_a_data_set_of_the_hub_streams(table, tiny, tmp_path, hub):
-    (tmp_path / "set" / "data").mkdir(parents=True)
     posts = embedded(good_posts(30), table[0].parent)
-    write_parquet(tmp_path / "set" / "data" / "test-00000-of-00001.parquet", posts)
-    push(tmp_path, hub)
+    file = write_parquet(tmp_path / "posts.parquet", posts)
+    name = "data/test-00000-of-00001.parquet"
+    hub.create("dataset", "USER/SET", {name: file.read_bytes()})
     given = ("--model", tiny[0], "--input", "USER/SET", "--output", tmp_path / "answers")
     given += ("--rows_per_shard", 8)
-    result = score(*given, **hub, launcher=TWO)
+    settings = {**hub.env(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+    result = score(*given, launcher=TWO, **settings)
     assert result.returncode == 0, result.stderr
     expected = (table[0], good_posts(30), {})
     require_right(tmp_path / "answers", expected, tiny)
     (tmp_path / "answers" / "rows-000000000008-000000000016.parquet").unlink()
-    result = score(*given, **hub)
+    result = score_here(*given)
     assert "Scored 8 posts" in result.stdout, result.stderr
     require_right(tmp_path / "answers", expected, tiny)
-    wrong = score(*given, "--split", "train", **hub)
-    assert "no split 'train'" in wrong.stderr
+    assert "no split 'train'" in score_here(*given, "--split", "train").stderr
 
 
 def test_images_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):
-    folder = tmp_path / "set" / "train"
-    (folder / "images").mkdir(parents=True)
-    for i in range(2):
-        picture(i).save(folder / "images" / f"{i}.png")
+    save_pictures(tmp_path)
     posts = [{"file_name": f"images/{i}.png", "text": "a sad day"} for i in range(2)]
-    write_jsonl(folder / "metadata.jsonl", posts)
-    push(tmp_path, hub)
+    table = write_jsonl(tmp_path / "metadata.jsonl", posts)
+    images = {f"images/{i}.png": tmp_path / "images" / f"{i}.png" for i in range(2)}
+    files = {"metadata.jsonl": table, **images}
+    hub.create(
+        "dataset", "USER/SET", {f"train/{name}": file.read_bytes() for name, file in files.items()}
+    )
     output = tmp_path / "answers"
-    result = score("--model", tiny[0], "--input", "USER/SET", "--output", output, **hub)
+    result = score_here("--model", tiny[0], "--input", "USER/SET", "--output", output)
     assert result.returncode == 0, result.stderr
     named = [{"text": post["text"], "image": post["file_name"]} for post in posts]
-    expected = direct(tiny[1], tiny[2], named, folder)
+    expected = direct(tiny[1], tiny[2], named, tmp_path)
     best = [float(outputs.logits.softmax(dim=-1).max()) for outputs in expected]
     assert best[0] != pytest.approx(best[1], abs=1e-4)
     assert [answer["score"] for answer in read_answers(output)] == pytest.approx(best, abs=1e-5)

@@ -2,29 +2,17 @@
 
 import csv
 import json
-import os
 import signal
-import time
 
 import pytest
 import torch
+from forked import run_two, two_forked
 from safetensors.torch import load_file
-from tiny_runs import (
-    MODEL,
-    ROOT,
-    assert_same_weights,
-    launch,
-    run_here,
-    start,
-    wait_for_losses,
-    write_recipe,
-)
+from tiny_runs import MODEL, assert_same_weights, run_here, wait_for_losses, write_recipe
 
 from hybridsent.training.loss_parts import PARTS
 
 SIZES = {"train": 64, "validation": 13, "test": 11}  # the last batch of an evaluation is uneven
-TWO = ("accelerate", "launch", "--main_process_port", "0", "--config_file",
-       str(ROOT / "configs" / "accelerate" / "two_cpu_processes.yaml"))  # fmt: skip
 STEPS = 50
 BATCH = "--per_device_train_batch_size"
 
@@ -83,8 +71,8 @@ def one(recipe, tmp_path_factory):
 @pytest.fixture(scope="module")
 def two(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two") / "out"
-    result = launch(recipe, "--output_dir", folder, BATCH, 16, launcher=TWO)
-    assert result.returncode == 0, result.stderr
+    for result in run_two("train", recipe, "--output_dir", folder, BATCH, 16):
+        assert result.returncode == 0, result.stderr
     return folder
 
 
@@ -144,45 +132,22 @@ def flat(value, name=""):
     return {k: v for key, part in items for k, v in flat(part, f"{name}/{key}").items()}
 
 
-def workers_of(process):
-    """Ids of the training processes: children of the launcher that run the script."""
-    children = f"/proc/{process.pid}/task/{process.pid}/children"
-    while True:
-        with open(children) as file:
-            found = [int(word) for word in file.read().split()]
-        chosen = [pid for pid in found if b"run_train.py" in read_command(pid)]
-        if len(chosen) == 2:
-            return chosen
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-
-
-def read_command(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc, to find a worker")
 def test_sigterm_to_one_of_two_stops_both_at_one_step(recipe, two, tmp_path):
     folder = tmp_path / "out"
-    command = (recipe, "--output_dir", folder, BATCH, 16)
-    process = start(*command, launcher=TWO)
-    wait_for_losses(process, 7)
-    os.kill(workers_of(process)[1], signal.SIGTERM)
-    said, errors = process.communicate()
-    assert process.returncode != 0
+    command = ("train", recipe, "--output_dir", folder, BATCH, 16)
+    first, second = two_forked(*command)
+    wait_for_losses(first, 7)
+    second.send_signal(signal.SIGTERM)
+    first, second = (process.finish() for process in (first, second))
+    assert (first.returncode, second.returncode) == (143, 143), first.stderr
     (checkpoint,) = folder.glob("checkpoint-*")
     step = int(checkpoint.name.split("-")[1])
     assert 7 <= step < STEPS
-    assert f"Stopped by SIGTERM after step {step} of 50. Saved {checkpoint}." in said
-    assert "143" in errors
+    assert f"Stopped by SIGTERM after step {step} of {STEPS}. Saved {checkpoint}." in first.stdout
     assert not (folder / "metrics.json").exists()
 
-    result = launch(*command, "--resume_from_checkpoint", "true", launcher=TWO)
-    assert result.returncode == 0, result.stderr
-    assert f"Resuming from {checkpoint}." in result.stdout
-    assert result.stdout.count("{'loss'") == STEPS - step
+    first, _ = run_two(*command, "--resume_from_checkpoint", "true")
+    assert first.returncode == 0, first.stderr
+    assert f"Resuming from {checkpoint}." in first.stdout
+    assert first.stdout.count("{'loss'") == STEPS - step
     assert_same_weights(folder, two)

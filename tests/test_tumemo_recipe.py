@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from documented_commands import ROOT
 from fabricated_sets import jpeg, write_tumemo
+from forked import run_two
 from tiny_models import save_tiny_encoders
-from tiny_runs import MODEL, ROOT, TWO, launch, run_here
+from tiny_runs import MODEL, run_here
 
 from datasets_scripts import EMOTIONS
 
@@ -43,9 +45,9 @@ def trained(folder):
     """Trained by two processes on texts as published, since those leak for sure."""
     out = folder / "out"
     arguments = ("--data_dir", folder / "set", "--output_dir", out, "--mask_label_words", "false")
-    result = launch(*tiny(folder, *arguments), launcher=TWO)
-    assert result.returncode == 0, result.stderr
-    return out, result.stdout
+    first, _ = run_two("train", *tiny(folder, *arguments))
+    assert first.returncode == 0, first.stderr
+    return out, first.stdout
 
 
 def rows_of(out):

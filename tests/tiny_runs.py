@@ -1,10 +1,8 @@
 """Runs of the public training command on tiny encoders and a few generated posts."""
 
-import subprocess
-
 import torch
 import yaml
-from documented_commands import BIN, ROOT, environment
+from documented_commands import ROOT
 from in_process import command_line
 from safetensors.torch import load_file
 from tiny_models import save_tiny_encoders
@@ -19,19 +17,6 @@ MODEL = {
     "recurrent_hidden_size": 6,
     "own_label_loss_weight": 0.5,
 }
-ONE = ("accelerate", "launch", "--num_processes", "1")
-PLAIN = ("python",)
-TWO = (
-    "torchrun",
-    "--nproc_per_node",
-    "2",
-    "--master_port",
-    "0",
-    "--rdzv_backend",
-    "c10d",
-    "--rdzv_endpoint",
-    "localhost:0",
-)
 
 
 def write_recipe(folder, sizes=SIZES, **changed):
@@ -54,18 +39,8 @@ def write_recipe(folder, sizes=SIZES, **changed):
     return file
 
 
-def start(*arguments, launcher=PLAIN, **variables):
-    """Start a run in a group of processes of its own."""
-    program, *rest = launcher
-    return subprocess.Popen(
-        [str(BIN / program), *rest, str(ROOT / "run_train.py"), *map(str, arguments)],
-        cwd=ROOT, env={**environment(), "PYTHONUNBUFFERED": "1", **variables},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
 def run_here(*arguments):
-    """Run to the end in this process, which saves the imports; on one thread, as `start` does."""
+    """Run to the end in this process, on one thread, as forked ones do."""
     with command_line("train", arguments) as argv:
         run(argv[2:])
 
@@ -79,13 +54,6 @@ def wait_for_losses(process, number):
         if number == 0:
             return "".join(read)
     raise AssertionError("".join(read) + process.stderr.read())
-
-
-def launch(*arguments, launcher=PLAIN, **variables):
-    """Run to the end; the result has returncode, stdout and stderr."""
-    process = start(*arguments, launcher=launcher, **variables)
-    out, err = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def assert_same_weights(folder, expected_folder):

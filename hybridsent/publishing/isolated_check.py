@@ -44,9 +44,8 @@ def check_loads_isolated(folder: Path) -> str:
         PublishError: It does not load; the message ends with the last lines of that process.
     """
     with tempfile.TemporaryDirectory() as home:
-        kept = {
-            name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
-        }
+        names = ("PATH", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         environment = {**kept, "HF_HOME": home, "HF_HUB_OFFLINE": "1"}
         result = subprocess.run(  # noqa: S603 (our own code, by this very Python)
             [sys.executable, "-I", "-c", CODE, str(folder)],

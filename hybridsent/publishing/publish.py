@@ -126,11 +126,28 @@ def publish(model: str | Path, target: Target) -> str:
         names, problems = stage(model, target.repo_id, Path(staged))
         refuse(Path(model), problems)
         check_loads_isolated(Path(staged))
-        prepare_target(target)
-        try:
-            return _commit(Path(staged), names, target)
-        except _FAILURES as error:
-            raise _refused(target, error) from error
+        return send(Path(staged), names, target)
+
+
+def send(folder: Path, names: Sequence[str], target: Target) -> str:
+    """Send staged files to the Hub in one commit.
+
+    Args:
+        folder: Folder with the files.
+        names: Names of the files, relative to it.
+        target: Where to publish.
+
+    Returns:
+        URL of the commit.
+
+    Raises:
+        PublishError: The Hub refuses or cannot be reached; the repository is then unchanged.
+    """
+    prepare_target(target)
+    try:
+        return _commit(folder, names, target)
+    except _FAILURES as error:
+        raise _refused(target, error) from error
 
 
 def _commit(folder: Path, names: Sequence[str], target: Target) -> str:

@@ -81,13 +81,3 @@ def test_it_scores_the_same_where_the_project_is_not_installed(published, tmp_pa
         torch.testing.assert_close(torch.tensor(answers[name]), expected, atol=1e-5, rtol=0)
     got = probabilities_of(answers["pipeline"], model.config.id2label)
     torch.testing.assert_close(got, expected.softmax(dim=-1), atol=1e-5, rtol=0)
-
-
-def test_it_does_not_load_without_trust(published, tmp_path):
-    code = f"""
-    from transformers import AutoModel
-    AutoModel.from_pretrained({str(published[0])!r}, trust_remote_code=False)
-    """
-    result = run_isolated(code, tmp_path)
-    assert result.returncode != 0
-    assert "trust_remote_code=True" in result.stderr

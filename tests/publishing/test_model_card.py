@@ -1,19 +1,20 @@
 """The card is filled from the run, wholly and truly, and its example runs."""
 
+import json
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
-from documented_commands import ROOT, blocks, run
+from documented_commands import blocks, python_here
 from finished_runs import LABELS, finished_run, save_finished_run, scores
 from huggingface_hub import ModelCard
+from in_process import run_in_process
 from tiny_models import picture
 
 from datasets_scripts import READERS
 from hybridsent.bundled.encoders import FURTHER_DATA
 from hybridsent.publishing.model_card import DATA, TEMPLATE, fill_card
+from hybridsent.support.folders import write_whole
 
 RUN = finished_run()
 
@@ -21,6 +22,14 @@ RUN = finished_run()
 @pytest.fixture(scope="module")
 def card():
     return fill_card([RUN], "someone/tiny")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with what a run has left in `outputs/tiny`."""
+    folder = tmp_path_factory.mktemp("finished")
+    save_finished_run(folder / "outputs" / "tiny")
+    return folder
 
 
 def test_no_place_is_left_empty(card):
@@ -110,12 +119,11 @@ def test_a_label_without_complete_posts_has_no_row_of_weights(card):
     assert not re.search(r"^\| neutral \| \d\.\d\d \|", card, flags=re.MULTILINE)
 
 
-def test_images_that_the_card_shows_are_drawn(tmp_path, card):
-    save_finished_run(tmp_path)
+def test_images_that_the_card_shows_are_drawn(finished, card):
     shown = re.findall(r"!\[.*?\]\((.*?)\)", card)
     assert len(shown) == 4
     for name in shown:
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+        assert (finished / "outputs" / "tiny" / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_several_seeds_give_their_spread():
@@ -170,13 +178,10 @@ def test_a_place_the_run_does_not_fill_is_an_error(tmp_path, monkeypatch):
         fill_card([RUN], "x/y")
 
 
-def test_the_example_runs_as_it_stands(tmp_path):
-    save_finished_run(tmp_path / "outputs" / "tiny")
-    picture().save(tmp_path / "photo.jpg")
-    (block,) = blocks((tmp_path / "outputs" / "tiny" / "README.md").read_text(), "python")
-    result = run([sys.executable, "-c", block], tmp_path)
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
+def test_the_example_runs_as_it_stands(finished):
+    picture().save(finished / "photo.jpg")
+    (block,) = blocks((finished / "outputs" / "tiny" / "README.md").read_text(), "python")
+    lines = python_here(block, finished).splitlines()
     assert lines[0].split()[0] in LABELS
     assert "'fusion'" in lines[0]
     assert "'label'" in lines[1]
@@ -184,11 +189,9 @@ def test_the_example_runs_as_it_stands(tmp_path):
 
 def test_command_line_writes_the_card_anew_with_the_other_seeds(tmp_path):
     for seed in (0, 1):
-        save_finished_run(tmp_path / f"run_{seed}", seed=seed)
-    command = [sys.executable, "-m", "hybridsent", "card", "run_0", "--runs", "run_1"]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
-    )
+        (tmp_path / f"run_{seed}").mkdir()
+        write_whole(json.dumps(finished_run(seed=seed)), tmp_path / f"run_{seed}" / "metrics.json")
+    result = run_in_process("card", ["run_0", "--runs", "run_1"], tmp_path)
+    assert result.returncode == 0, result.stderr
     assert " ± " in result.stdout
     assert "2 runs, seeds 0, 1" in (tmp_path / "run_0" / "README.md").read_text()
