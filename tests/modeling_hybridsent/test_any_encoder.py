@@ -49,6 +49,8 @@ def verdict(modality, name):
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         again = HybridSentForSequenceClassification.from_pretrained(folder)
+    loaded = again.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())
     inputs = inputs_of(model.config)
     with torch.no_grad():
         assert torch.equal(again(**inputs).logits, model.eval()(**inputs).logits)
