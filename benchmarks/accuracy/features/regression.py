@@ -58,7 +58,7 @@ class Inputs(NamedTuple):
 
     def matrix(self) -> np.ndarray:
         """Return all blocks side by side, (posts, width)."""
-        return np.concatenate(list(self.blocks.values()), axis=1)
+        return np.concatenate(list(self.blocks.values()), axis=1, dtype=np.float32)
 
 
 class Choice(NamedTuple):

@@ -43,7 +43,7 @@ def surface_features(text: str) -> list[float]:
     words = text.split()
     letters = sum(character.isalpha() for character in text)
     capitals = sum(character.isupper() for character in text)
-    smiles = _EMOTICON.findall(text)
+    smiles = _EMOTICON.findall(_ADDRESS.sub(" ", text))  # "http://" is no sad face
     return [
         float(np.log1p(text.count("!"))),
         float(np.log1p(text.count("??"))),
