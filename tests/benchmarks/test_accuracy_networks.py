@@ -144,7 +144,7 @@ def test_unimodal_labels_teach_each_modality_that_a_baseline_reads(name):
 
     def loss(**own):
         torch.manual_seed(0)  # of the views of CLMLF
-        return float(model(**batch(), labels=nothing, post_numbers=numbers, **own).loss)
+        return model(**batch(), labels=nothing, post_numbers=numbers, **own).loss.item()
 
     without = loss(text_labels=nothing, image_labels=nothing)
     for modality in ("text", "image"):
@@ -159,7 +159,7 @@ def test_unimodal_labels_teach_each_modality_that_a_baseline_reads(name):
             unseen = model(**hidden, labels=nothing, post_numbers=numbers, **given).loss
             torch.manual_seed(0)
             nobody = model(**hidden, labels=nothing, post_numbers=numbers, **others).loss
-            assert float(unseen) == float(nobody)
+            assert unseen.item() == nobody.item()
 
 
 def test_plain_baselines_are_not_taught_unimodal_labels():
