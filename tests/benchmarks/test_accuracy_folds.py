@@ -127,6 +127,18 @@ def test_a_repeat_cuts_all_posts_anew():
     assert not any(np.array_equal(once[0].held_out, part.held_out) for part in twice[3:])
 
 
+def test_the_largest_group_is_not_kept_for_choices_in_every_run():
+    posts = posts_with_duplicates()
+    one_text = posts["train"].map(
+        lambda row: {"text": "the same" if int(row["id"]) < 8 else row["text"]}
+    )
+    pooled = pool_posts(DatasetDict(posts | {"train": one_text}), ALL_SPLITS, DataArguments())
+    largest = np.flatnonzero(pooled.groups == np.bincount(pooled.groups).argmax())
+    parts = folds_of(pooled, 4, 0, None)
+    assert sum(largest[0] in part.validation for part in parts) <= 1
+    assert sum(largest[0] in part.train for part in parts) >= 2
+
+
 def test_every_run_has_a_seed_of_its_own():
     posts = pool_posts(posts_with_duplicates(), ALL_SPLITS, DataArguments())
     seeds = [part.seed for seed in (0, 1) for part in folds_of(posts, 3, seed, None, repeats=2)]

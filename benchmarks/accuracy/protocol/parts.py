@@ -131,7 +131,9 @@ def folds_of(
 
 def _part(posts: PooledPosts, run: int, seed: int, rest: np.ndarray, held_out: np.ndarray) -> Part:
     """Keep a tenth of the training part for choices; posts without label teach where nothing leaks."""
-    chosen = posts.cut(rest, min(CHOICE_FOLDS, posts.most_folds(rest)), run) == 0
+    # Another fold in each run: the first one always has the largest group of duplicates.
+    inner = min(CHOICE_FOLDS, posts.most_folds(rest))
+    chosen = posts.cut(rest, inner, run) == run % inner
     validation = rest[chosen]
     taken = set(posts.groups[held_out]) | set(posts.groups[validation])
     without_label = np.flatnonzero(posts.labels < 0)
