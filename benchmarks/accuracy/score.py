@@ -14,10 +14,9 @@ from benchmarks.accuracy.methods.listing import OURS
 from benchmarks.accuracy.protocol.layout import Layout, read_layout
 from benchmarks.accuracy.records import DECISION, columns_of
 from benchmarks.accuracy.statistics.comparison import compare, scores_with_intervals
-from benchmarks.accuracy.statistics.inference import Interval
 from benchmarks.accuracy.statistics.method_scores import with_holm
 from benchmarks.accuracy.statistics.sums import COMPARED, SCORES
-from benchmarks.accuracy.tables import TITLES, format_lines, format_score
+from benchmarks.accuracy.tables import TITLES, format_ends, format_lines, format_score
 
 DOCS = Path(__file__).parents[2] / "docs"
 KEYS = ("protocol", "method", "run", "id", "label")
@@ -118,19 +117,14 @@ def scores_as_markdown(answers: pd.DataFrame, layout: Layout) -> str:
         cells = [str(method), str(own["run"].nunique())]
         for name in SCORES:
             groups = found[name]["groups"]
-            cells.append(f"{format_score(name, groups.mean)} {_format_ends(name, groups)}")
+            cells.append(f"{format_score(name, groups.mean)} {format_ends(name, *groups[1:])}")
             if name in COMPARED:
-                cells.append(_format_ends(name, found[name]["folds"]))
+                cells.append(format_ends(name, *found[name]["folds"][1:]))
         rows.append(cells)
     head = ["method", "runs"]
     for name in SCORES:
         head += [f"{TITLES[name]}, groups", *(["folds"] if name in COMPARED else [])]
     return format_lines(head, rows)
-
-
-def _format_ends(name: str, interval: Interval, signed: bool = False) -> str:
-    ends = [format_score(name, value, signed) for value in (interval.low, interval.high)]
-    return f"[{', '.join(ends)}]"
 
 
 def less_ours_as_markdown(answers: pd.DataFrame, ours: pd.DataFrame, layout: Layout) -> str:
@@ -149,7 +143,7 @@ def _cells_of_difference(row: dict[str, Any]) -> list[str]:
         for kind in ("", "fold_"):
             values = [row[f"{name}_{kind}{end}"] for end in ("difference", "low", "high")]
             mean = format_score(name, values[0], signed=True)
-            cells.append(f"{mean} {_format_ends(name, Interval(*values), signed=True)}")
+            cells.append(f"{mean} {format_ends(name, *values[1:], signed=True)}")
         cells.append(f"{row[f'{name}_holm']:.3f}")
     return cells
 

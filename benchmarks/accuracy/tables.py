@@ -58,9 +58,15 @@ def format_lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
+def format_ends(name: str, low: float, high: float, signed: bool = False) -> str:
+    """Format the ends of an interval; a dash for NaN, as of folds of which there is one."""
+    if np.isnan(low):
+        return "-"
+    return f"[{format_score(name, low, signed)}, {format_score(name, high, signed)}]"
+
+
 def _ends(row: Mapping[str, Any], name: str, kind: str) -> str:
-    ends = [format_score(name, row[f"{name}_{kind}{end}"], signed=True) for end in ("low", "high")]
-    return f"[{', '.join(ends)}]"
+    return format_ends(name, row[f"{name}_{kind}low"], row[f"{name}_{kind}high"], signed=True)
 
 
 def _difference(row: Mapping[str, Any], name: str) -> list[str]:
