@@ -265,7 +265,9 @@ def test_a_method_whose_package_is_absent_is_skipped_or_named(monkeypatch, capsy
 
 
 def test_unknown_methods_trials_and_absent_runs_are_named(command, tmp_path):
-    with pytest.raises(ValueError, match="No method 'bert'; there are majority, sentence_transformers"):
+    with pytest.raises(
+        ValueError, match="No method 'bert'; there are majority, sentence_transformers"
+    ):
         methods_named(["bert"])
     with pytest.raises(ValueError, match="--trials 0"):
         trial_rates(1.0, 0)

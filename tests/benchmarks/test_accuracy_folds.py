@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
+from documented_commands import ROOT
 
 from benchmarks.accuracy.protocol.folds import cut_posts
 from benchmarks.accuracy.protocol.layout import (
@@ -18,6 +19,7 @@ from benchmarks.accuracy.protocol.parts import folds_of, pool_posts, posts_and_p
 from benchmarks.accuracy.runs import parts_of_runs
 from hybridsent.training.arguments import DataArguments
 
+DOCS = ROOT / "docs"
 NAMES = ["negative", "neutral", "positive"]
 ALL_SPLITS = ("train", "validation", "test")
 
@@ -202,3 +204,26 @@ def test_a_layout_of_another_protocol_is_refused(tmp_path):
     file.write_text(json.dumps({"protocol": 1, "labels": [], "posts": {}, "runs": {}}))
     with pytest.raises(ValueError, match="is of protocol 1, not 2"):
         read_layout(file)
+
+
+def test_the_published_folds_of_mvsa_single_hold_every_group_together():
+    layout = read_layout(DOCS / "accuracy_folds.json")
+    assert list(layout.runs) == list(range(10))
+    fold_of = {post: run for run, part in layout.runs.items() for post in part.held_out}
+    assert len(fold_of) == sum(len(part.held_out) for part in layout.runs.values()) == 4061
+    assert fold_of.keys() == layout.labels.keys()
+    groups = {(layout.groups[post], run) for post, run in fold_of.items()}
+    assert len(groups) == len(set(layout.groups.values()))
+    counts = np.zeros((10, 3), dtype=int)
+    for post, run in fold_of.items():
+        counts[run, layout.labels[post]] += 1
+    assert np.ptp(counts, axis=0).max() <= 1
+
+
+def test_the_published_folds_are_those_that_ids_labels_and_groups_give():
+    layout = read_layout(DOCS / "accuracy_folds.json")
+    ids = sorted(layout.labels)
+    labels, groups = (np.array([x[post] for post in ids]) for x in (layout.labels, layout.groups))
+    folds = cut_posts(ids, labels, groups, 10, seed=0)
+    for run, part in layout.runs.items():
+        assert {ids[i] for i in np.flatnonzero(folds == run)} == set(part.held_out)
