@@ -90,18 +90,7 @@ def fit_regression(
         The fitted method, without its seconds.
     """
     known = inputs.select(numbers)
-    frozen = np.empty((len(STRENGTHS), len(numbers), count))
-    ngrams = None if known.texts is None else np.empty((len(numbers), count))
-    for fold in np.unique(inner_folds):
-        learn, ask = (
-            np.flatnonzero(chosen) for chosen in (inner_folds != fold, inner_folds == fold)
-        )
-        posts, asked = known.select(learn), known.select(ask)
-        for i, model in enumerate(_path(posts.matrix(), labels[learn])):
-            frozen[i, ask] = log_probabilities(model, asked.matrix(), count)
-        if ngrams is not None:
-            model = _ngram_regression().fit(posts.texts, labels[learn])
-            ngrams[ask] = log_probabilities(model, asked.texts, count)
+    frozen, ngrams = _inner_answers(known, labels, inner_folds, count)
     choice, answers = _choose(frozen, ngrams, labels)
     decide, size = _fitted(known, labels, count, choice)
 
@@ -115,6 +104,23 @@ def fit_regression(
 
     figures = {"trainable_parameters": size, **choice._asdict()}
     return Trained(answer, figures, (numbers, {DECISION: answers}))
+
+
+def _inner_answers(
+    known: Inputs, labels: np.ndarray, inner_folds: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Answer for the posts of each inner fold by regressions over the others, as `_choose` takes it."""
+    frozen = np.empty((len(STRENGTHS), len(labels), count))
+    ngrams = None if known.texts is None else np.empty((len(labels), count))
+    for fold in np.unique(inner_folds):
+        learn, ask = np.flatnonzero(inner_folds != fold), np.flatnonzero(inner_folds == fold)
+        posts, asked = known.select(learn), known.select(ask)
+        for i, model in enumerate(_path(posts.matrix(), labels[learn])):
+            frozen[i, ask] = log_probabilities(model, asked.matrix(), count)
+        if ngrams is not None:
+            model = _ngram_regression().fit(posts.texts, labels[learn])
+            ngrams[ask] = log_probabilities(model, asked.texts, count)
+    return frozen, ngrams
 
 
 def _path(
