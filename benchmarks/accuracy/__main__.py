@@ -1,12 +1,14 @@
 """Train related methods and ablations side by side, under one protocol, and tabulate them.
 
-    python -m benchmarks.accuracy mvsa_single --data_dir FOLDER --folds 10 --results OUT
+    python -m benchmarks.accuracy run mvsa_single --data_dir FOLDER --folds 10 --results OUT
+    python -m benchmarks.accuracy score OUT/answers.parquet --folds_file OUT/folds.json
 
 Same encoders, same posts, same schedule, as many learning rates tried for each. A finished run is
-not repeated: the same command goes on where it was stopped.
+not repeated: the same command goes on where it was stopped. `score` judges a file of answers.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +26,7 @@ _NO_SETTING = (
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of what run_train.py does not know."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accuracy",
+        prog="python -m benchmarks.accuracy run",
         description=__doc__.splitlines()[0],
         epilog="First a recipe, and anywhere any setting of run_train.py, such as --data_dir, "
         "--num_train_epochs or --cache_features; --output_dir is not used.",
@@ -42,13 +44,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--repeats",
         type=int,
         default=1,
-        help="how often the posts are cut into folds, each time with the next seed (%(default)s)",
+        help="how often the posts are cut into folds, each time anew (%(default)s)",
     )
     parser.add_argument("--methods", nargs="+", help="which methods; all unless given")
     parser.add_argument(
-        "--trials", type=int, default=1, help="learning rates tried for each method (%(default)s)"
+        "--trials", type=int, default=1, help="learning rates tried in each run (%(default)s)"
     )
-    parser.add_argument("--stop_after_folds", type=int, help="run the first folds or seeds only")
+    parser.add_argument(
+        "--runs", type=int, nargs="+", help="numbers of folds, from 0, or seeds; all unless given"
+    )
     parser.add_argument("--tables_only", action="store_true", help="make the tables again")
     return parser
 
@@ -76,12 +80,13 @@ def given_settings(argv: Sequence[str]) -> dict[str, list[str]]:
     return {name: value for name, value in sorted(settings.items()) if name not in _NO_SETTING}
 
 
-def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
+def make_runs(given: argparse.Namespace, argv: Sequence[str]) -> None:
     """Make the runs that are not there yet."""
-    from benchmarks.accuracy.methods import methods_named
-    from benchmarks.accuracy.protocol import posts_and_parts
+    from benchmarks.accuracy.methods.listing import methods_named
+    from benchmarks.accuracy.protocol.layout import layout_of, write_layout_beside
+    from benchmarks.accuracy.protocol.parts import posts_and_parts
     from benchmarks.accuracy.records import Results
-    from benchmarks.accuracy.runs import Experiment, chosen_rate, pending, trial_rates
+    from benchmarks.accuracy.runs import Experiment, parts_of_runs, pending, trial_rates
     from benchmarks.accuracy.training import Setup
     from hybridsent.training.model import build_processor
     from hybridsent.training.run_posts import forms_of_texts, load_posts, write_synthetic_posts
@@ -99,24 +104,31 @@ def compare(given: argparse.Namespace, argv: Sequence[str]) -> None:
     mask = build_processor(models).tokenizer.mask_token
     posts = forms_of_texts(table, data, mask)[0][1].posts
     pooled, parts = posts_and_parts(posts, data, folds, given.seeds, training.seed, given.repeats)
+    chosen = parts_of_runs(parts, given.runs)
     results.claim(settings, label_names)
+    write_layout_beside(layout_of(pooled, parts, label_names), results.folder)
     experiment = Experiment(Setup(models, training, pooled, label_names))
-    for name, method, part in pending(parts[: given.stop_after_folds], methods, results):
-        rate = chosen_rate(experiment, method, parts[0], rates, results)
-        figures, answers = experiment.run(method, part, rate)
+    for name, method, part in pending(chosen, methods, results):
+        figures, answers = experiment.run(method, part, rates)
         results.write(name, figures, answers)
         print(f"{name}: trained in {figures['seconds']:.1f} s", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what the command line asks for and print the tables."""
-    given, settings = build_parser().parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["score"]:
+        from benchmarks.accuracy.score import score
+
+        return score(words[1:])
+    given, settings = build_parser().parse_known_args(words[words[:1] == ["run"] :])
     if not given.tables_only:
-        compare(given, settings)
+        make_runs(given, settings)
     from benchmarks.accuracy.records import Results
     from benchmarks.accuracy.tables import write_tables
 
     print(f"\n{write_tables(Results(given.results))}")
+    return None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from benchmarks.accuracy import PROTOCOL
 from hybridsent.support.folders import write_whole
 
 SETTINGS = "settings.json"
@@ -31,10 +32,13 @@ class Trained(NamedTuple):
             logits of the decision, and what else it can say, by what the columns begin with; NaN where
             it cannot say.
         figures: `seconds` of the training and number of `trainable_parameters`.
+        choice: Numbers of posts and answers for them, each from a training that did not see the post;
+            None where the answers for the part's validation posts are such.
     """
 
     answer: Callable[[np.ndarray, bool], Answers]
     figures: dict[str, Any]
+    choice: tuple[np.ndarray, Answers] | None = None
 
 
 class Results:
@@ -55,15 +59,16 @@ class Results:
             label_names: Names of the labels by index.
 
         Raises:
-            ValueError: The folder has runs of other settings; the message names the first that differs.
+            ValueError: The folder has runs of another protocol or of other settings; the message names
+                the first that differs.
         """
-        content = {"settings": dict(settings), "labels": label_names}
+        content = {"protocol": PROTOCOL, "settings": dict(settings), "labels": label_names}
         file = self.folder / SETTINGS
         if not file.exists():
             (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
             write_whole(json.dumps(content, indent=2) + "\n", file)
             return
-        kept = json.loads(file.read_text(encoding="utf-8"))["settings"]
+        kept = _read_record(file)["settings"]
         now = json.loads(json.dumps(content["settings"]))
         for name in sorted(kept.keys() | now.keys()):
             if kept.get(name) != now.get(name):
@@ -83,7 +88,7 @@ class Results:
             raise FileNotFoundError(
                 f"{file}: no such file. Make runs first, without --tables_only."
             )
-        return json.loads(file.read_text(encoding="utf-8"))["labels"]
+        return _read_record(file)["labels"]
 
     def _file(self, name: str, ending: str) -> Path:
         return self.folder / RUNS / f"{name}.{ending}"
@@ -92,28 +97,45 @@ class Results:
         """Return whether a run has its figures, which are written last."""
         return self._file(name, "json").exists()
 
-    def write(self, name: str, figures: Mapping[str, Any], answers: pd.DataFrame | None) -> None:
-        """Write a run: answers, if there are any, then figures, each beside and then renamed."""
-        if answers is not None:
-            buffer = io.BytesIO()
-            answers.to_parquet(buffer, index=False)
-            write_whole(buffer.getvalue(), self._file(name, "parquet"))
-        settings = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))["settings"]
-        content = {**figures, "settings": settings}
+    def write(self, name: str, figures: Mapping[str, Any], answers: pd.DataFrame) -> None:
+        """Write a run: answers, then figures, each beside and then renamed."""
+        write_table(answers, self._file(name, "parquet"))
+        settings = _read_record(self.folder / SETTINGS)["settings"]
+        content = {"protocol": PROTOCOL, **figures, "settings": settings}
         write_whole(json.dumps(content, indent=2) + "\n", self._file(name, "json"))
 
     def figures(self, name: str) -> dict[str, Any]:
-        """Read the figures of a finished run."""
-        return json.loads(self._file(name, "json").read_text(encoding="utf-8"))
+        """Read the figures of a finished run.
+
+        Raises:
+            ValueError: The run is of another protocol.
+        """
+        return _read_record(self._file(name, "json"))
 
     def finished(self) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-        """Read all finished runs that have answers: their figures and answers."""
+        """Read all finished runs: their figures and answers."""
         names = sorted(file.stem for file in (self.folder / RUNS).glob("*.json"))
         return [
-            (self.figures(name), pd.read_parquet(self._file(name, "parquet")))
-            for name in names
-            if self._file(name, "parquet").exists()
+            (self.figures(name), pd.read_parquet(self._file(name, "parquet"))) for name in names
         ]
+
+
+def write_table(table: pd.DataFrame, file: Path) -> None:
+    """Write a Parquet file beside and then rename it."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    write_whole(buffer.getvalue(), file)
+
+
+def _read_record(file: Path) -> dict[str, Any]:
+    """Read a JSON file of a comparison; one of another protocol is refused."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if content.get("protocol") != PROTOCOL:
+        raise ValueError(
+            f"{file} is of protocol {content.get('protocol', 1)}, not {PROTOCOL}: runs of two "
+            "protocols are not put together. Give another --results."
+        )
+    return content
 
 
 def columns_of(prefix: str, label_names: list[str]) -> list[str]:
@@ -133,7 +155,7 @@ def answers_table(
     Args:
         ids: Of the posts.
         labels: (posts,).
-        answers: What the columns begin with -> (posts, labels); or `decision_weights`, (posts, 3).
+        answers: What the columns begin with -> (posts, labels); or `WEIGHT`, (posts, 3).
         label_names: Names of the labels by index.
         **same: Columns with one value for all.
 
@@ -142,7 +164,7 @@ def answers_table(
     """
     table = {"id": ids, "label": labels, **dict.fromkeys(same)}
     for prefix, values in answers.items():
-        names = BRANCHES if prefix == "weight" else label_names
+        names = BRANCHES if prefix == WEIGHT else label_names
         columns = columns_of(prefix, list(names))
         table |= dict(zip(columns, np.asarray(values, dtype=np.float32).T, strict=True))
     table |= {name: [value] * len(ids) for name, value in same.items()}

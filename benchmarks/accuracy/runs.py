@@ -8,9 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from benchmarks.accuracy.frozen_features import FrozenFeatures, fit_regression, fit_shares
-from benchmarks.accuracy.methods import Method
-from benchmarks.accuracy.protocol import Part
+from benchmarks.accuracy.features.frozen import FrozenFeatures
+from benchmarks.accuracy.features.regression import (
+    INNER_FOLDS,
+    NGRAMS,
+    Inputs,
+    fit_regression,
+    fit_shares,
+)
+from benchmarks.accuracy.methods.listing import Method
+from benchmarks.accuracy.protocol.parts import Part
 from benchmarks.accuracy.records import (
     BRANCHES,
     DECISION,
@@ -31,8 +38,6 @@ from hybridsent.evaluation.calibration import (
     fit_temperature,
 )
 from hybridsent.evaluation.metrics import SentimentScores
-from hybridsent.training.collator import NO_LABEL, PostCollator
-from hybridsent.training.model import build_model, build_processor
 
 
 class Experiment:
@@ -45,7 +50,7 @@ class Experiment:
     def __init__(self, setup: Setup) -> None:
         self.setup, self.networks = setup, NetworkTraining(setup)
         self.scores = SentimentScores(setup.label_names)
-        self.labels = np.array([NO_LABEL if x is None else x for x in setup.posts["label"]])
+        self.labels = setup.pool.labels
         self._features: FrozenFeatures | None = None
 
     def score(self, logits: np.ndarray, labels: np.ndarray) -> float:
@@ -56,41 +61,54 @@ class Experiment:
             return -found["nll"]
         return found[name] if self.setup.training.greater_is_better is not False else -found[name]
 
-    def validation_score(self, method: Method, part: Part, rate: float) -> float:
-        """Train with a learning rate and return the score on the validation posts."""
-        answers = self.train(method, part, rate).answer(part.validation, False)
-        return self.score(answers[DECISION], self.labels[part.validation])
-
-    def run(self, method: Method, part: Part, rate: float) -> tuple[dict[str, Any], pd.DataFrame]:
-        """Train, calibrate on the validation posts and score the held-out ones.
+    def run(
+        self, method: Method, part: Part, rates: Sequence[float]
+    ) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Train, choose and calibrate within the training part, and score the held-out posts once.
 
         Args:
             method: What to train.
             part: Its posts.
-            rate: Learning rate of what is not an encoder.
+            rates: Learning rates of what is not an encoder; the best on the part's validation posts
+                is taken.
 
         Returns:
-            Figures of the run, and its answers for validation and held-out posts.
+            Figures of the run; and its answers for the posts of the choices and for held-out posts.
         """
-        trained, named = self.train(method, part, rate), {"method": method.name, "run": part.run}
-        scored = {
-            VALIDATION: trained.answer(part.validation, False),
-            HELD_OUT: trained.answer(part.held_out, True),
-        }
-        logits, labels = scored[VALIDATION][DECISION], self.labels[part.validation]
-        fitted = _fit(scored[VALIDATION], labels)
+        trained, figures = self._best(method, part, rates)
+        numbers, chosen = trained.choice or (
+            part.validation,
+            trained.answer(part.validation, False),
+        )
+        fitted = _fit(chosen, self.labels[numbers])
+        named = {"method": method.name, "run": part.run}
+        scored = trained.answer(part.held_out, True)
         tables = [
-            self._table(getattr(part, name), _calibrated(answers, fitted), part=name, **named)
-            for name, answers in scored.items()
+            self._table(where, _calibrated(answers, fitted), part=name, **named)
+            for name, where, answers in (
+                (VALIDATION, numbers, chosen),
+                (HELD_OUT, part.held_out, scored),
+            )
         ]
-        figures = {
-            **named,
-            **trained.figures,
-            "learning_rate": rate,
-            **fitted._asdict(),
-            "validation_score": self.score(logits, labels),
-        }
+        figures = {**named, **trained.figures, **figures, **fitted._asdict(), "seed": part.seed}
         return figures, pd.concat(tables, ignore_index=True)
+
+    def _best(
+        self, method: Method, part: Part, rates: Sequence[float]
+    ) -> tuple[Trained, dict[str, Any]]:
+        """Train with each rate and keep the one with the best score on the validation posts."""
+        if method.model_class is None:
+            return self.train(method, part, rates[0]), {}
+        best, tried = None, {}
+        for rate in rates:
+            trained = self.train(method, part, rate)
+            answers = trained.answer(part.validation, False)
+            tried[rate] = self.score(answers[DECISION], self.labels[part.validation])
+            if best is None or tried[rate] > tried[best[0]]:
+                best = rate, trained
+        rate, trained = best
+        scores = {f"{each:g}": score for each, score in tried.items()}
+        return trained, {"learning_rate": rate, "validation_scores": scores}
 
     def _table(self, numbers: np.ndarray, answers: Answers, **same: Any) -> pd.DataFrame:
         ids = list(self.setup.posts.select(numbers)["id"])
@@ -100,31 +118,33 @@ class Experiment:
         """Train a method on a part with a learning rate."""
         if method.model_class is not None:
             return self.networks.train(method, part, rate)
-        known = part.train[self.labels[part.train] != NO_LABEL]
+        known = part.train[self.labels[part.train] >= 0]
         if not method.reads:
             return fit_shares(self.labels[known], len(self.setup.label_names))
-        features, validation = self._frozen_features(), part.validation
-        features.of(np.concatenate([known, validation]))  # not part of the time of a fit
+        # Inner folds make the choices, so that the validation posts teach as well.
+        known = np.sort(np.concatenate([known, part.validation]))
+        inner = min(INNER_FOLDS, self.setup.pool.most_folds(known))
+        inputs = self._inputs(method)  # not part of the time of a fit
         start = time.perf_counter()
         trained = fit_regression(
-            features,
-            (known, self.labels[known]),
-            (validation, self.labels[validation]),
+            inputs,
+            known,
+            self.labels[known],
+            self.setup.pool.cut(known, inner, part.run),
             len(self.setup.label_names),
-            self.score,
+            method.reads,
         )
         return trained._replace(figures={**trained.figures, "seconds": time.perf_counter() - start})
 
-    def _frozen_features(self) -> FrozenFeatures:
-        """Return the features of the encoders as they come, computed for each post when first asked."""
+    def _inputs(self, method: Method) -> Inputs:
+        """Return what a method reads of all posts, from the encoders as they come."""
         if self._features is None:
+            setup = self.setup
             self._features = FrozenFeatures(
-                build_model(self.setup.models, self.setup.label_names),
-                self.setup.posts,
-                PostCollator(build_processor(self.setup.models)),
-                self.setup.training.per_device_eval_batch_size,
+                setup.models, setup.training, setup.posts, setup.label_names
             )
-        return self._features
+        blocks = self._features.of(tuple(name for name in method.features if name != NGRAMS))
+        return Inputs(blocks, self._features.texts if NGRAMS in method.features else None)
 
 
 def _branches(answers: Answers) -> BranchAnswers | None:
@@ -169,31 +189,6 @@ def trial_rates(rate: float, trials: int) -> list[float]:
     return [rate * 2.0**step for step in steps]
 
 
-def chosen_rate(
-    experiment: Experiment, method: Method, part: Part, rates: list[float], results: Results
-) -> float:
-    """Return the learning rate with the best validation score on one part, trying those not yet tried.
-
-    Args:
-        experiment: What trains.
-        method: What is trained.
-        part: On whose validation posts the rate is chosen; its held-out posts are not looked at.
-        rates: Learning rates.
-        results: Where the trials are kept.
-    """
-    if len(rates) == 1 or method.model_class is None:
-        return rates[0]
-    scores = []
-    for rate in rates:
-        name = f"{method.name}-trial-{rate:g}"
-        if not results.is_finished(name):
-            score = experiment.validation_score(method, part, rate)
-            figures = {"method": method.name, "learning_rate": rate, "validation_score": score}
-            results.write(name, figures, None)
-        scores.append(results.figures(name)["validation_score"])
-    return rates[scores.index(max(scores))]
-
-
 def pending(
     parts: Sequence[Part], methods: Sequence[Method], results: Results
 ) -> Iterator[tuple[str, Method, Part]]:
@@ -205,3 +200,17 @@ def pending(
                 print(f"{name}: finished before")
             else:
                 yield name, method, part
+
+
+def parts_of_runs(parts: Sequence[Part], runs: Sequence[int] | None) -> list[Part]:
+    """Return the parts with these numbers, in their order; all for None.
+
+    Raises:
+        ValueError: There is no such run.
+    """
+    by_run = {part.run: part for part in parts}
+    absent = [run for run in runs or () if run not in by_run]
+    if absent:
+        there = ", ".join(map(str, by_run))
+        raise ValueError(f"--runs {absent[0]}: no such run; there are {there}.")
+    return [by_run[run] for run in dict.fromkeys(by_run if runs is None else runs)]

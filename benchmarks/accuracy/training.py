@@ -12,9 +12,9 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, set_seed
 
-from benchmarks.accuracy.baselines import BaselineForSequenceClassification
-from benchmarks.accuracy.methods import Method
-from benchmarks.accuracy.protocol import NUMBER, Part
+from benchmarks.accuracy.methods.baselines import BaselineForSequenceClassification
+from benchmarks.accuracy.methods.listing import Method
+from benchmarks.accuracy.protocol.parts import NUMBER, Part, PooledPosts
 from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, WEIGHT, Answers, Trained
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
@@ -48,14 +48,19 @@ class Setup(NamedTuple):
     Attributes:
         models: Settings of the model.
         training: Settings of the training.
-        posts: All posts, numbered.
+        pool: All posts, numbered.
         label_names: Names of the labels by index.
     """
 
     models: ModelArguments
     training: HybridSentTrainingArguments
-    posts: Dataset
+    pool: PooledPosts
     label_names: list[str]
+
+    @property
+    def posts(self) -> Dataset:
+        """All posts as a table."""
+        return self.pool.table
 
 
 class NetworkTraining:
@@ -113,7 +118,7 @@ class NetworkTraining:
             states=states,
             model=model,
             args=arguments,
-            train_dataset=posts.select(part.train),
+            train_dataset=posts.select(self._teaching(method, part)),
             eval_dataset=posts.select(part.validation),
             processing_class=processor,
         )
@@ -121,6 +126,10 @@ class NetworkTraining:
         if getattr(model, "needs_numbers", False):
             trainer.data_collator = NumberedCollator(trainer.data_collator)
         return trainer, posts
+
+    def _teaching(self, method: Method, part: Part) -> np.ndarray:
+        """Return the numbers of the posts to learn from; those without label teach some methods."""
+        return part.train[method.contradictory | (self.setup.pool.labels[part.train] >= 0)]
 
     def _model(self, method: Method) -> HybridSentForSequenceClassification:
         models = replace(

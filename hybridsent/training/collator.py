@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
@@ -94,6 +95,7 @@ class LengthGroupedOrder(Sampler[int]):
     """Shuffle posts so that those of a batch have texts of similar length.
 
     The order depends on seed and epoch alone, so that a resumed run skips the batches it has seen.
+    Both are hashed together: no epoch of one seed has the order of an epoch of another.
 
     Args:
         lengths: Number of tokens of each post, (posts,).
@@ -114,7 +116,8 @@ class LengthGroupedOrder(Sampler[int]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        (hashed,) = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(hashed))
         order = torch.randperm(len(self.lengths), generator=generator)
         sorted_parts = [
             part[self.lengths[part].argsort(stable=True)]

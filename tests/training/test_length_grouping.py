@@ -34,9 +34,18 @@ def test_the_order_is_that_of_seed_and_epoch():
     assert list(order) == first
     order.set_epoch(1)
     assert list(order) != first
-    assert list(LengthGroupedOrder(LENGTHS, 8, seed=1)) == list(order)
     order.set_epoch(0)
     assert list(order) == first
+
+
+def test_no_two_seeds_share_an_order_at_any_epoch():
+    orders = set()
+    for seed in range(3):
+        order = LengthGroupedOrder(LENGTHS, 8, seed)
+        for epoch in range(3):
+            order.set_epoch(epoch)
+            orders.add(tuple(order))
+    assert len(orders) == 9
 
 
 def test_batches_do_not_come_sorted():

@@ -5,8 +5,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
-from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
+from benchmarks.accuracy.methods.baselines import (
+    BaselineForSequenceClassification,
+    BaselineModel,
+    Features,
+)
+from benchmarks.accuracy.methods.networks import PooledHead, mean_of_tokens
 from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
 

@@ -5,8 +5,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
-from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
+from benchmarks.accuracy.methods.baselines import (
+    BaselineForSequenceClassification,
+    BaselineModel,
+    Features,
+)
+from benchmarks.accuracy.methods.networks import PooledHead, mean_of_tokens
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.encoders_hybridsent import encode_text
 
@@ -64,7 +68,23 @@ class MMBTModel(BaselineModel):
         inputs = {"inputs_embeds": torch.cat(tokens, dim=1), "attention_mask": mask.long()}
         states, _ = encode_text(self.text_model, inputs | self._places(masks))
         states = self.text_features.global_projection(states, mask)
-        return {"fusion_embeds": self.head(mean_of_tokens(states, mask))}
+        pooled = self._split(states, masks, image[2].any()) if self.pools_modalities else {}
+        return {**pooled, "fusion_embeds": self.head(mean_of_tokens(states, mask))}
+
+    def _by_modality(self, text: Features, image: Features) -> dict[str, torch.Tensor]:
+        """Return nothing: here, inputs of the text encoder are no states yet."""
+        return {}
+
+    def _split(
+        self, states: torch.Tensor, masks: list[torch.Tensor], has_images: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return mean states of the image's and of the text's tokens, each (batch, hidden_size)."""
+        names = ("image_embeds", "text_embeds") if has_images else ("text_embeds", "image_embeds")
+        found = dict.fromkeys(names, torch.zeros_like(states[:, 0]))
+        parts = states.split([mask.shape[1] for mask in masks], dim=1)
+        for name, part, mask in zip(names, parts, masks, strict=False):
+            found[name] = mean_of_tokens(part, mask)
+        return found
 
     def _places(self, masks: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Count positions of image and text each from 0, where the encoder is a BERT."""

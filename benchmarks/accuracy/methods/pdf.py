@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.accuracy.late_fusion import LateDecision, RankedLateFusion
-from benchmarks.accuracy.weight_rules import pdf_weights, weigh_logits
+from benchmarks.accuracy.methods.late_fusion import LateDecision, RankedLateFusion
+from benchmarks.accuracy.methods.weight_rules import pdf_weights, weigh_logits
 from modeling_hybridsent import HybridSentConfig
 
 

@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
-from benchmarks.accuracy.networks import PooledHead, mean_of_tokens
+from benchmarks.accuracy.methods.baselines import (
+    BaselineForSequenceClassification,
+    BaselineModel,
+    Features,
+)
+from benchmarks.accuracy.methods.networks import PooledHead, mean_of_tokens
 from modeling_hybridsent import HybridSentConfig
 
 
@@ -44,14 +48,14 @@ class ImageOnlyModel(ConcatenationModel):
 class TextOnly(BaselineForSequenceClassification):
     """The text encoder specialised on the posts' labels, as BERT is in the tables of this field."""
 
-    base_class = TextOnlyModel
+    base_class, reads = TextOnlyModel, ("text",)
     unused_parts = ("hybridsent.vision_model", "hybridsent.image_features")
 
 
 class ImageOnly(BaselineForSequenceClassification):
     """The vision encoder specialised on the posts' labels."""
 
-    base_class = ImageOnlyModel
+    base_class, reads = ImageOnlyModel, ("image",)
     unused_parts = ("hybridsent.text_model", "hybridsent.text_features")
 
 

@@ -4,8 +4,12 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.accuracy.baselines import BaselineForSequenceClassification, BaselineModel, Features
-from benchmarks.accuracy.networks import PooledHead, QueryAttention, mean_of_tokens
+from benchmarks.accuracy.methods.baselines import (
+    BaselineForSequenceClassification,
+    BaselineModel,
+    Features,
+)
+from benchmarks.accuracy.methods.networks import PooledHead, QueryAttention, mean_of_tokens
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.encoders_hybridsent import HybridSentImageFeatures
 

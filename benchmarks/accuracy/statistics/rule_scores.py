@@ -5,26 +5,26 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
-from scipy.stats import ttest_rel
 
-from benchmarks.accuracy.method_scores import (
-    Runs,
-    by_method,
-    counts_by_post,
-    decision_scores,
-    difference_to_ours,
-    spread,
-    values_of,
-)
-from benchmarks.accuracy.methods import OURS
-from benchmarks.accuracy.records import BRANCHES, DECISION, HELD_OUT, VALIDATION, columns_of
-from benchmarks.accuracy.weight_rules import (
+from benchmarks.accuracy.methods.listing import OURS
+from benchmarks.accuracy.methods.weight_rules import (
     fit_global_weights,
     mean_rule,
     pdf_rule,
     qmf_rule,
     weigh_probabilities,
 )
+from benchmarks.accuracy.protocol.layout import Layout
+from benchmarks.accuracy.records import BRANCHES, DECISION, HELD_OUT, VALIDATION, columns_of
+from benchmarks.accuracy.statistics.comparison import compare
+from benchmarks.accuracy.statistics.method_scores import (
+    Runs,
+    by_method,
+    decision_scores,
+    spread,
+    with_holm,
+)
+from benchmarks.accuracy.statistics.sums import values_of
 from hybridsent.evaluation.calibration import fit_temperature
 
 DYNAMIC = "dynamic weights of hybridsent"
@@ -86,58 +86,35 @@ def decide_by_rules(answers: pd.DataFrame, label_names: Sequence[str]) -> dict[s
     for name, logits in rule_log_probabilities(chosen, held_out, label_names).items():
         on_chosen, on_held_out = logits
         calibrated = on_held_out / fit_temperature(on_chosen, chosen["label"].to_numpy())
-        table = held_out[["id", "part", "label"]].copy()
+        table = held_out[["run", "id", "label"]].copy()
         table[columns_of(DECISION, list(label_names))] = softmax(calibrated, axis=1)
         tables[name] = table
     return tables
 
 
-def weight_table(runs: Runs, label_names: Sequence[str]) -> pd.DataFrame:
+def weight_table(runs: Runs, layout: Layout) -> pd.DataFrame:
     """Compare rules of decision on the branches of our runs.
 
     Args:
         runs: Figures and answers of all finished runs.
-        label_names: Names of the labels by index.
+        layout: The posts and runs.
 
     Returns:
         A row a rule with mean and standard deviation over runs of the scores of a decision, each rule
-        calibrated on validation posts; and what it has less the dynamic weights, over posts (NaN for
-        these weights themselves): accuracy, macro F1 and McNemar's p as in `method_table`, and
-        `nll_difference` with `nll_low` and `nll_high`, the 95 % interval of Student's paired test;
-        empty without runs of ours that have all branches.
+        calibrated on validation posts; and what it has less the dynamic weights, as in
+        `difference_table` (not for these weights themselves). Empty without runs of ours that have
+        all branches.
     """
-    tables: dict[str, list[pd.DataFrame]] = {}
+    names, tables = layout.label_names, {}
     for _, answers in by_method(runs).get(OURS, []):
-        if columns_of("text_logit", list(label_names))[0] in answers:
-            for name, table in decide_by_rules(answers, label_names).items():
+        if columns_of("text_logit", names)[0] in answers:
+            for name, table in decide_by_rules(answers, names).items():
                 tables.setdefault(name, []).append(table)
-    by_post = {
-        name: (counts_by_post(decided, label_names), _losses_by_post(decided, label_names))
-        for name, decided in tables.items()
-    }
     rows = []
     for name, decided in tables.items():
         row = {"rule": name, "runs": len(decided)}
-        row |= spread([decision_scores(table, label_names) for table in decided])
+        row |= spread([decision_scores(table, names) for table in decided])
         if name != DYNAMIC:
-            row |= _less_dynamic(*by_post[name], *by_post[DYNAMIC])
+            row |= compare(pd.concat(decided), pd.concat(tables[DYNAMIC]), layout)
         rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _less_dynamic(
-    counts: pd.DataFrame, losses: pd.Series, own_counts: pd.DataFrame, own_losses: pd.Series
-) -> dict[str, float]:
-    """Compare what a rule and the dynamic weights say of the same posts."""
-    found = ttest_rel(losses, own_losses).confidence_interval(0.95)
-    values = ((losses - own_losses).mean(), found.low, found.high)
-    names = ("nll_difference", "nll_low", "nll_high")
-    return {**difference_to_ours(counts, own_counts), **dict(zip(names, values, strict=True))}
-
-
-def _losses_by_post(tables: Sequence[pd.DataFrame], label_names: Sequence[str]) -> pd.Series:
-    """Return each post's -log p of its label, the mean over runs, by its id."""
-    together = pd.concat(tables)
-    probabilities, labels = values_of(together, DECISION, label_names), together["label"].to_numpy()
-    losses = -np.log(probabilities[np.arange(len(labels)), labels])
-    return pd.Series(losses, index=together["id"]).groupby(level=0).mean()
+    return with_holm(pd.DataFrame(rows))

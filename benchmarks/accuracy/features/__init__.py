@@ -1,0 +1,1 @@
+"""What a logistic regression reads: frozen features of encoders, texts and characters."""

@@ -1,0 +1,1 @@
+"""Which posts teach, which choose and which are scored."""

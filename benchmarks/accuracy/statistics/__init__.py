@@ -1,0 +1,1 @@
+"""Scores of runs, intervals and tests that know of duplicates and of folds."""
