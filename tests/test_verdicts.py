@@ -160,6 +160,18 @@ CASES = {
     "quotes inside": Case(
         HEAD + '1,5" pipe,a\n2,"say ""hi""",b\n', {"1": '5" pipe', "2": 'say "hi"'}
     ),
+    "a quote after a space": Case(
+        'id, "text", label\n1, "hello", "a"\n 2, "a line,\nand 5"" more", b\n3,  plain , a\n',
+        {"1": "hello", "2": 'a line,\nand 5" more', "3": "plain "},
+    ),
+    "never closed after a space": Case(
+        HEAD + '1, hello, a\n3, "never closed, a\n4, "fourth", b\n2, "world", b\n',
+        FINE,
+        {1: "lines 3 to 4"},
+    ),
+    "more after a quote that follows a space": Case(
+        HEAD + '1, hello, a\n3, "four"x, a\n2, world, b\n', FINE, {1: "line 3"}
+    ),
     "backslash": Case(
         HEAD + '1,hello,a\n3,"He said \\"hi\\" to\nme, yes you",a\n2,world,b\n',
         FINE,

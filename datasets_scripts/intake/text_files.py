@@ -114,9 +114,13 @@ class CsvTable:
             return line.strip('"')[-1]
         return max(",;\t", key=QUOTED.sub("", line).count)
 
+    def _reader(self, lines: Lines) -> Iterator[list[str]]:
+        """Read cells; spaces before one are not part of it, so that a quote may follow them."""
+        return csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=True)
+
     def _header(self, lines: Lines) -> tuple[int, list[str]]:
         """Read up to the header; return its row, and the names in it."""
-        for number, cells in enumerate(csv.reader(lines, delimiter=self.delimiter, strict=True), 1):
+        for number, cells in enumerate(self._reader(lines), 1):
             names = [name.strip("\ufeff \t\xa0") for name in cells]
             is_hint = re.fullmatch("sep=[,;\t]?", self.delimiter.join(names)) is not None
             if any(names) and not is_hint:
@@ -125,7 +129,7 @@ class CsvTable:
 
     def _parsed(self, lines: Lines) -> Iterator[list[str] | str]:
         """Yield the cells of each row, none for a blank line, or what is wrong with it."""
-        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        reader = self._reader(lines)
         while True:
             first, lines.quotes = lines.number + 1, 0
             try:
@@ -156,7 +160,7 @@ class CsvTable:
         for at in range(LINES_AHEAD):
             before, quote, _ = (lines.peek(at) or "").partition('"')
             if quote:
-                return 0 if before[-1:] in ("", self.delimiter) else at + 1
+                return 0 if before.rstrip(" ")[-1:] in ("", self.delimiter) else at + 1
         return 0
 
     def _cells(

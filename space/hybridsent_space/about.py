@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from hybridsent_space.limits import limits_markdown
 from hybridsent_space.model import LoadedModel
 from hybridsent_space.settings import Settings
 
@@ -34,10 +35,12 @@ summary, files = client.predict(file=handle_file("posts.csv"), api_name="/predic
 its order; one that failed says why in the column `error`. In the CSV file a cell that a spreadsheet would run as a formula begins with an
 apostrophe; the Parquet file holds texts as they came.
 
-Limits: {characters:,} characters a text; {image_bytes:,} bytes and {image_pixels:,} pixels an image (JPEG, PNG, WebP, GIF, BMP, told by
-content); {table_bytes:,} bytes, {unpacked:,} unpacked, and {rows:,} rows a table. Files must be uploaded; addresses are not fetched. What is
-uploaded lies in a temporary folder and is deleted after an hour at most two; a shared result stays until the server ends or {shared}
-newer ones came.
+Images are JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, by their content. Files must be uploaded; addresses are not fetched. What is uploaded
+lies in a temporary folder and is deleted after one to two hours; a shared result stays until the server ends or {shared} newer ones came.
+
+Limits of this server, and what it says beyond them:
+
+{limits}
 """  # noqa: E501
 
 
@@ -91,19 +94,17 @@ def build_about(loaded: LoadedModel) -> None:
     gr.Markdown(card_markdown(loaded), elem_id="card")
 
 
+def api_markdown(settings: Settings) -> str:
+    """Return how to call the endpoints, and within which limits."""
+    return API.format(
+        address="http://127.0.0.1:7860",
+        batch=settings.batch_size,
+        waiting=settings.max_waiting,
+        shared=settings.max_shared_results,
+        limits=limits_markdown(settings),
+    )
+
+
 def build_api(settings: Settings) -> None:
     """Lay the tab out."""
-    gr.Markdown(
-        API.format(
-            address="http://127.0.0.1:7860",
-            batch=settings.batch_size,
-            waiting=settings.max_waiting,
-            characters=settings.max_text_characters,
-            image_bytes=settings.max_image_bytes,
-            image_pixels=settings.max_image_pixels,
-            table_bytes=settings.max_table_bytes,
-            unpacked=settings.max_unpacked_bytes,
-            rows=settings.max_table_rows,
-            shared=settings.max_shared_results,
-        )
-    )
+    gr.Markdown(api_markdown(settings))

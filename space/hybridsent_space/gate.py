@@ -1,12 +1,14 @@
 """What every request must pass before Gradio sees it."""
 
 import asyncio
+import errno
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from hybridsent_space.calls import Calls
+from hybridsent_space.limits import FULL_DISK, message_of
 from hybridsent_space.storage import Storage
 from hybridsent_space.uploads import FORM, FULL, Upload
 
@@ -14,6 +16,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DRAINED = 10_000_000  # bytes read on of a body that is too large, so that its sender reads why
 UPLOADS = ("/gradio_api/upload", "/gradio_api/upload/")
 HOST = re.compile(rb"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?", re.ASCII)
@@ -90,6 +93,10 @@ class Gate:
 
         try:
             await self._app(scope, upload.receive, sending)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            upload.fault = (507, FULL_DISK)
         finally:
             if not is_stored:
                 self._storage.remove(upload.size)
@@ -100,7 +107,7 @@ class Gate:
     async def _pass_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive, self._max_json_bytes)
         if body is None:
-            await _refuse(send, 413, f"The request has more than {self._max_json_bytes:,} bytes.")
+            await _refuse(send, 413, message_of("max_json_bytes", self._max_json_bytes))
             return
         if fault := self._calls.fault_of(scope["path"], body):
             await _refuse(send, 400, fault)

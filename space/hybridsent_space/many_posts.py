@@ -2,6 +2,7 @@
 
 import html
 import itertools
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from datasets_scripts.intake import ENDINGS
 from hybridsent_space.drawing import counts_html, side_by_side, thumbnail_html
+from hybridsent_space.limits import FULL_DISK, MESSAGES
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
@@ -61,9 +63,7 @@ class ManyPosts:
         if not file:
             raise gr.Error("Choose a CSV, JSONL, Parquet or ZIP file first.", print_exception=False)
         if not self.storage.has_room():
-            raise gr.Error(
-                "The server holds as many files as it can; come back.", print_exception=False
-            )
+            raise gr.Error(MESSAGES["max_stored_bytes"], print_exception=False)
 
         def tell(done: int, count: int) -> None:
             progress((done, count), unit="posts")
@@ -73,9 +73,17 @@ class ManyPosts:
         except RefusedError as error:
             shown = html.escape(str(error), quote=False)  # Gradio shows it as HTML
             raise gr.Error(shown, duration=None, print_exception=False) from error
-        files = write_downloads(scored.frame, Path(tempfile.mkdtemp(dir=self.storage.folder)))
+        files = self._write(scored)
         self.storage.add(sum(Path(file).stat().st_size for file in files), always=True)
         return scored.for_the_page(), summarise(scored.frame), files
+
+    def _write(self, scored: ScoredTable) -> list[str]:
+        folder = Path(tempfile.mkdtemp(dir=self.storage.folder))
+        try:
+            return write_downloads(scored.frame, folder)
+        except OSError as error:
+            shutil.rmtree(folder)
+            raise gr.Error(FULL_DISK, print_exception=False) from error
 
 
 def summarise(frame: pd.DataFrame) -> dict[str, Any]:

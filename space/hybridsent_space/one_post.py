@@ -19,6 +19,7 @@ from hybridsent_space.drawing import (
     without_html,
 )
 from hybridsent_space.jpeg import as_base64, small_copy
+from hybridsent_space.limits import FULL_DISK, MESSAGES
 from hybridsent_space.occlusion import occlude
 from hybridsent_space.posts import Post, RefusedError, check_post, require_size
 from hybridsent_space.scorer import Scorer
@@ -117,7 +118,11 @@ class OnePost:
             gr.Warning("Score a post first; then there is something to share.")
             return ""
         small = None if post.image is None else _small(post.image)
-        return self.shared.keep({"text": post.text, "image": small, "answer": as_json(answer)})
+        try:
+            return self.shared.keep({"text": post.text, "image": small, "answer": as_json(answer)})
+        except OSError:
+            gr.Warning(FULL_DISK)
+            return ""
 
     def open_shared(self, request: gr.Request) -> tuple[Any, Any, Any]:
         """Show the result that the page's address names; leave the form alone where it names none."""
@@ -126,7 +131,7 @@ class OnePost:
             return gr.skip(), gr.skip(), gr.skip()
         result = self.shared.find(key)
         if result is None:
-            gr.Warning("This link's result is gone: the server keeps only the newest.")
+            gr.Warning(MESSAGES["max_shared_results"])
             return gr.skip(), gr.skip(), gr.skip()
         stored = result["image"]
         image = stored and Image.open(io.BytesIO(base64.b64decode(stored)))

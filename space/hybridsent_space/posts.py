@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from hybridsent_space.limits import message_of
 from hybridsent_space.settings import Settings
 from modeling_hybridsent.inputs_hybridsent import has_text, is_missing, load_image
 
@@ -58,7 +59,7 @@ def check_post(
 def _check_text(text: Any, settings: Settings) -> str | None:
     if isinstance(text, str) and len(text) > settings.max_text_characters:
         raise RefusedError(
-            f"The text has {len(text):,} characters; {settings.max_text_characters:,} are allowed."
+            message_of("max_text_characters", settings.max_text_characters, len(text))
         )
     try:
         return text if has_text(text, "The text") else None
@@ -69,9 +70,7 @@ def _check_text(text: Any, settings: Settings) -> str | None:
 def require_size(size: int, settings: Settings) -> None:
     """Raise RefusedError if the file of an image has more bytes than allowed."""
     if size > settings.max_image_bytes:
-        raise RefusedError(
-            f"The image has {size:,} bytes; {settings.max_image_bytes:,} are allowed."
-        )
+        raise RefusedError(message_of("max_image_bytes", settings.max_image_bytes, size))
 
 
 def check_image(content: bytes, settings: Settings, max_ratio: float = math.inf) -> Image.Image:

@@ -29,11 +29,18 @@ class SharedResults:
 
         Returns:
             Its key, which nobody can guess.
+
+        Raises:
+            OSError: The disk is full.
         """
         key = secrets.token_urlsafe(16)
         beside = self._folder / f".{key}"
-        beside.write_text(json.dumps(result), encoding="utf-8")
-        beside.rename(self._folder / f"{key}{ENDING}")
+        try:
+            beside.write_text(json.dumps(result), encoding="utf-8")
+            beside.rename(self._folder / f"{key}{ENDING}")
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
         kept = sorted(self._folder.glob(f"*{ENDING}"), key=lambda file: file.stat().st_mtime_ns)
         for file in kept[: -self._most]:
             file.unlink(missing_ok=True)

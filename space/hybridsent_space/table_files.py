@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datasets_scripts.intake import ENDINGS, Row, ending_of, is_hidden
+from hybridsent_space.limits import message_of
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
 from hybridsent_space.table_rows import Table, read_table
@@ -36,11 +37,8 @@ def open_upload(path: Path, settings: Settings) -> Iterator[Table]:
     Raises:
         RefusedError: It is too large, damaged or of another kind, or has no usable column.
     """
-    size = path.stat().st_size
-    if size > settings.max_table_bytes:
-        raise RefusedError(
-            f"The file has {size:,} bytes; {settings.max_table_bytes:,} are allowed. Split it."
-        )
+    if path.stat().st_size > settings.max_table_bytes:
+        raise RefusedError(message_of("max_table_bytes", settings.max_table_bytes))
     with path.open("rb") as file:
         start = file.read(4)
     if start not in ZIP:
@@ -86,7 +84,7 @@ class _Archive:
             return self._pairs()
         folder = posixpath.dirname(tables[0])
         try:
-            content = self._unpack(tables[0], self.settings.max_unpacked_bytes)
+            content = self._unpack(tables[0])
         except ValueError as error:
             raise RefusedError(f"The archive cannot be used: {error}") from error
 
@@ -97,16 +95,17 @@ class _Archive:
         return read_table(posixpath.basename(tables[0]), content, find, self.settings)
 
     def _image(self, name: str) -> bytes:
-        return self._unpack(name, self.settings.max_image_bytes)
+        size, most = self.entries[name].file_size, self.settings.max_image_bytes
+        if size > most:
+            raise ValueError(f"{name!r:.200}: {message_of('max_image_bytes', most, size)}")
+        return self._unpack(name)
 
-    def _unpack(self, name: str, most: int) -> bytes:
+    def _unpack(self, name: str) -> bytes:
         """Read a file of the archive; raises ValueError, before it is unpacked, if it is too large."""
         entry, shown = self.entries[name], f"{name!r:.200}"
-        if entry.file_size > most:
-            raise ValueError(f"{shown} has {entry.file_size:,} bytes; {most:,} are allowed")
         if entry.file_size > self.left:
-            allowed = f"{self.settings.max_unpacked_bytes:,}"
-            raise ValueError(f"{shown}: the archive unpacks to more than {allowed} bytes; split it")
+            most = self.settings.max_unpacked_bytes
+            raise ValueError(f"{shown}: {message_of('max_unpacked_bytes', most)}")
         self.left -= entry.file_size
         try:
             with self.archive.open(entry) as file:
@@ -125,10 +124,7 @@ class _Archive:
         if not stems:
             raise RefusedError("The archive holds neither a table nor an image nor a text.")
         if len(stems) > self.settings.max_table_rows:
-            raise RefusedError(
-                f"The archive holds {len(stems):,} posts; {self.settings.max_table_rows:,} are "
-                "allowed."
-            )
+            raise RefusedError(message_of("max_table_rows", self.settings.max_table_rows))
         pairs = enumerate(sorted(stems.items()))
         return Table(len(stems), (self._pair(i, stem, names) for i, (stem, names) in pairs))
 

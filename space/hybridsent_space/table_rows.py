@@ -8,6 +8,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from datasets_scripts.intake import FIELDS, Row, TableError, ending_of, open_table, read_rows
+from hybridsent_space.limits import message_of
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
 
@@ -67,20 +68,15 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
 def _require_short_lines(content: bytes, settings: Settings) -> None:
     """Refuse what becomes many times as large when it is read: millions of cells or JSON lists."""
     if len(content) > settings.max_text_table_bytes:
-        raise RefusedError(
-            f"The table has {len(content):,} bytes; {settings.max_text_table_bytes:,} are allowed in "
-            "CSV and JSON Lines. Split it, or save it as Parquet."
-        )
+        most = settings.max_text_table_bytes
+        raise RefusedError(message_of("max_text_table_bytes", most, len(content)))
     start = 0
     while start < len(content):
         piece = content[start : start + settings.max_line_bytes + 1]
         end = max(piece.rfind(b"\n"), piece.rfind(b"\r"))
         if end < 0 and len(piece) > settings.max_line_bytes:
             number = content.count(b"\n", 0, start) + 1
-            raise RefusedError(
-                f"Line {number:,} of the table has more than {settings.max_line_bytes:,} bytes. "
-                "Shorten it."
-            )
+            raise RefusedError(message_of("max_line_bytes", settings.max_line_bytes, number))
         start += end + 1 if end >= 0 else len(piece)
 
 
@@ -96,7 +92,7 @@ def _format(name: str, content: bytes) -> str:
 def _counting(most: int) -> Callable[[int, int], bool]:
     def wants(_start: int, stop: int) -> bool:
         if stop > most:
-            raise RefusedError(f"The table has more than {most:,} rows. Split it.")
+            raise RefusedError(message_of("max_table_rows", most))
         return False
 
     return wants
@@ -146,7 +142,7 @@ def _require_size(content: bytes, columns: set[str], most: int) -> None:
         except (pyarrow.ArrowException, OSError):
             continue  # a damaged group costs its rows alone
     if size > most:
-        raise RefusedError(f"Unpacked, the file has more than {most:,} bytes. Split it.")
+        raise RefusedError(message_of("max_unpacked_bytes", most))
 
 
 def _size(column: pyarrow.Array) -> int:

@@ -7,12 +7,13 @@ from typing import Any
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from hybridsent_space.limits import MESSAGES, message_of
 from hybridsent_space.storage import Storage
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
-FULL = (507, "The server holds as many uploads as it can; come back.")
+FULL = (507, MESSAGES["max_stored_bytes"])
 FORM = (400, "An upload is a form with one file.")
 OVERHEAD = 20_000  # bytes of a form around its file
 
@@ -79,7 +80,7 @@ class Upload:
         except FormParserError:
             self.fault = FORM
         if not self.fault and self.size + len(piece) > self._most + OVERHEAD:
-            self.fault = (413, f"The file has more than {self._most:,} bytes. Split it.")
+            self.fault = (413, message_of("max_table_bytes", self._most))
         if not self.fault and not self._storage.add(len(piece)):
             await asyncio.to_thread(self._storage.has_room, len(piece))
             if not self._storage.add(len(piece)):

@@ -1,16 +1,23 @@
 """The folder that `hybridsent demo --write_to` writes needs nothing of this checkout."""
 
 import ast
+import math
 import re
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
+from hostile_pictures import encoded
 from isolated_python import run_isolated
 from packaging.requirements import Requirement
+from PIL import Image
 
 from hybridsent.cli import main
+from hybridsent_space.about import api_markdown
+from hybridsent_space.limits import limits_markdown, message_of
 from hybridsent_space.page import EXAMPLES, read_examples
+from hybridsent_space.posts import RefusedError, check_image
 from hybridsent_space.settings import Settings
 
 SPACE = Path(__file__).parents[2] / "space"
@@ -79,14 +86,31 @@ def test_the_header_is_what_the_hub_reads():
 
 
 def test_the_table_of_limits_is_that_of_the_settings():
-    rows = re.findall(
-        r"\| `(max_\w+)` \| ([\d,]+) \|.*\| (.*) \|", (SPACE / "README.md").read_text()
-    )
-    found = {name: int(number.replace(",", "")) for name, number, _ in rows}
-    assert found == {k: v for k, v in vars(Settings()).items() if k.startswith("max_")}
+    lines = re.findall(r"\| `max_\w+` \|.*", (SPACE / "README.md").read_text())
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    shown = [f"| {' | '.join(row[:3])} |" for row in cells]
+    assert shown == limits_markdown(Settings()).splitlines()[2:]
+    assert {row[0].strip("`") for row in cells} == {k for k in vars(Settings()) if k[:4] == "max_"}
     tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
-    for name, _, test in rows:
+    for name, *_, test in cells:
         assert test == "none" or f"def {test.strip('`')}(" in tests, name
+
+
+def test_the_tab_api_lists_the_limits_of_its_server():
+    told = api_markdown(Settings(max_table_rows=7))
+    assert limits_markdown(Settings(max_table_rows=7)) in told
+    assert "| `max_table_rows` | 7 | The table has more than 7 rows. Split it. |" in told
+
+
+def test_the_messages_of_others_are_as_listed():
+    """Those of images come from the model's code, which does not know the page's list."""
+    settings = Settings(max_image_pixels=50)
+    for size, ratio in (((9, 8), math.inf), ((9, 1), 2.0)):
+        name = "max_image_ratio" if ratio == 2 else "max_image_pixels"
+        listed = message_of(name, getattr(settings, name), f"{size[0]} x {size[1]}")
+        with pytest.raises(RefusedError) as refused:
+            check_image(encoded(Image.new("RGB", size), "PNG"), settings, ratio)
+        assert str(refused.value).startswith(listed.removesuffix("..."))
 
 
 def test_examples_are_there_and_small():

@@ -5,10 +5,12 @@ import io
 import json
 import zipfile
 
+import gradio as gr
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
+from file_limit import limited_files
 from hostile_pictures import encoded
 from PIL import Image
 from tiny_models import LABELS, picture
@@ -138,14 +140,14 @@ def test_what_is_no_table_is_refused_with_a_reason(tmp_path, content, message):
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text("text\na\n")
-    assert "are allowed" in refused(file, Settings(max_table_bytes=5))
+    assert "more than 5 bytes. Split it" in refused(file, Settings(max_table_bytes=5))
 
 
 def test_archives_that_grow_are_refused(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("a.csv", b"text\n" + b"a" * 3_000_000)
-    assert "3,000,005 bytes; 2,000,000 are allowed" in refused(path)
+    assert "Unpacked, the file has more than 2,000,000 bytes" in refused(path)
     parquet = tmp_path / "bomb.parquet"
     pyarrow.parquet.write_table(
         pyarrow.table({"text": ["a" * 100_000 + str(i) for i in range(40)]}), parquet
@@ -157,7 +159,7 @@ def test_archives_with_several_tables_or_nothing_are_refused(tmp_path):
     assert "2 tables" in refused(archive(tmp_path / "a.zip", **{"a.csv": "text", "b.jsonl": "{}"}))
     assert "neither a table" in refused(archive(tmp_path / "b.zip", **{"a.md": "x"}))
     many = {f"{i}.txt": "a" for i in range(51)}
-    assert "51 posts" in refused(archive(tmp_path / "c.zip", **many))
+    assert "more than 50 rows" in refused(archive(tmp_path / "c.zip", **many))
 
 
 def test_an_archive_that_lies_about_a_size_costs_its_row_only(tmp_path):
@@ -200,7 +202,7 @@ def test_what_is_unpacked_is_counted_as_often_as_it_is(tmp_path):
         made.writestr("a.bmp", content)
     problems = [row.problem for row in rows_of(tmp_path / "a.zip")]
     assert problems[0] is None
-    assert all("unpacks to more than 2,000,000 bytes" in problem for problem in problems[1:])
+    assert all("more than 2,000,000 bytes. Split it" in problem for problem in problems[1:])
     small = Settings(max_image_bytes=1_000)
     assert "1,000 are allowed" in rows_of(tmp_path / "a.zip", small)[0].problem
 
@@ -311,12 +313,24 @@ def test_filters(scored):
 
 
 def test_a_file_name_or_column_of_a_visitor_is_no_html_in_a_message(scorer, tmp_path):
-    import gradio as gr
-
     file = tmp_path / "a.csv"
     file.write_text("<img src=x>\na\n")
     with pytest.raises(gr.Error, match="&lt;img src=x&gt;"):
         ManyPosts(scorer, SETTINGS, Storage(tmp_path, 9**9)).predict_table(str(file))
+
+
+def test_a_table_is_refused_when_the_store_or_the_disk_is_full(scorer, tmp_path):
+    file, folder = tmp_path / "a.csv", tmp_path / "store"
+    folder.mkdir()
+    file.write_text("text\n" + "sad\n" * 30)
+    (folder / "upload").write_bytes(b"x" * 10)
+    storage = Storage(folder, 9)
+    storage.measure()
+    with pytest.raises(gr.Error, match="holds as many files as it can; come back"):
+        ManyPosts(scorer, SETTINGS, storage).predict_table(str(file))
+    with limited_files(1_000), pytest.raises(gr.Error, match="disk is full; come back"):
+        ManyPosts(scorer, SETTINGS, Storage(folder, 9**9)).predict_table(str(file))
+    assert [path.name for path in folder.iterdir()] == ["upload"]
 
 
 def test_jsonl_text_that_is_no_text_fails_its_row(scorer, tmp_path):
