@@ -143,7 +143,7 @@ def test_sigterm_leaves_a_checkpoint_to_resume_from(whole, posts, tmp_path, caps
     signal.signal(signal.SIGTERM, handler)
     assert stopped.value.code == EXIT_CODE
     checkpoint, _ = checkpoint_to_resume("true", tmp_path)
-    assert checkpoint == f"{tmp_path}/checkpoint-4"
+    assert checkpoint == f"{tmp_path}/checkpoint-3"
     assert f"Saved {checkpoint}." in capsys.readouterr().out
     assert not (tmp_path / "model.safetensors").exists()
     trainer, _ = averaging(posts, tmp_path, resume=checkpoint)
