@@ -13,6 +13,12 @@ from transformers.processing_utils import ImagesKwargs, ProcessingKwargs, TextKw
 
 from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, has_text, load_image
 from .processor_files_hybridsent import ProcessorFiles
+from .tokenizer_limits_hybridsent import (
+    MOST_TOKENS,
+    excess_of_backend,
+    excess_of_settings,
+    without_panic,
+)
 
 DEFAULT_MAX_LENGTH = 128  # tokens
 # A tokenizer keeps padding and truncation of a call in itself, where another thread changes them.
@@ -64,15 +70,12 @@ def _names(what: str, count: int) -> list[str]:
     return [what] if count == 1 else [f"{what} of post {i}" for i in range(count)]
 
 
-_MOST_TOKENS = 1_000_000  # of one text; padding to many more would end the process
-
-
 def _positive(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}={value!r}: give a positive whole number.")
-    if name == "max_length" and value > _MOST_TOKENS:
+    if name != "max_image_pixels" and value > MOST_TOKENS:
         raise ValueError(
-            f"{name}={value}: give at most {_MOST_TOKENS}, to which texts may be padded."
+            f"{name}={value}: give at most {MOST_TOKENS}, to which texts may be padded."
         )
     return value
 
@@ -88,7 +91,8 @@ class HybridSentProcessor(ProcessorMixin):
             `ProcessorMixin` takes.
 
     Raises:
-        ValueError: A setting is not a positive whole number.
+        ValueError: A setting is not a positive whole number, or the tokenizer is one that makes too
+            much of a short text.
     """
 
     def __init__(
@@ -102,6 +106,8 @@ class HybridSentProcessor(ProcessorMixin):
         # Among **kwargs, since the library wants no argument here that a call takes by that name, too.
         self.max_length = _positive("max_length", kwargs.pop("max_length", DEFAULT_MAX_LENGTH))
         self.max_image_pixels = _positive("max_image_pixels", max_image_pixels)
+        if excess := excess_of_backend(tokenizer) or excess_of_settings(tokenizer):
+            raise ValueError(f"The tokenizer's {excess}.")
         super().__init__(image_processor, tokenizer, **kwargs)
 
     @classmethod
@@ -262,8 +268,10 @@ class HybridSentProcessor(ProcessorMixin):
         """Return the settings that the tokenizer was saved with.
 
         Many tokenizers of the Hub have a `max_length` by accident: it counts only with a `padding`.
+        A `stride` is of pieces of a text, which are not supported.
         """
         settings = dict(self.tokenizer.init_kwargs)
+        settings.pop("stride", None)
         if "padding" not in settings:
             settings.pop("max_length", None)
         return settings
@@ -301,10 +309,11 @@ class HybridSentProcessor(ProcessorMixin):
     def _tokenize(
         self, texts: Sequence[str | None], has: Sequence[bool], **settings: Any
     ) -> dict[str, Any]:
-        if settings["max_length"] is not None:
-            _positive("max_length", settings["max_length"])
+        for name in ("max_length", "pad_to_multiple_of"):
+            if settings.get(name) is not None:
+                _positive(name, settings[name])
         given = [x if y else "" for x, y in zip(texts, has, strict=True)]
-        with _TOKENIZING:
+        with _TOKENIZING, without_panic():
             encoded = dict(self.tokenizer(given, **settings))
         if not settings.get("return_token_type_ids"):
             encoded.pop("token_type_ids", None)  # the model has no use for them

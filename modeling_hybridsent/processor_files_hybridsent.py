@@ -11,6 +11,13 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import cached_file
 
+from .tokenizer_limits_hybridsent import (
+    TokenizerPanicError,
+    excess_of_backend,
+    excess_of_settings,
+    without_panic,
+)
+
 PROCESSOR, TOKENIZER_SETTINGS = "processor_config.json", "tokenizer_config.json"
 IMAGES, TOKENIZER = "preprocessor_config.json", "tokenizer.json"
 REMEDY = "Save it again with save_pretrained, or download it again"
@@ -104,7 +111,13 @@ class ProcessorFiles:
     def _try_tokenizer(self) -> None:
         """Load the tokenizer and use it; raises an error that names the file at fault."""
         try:
-            AutoTokenizer.from_pretrained(self.name, **self.arguments)(["a"], padding=True)
+            tokenizer = AutoTokenizer.from_pretrained(self.name, **self.arguments)
+            excess = excess_of_backend(tokenizer), excess_of_settings(tokenizer)
+            if not any(excess):
+                with without_panic():
+                    tokenizer(["a"], padding=True)
+        except TokenizerPanicError as panic:
+            raise self._nonsense(TOKENIZER, panic) from panic
         except Exception as damage:
             place = self.find(TOKENIZER)
             if place is None:
@@ -114,6 +127,9 @@ class ProcessorFiles:
             except Exception as nonsense:
                 raise self._nonsense(TOKENIZER, nonsense) from damage
             raise self._nonsense(TOKENIZER_SETTINGS, damage) from damage
+        for file, what in zip((TOKENIZER, TOKENIZER_SETTINGS), excess, strict=True):
+            if what:
+                raise self._nonsense(file, ValueError(what))
 
     def _lacking(self, file: str) -> OSError:
         return OSError(f"{self.name} has no {file}. {self.remedy}.")
