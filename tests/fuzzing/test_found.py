@@ -7,6 +7,7 @@ import pytest
 from fabricated_sets import write_tumemo
 
 from datasets_scripts import PostsError, load_table
+from datasets_scripts.own_posts import read_posts
 from datasets_scripts.pictures import decode_picture
 from datasets_scripts.published.tumemo import read_tumemo
 from datasets_scripts.texts import normalise_text
@@ -63,6 +64,13 @@ def test_an_encoding_that_raises_errors_of_its_own_kind(encoding, content, tmp_p
 def test_levelling_takes_no_longer_than_the_text_is_long():
     with bounded(seconds=5):
         assert normalise_text("ht-" * 100_000 + " end ht...") == "ht-" * 100_000 + " end"
+
+
+def test_a_header_of_a_hundred_thousand_columns_takes_no_longer_than_it_is_long(tmp_path):
+    wide = ",".join(f"c{i}" for i in range(100_000))
+    (tmp_path / "posts.csv").write_text(f"text,label,{wide}\nhello,a,{wide}\nworld,b,{wide}\n")
+    with bounded(seconds=5):
+        assert [post.text for post in read_posts(tmp_path).posts] == ["hello", "world"]
 
 
 # Images
