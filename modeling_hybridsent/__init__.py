@@ -22,8 +22,8 @@ from .modeling_hybridsent import (
     HybridSentModel,
     HybridSentPreTrainedModel,
 )
-from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
 from .pipeline_hybridsent import HybridSentPipeline
+from .pretrained_hybridsent import HybridSentModelOutput, HybridSentOutput
 from .processing_hybridsent import HybridSentProcessor
 
 AutoConfig.register(HybridSentConfig.model_type, HybridSentConfig)

@@ -317,10 +317,15 @@ def _probe(kind: type[PreTrainedConfig], content: str, modality: str) -> Encoder
     what = " ".join(str(reason).split())
     if "Unrecognized configuration class" in what:
         what = "AutoModel has no model for its configuration"
-    raise ValueError(
-        f"The {modality} encoder {kind.model_type!r} cannot be used: {what:.200}. Tested "
+    raise unsuitable(kind.model_type, modality, what) from reason
+
+
+def unsuitable(model_type: str, modality: str, what: str) -> ValueError:
+    """Return the error that says why an encoder is refused and lists the tested ones."""
+    return ValueError(
+        f"The {modality} encoder {model_type!r} cannot be used: {what:.200}. Tested "
         f"{modality} encoders: {TESTED[modality]}; docs/encoders.md has more."
-    ) from reason
+    )
 
 
 def _run(config: PreTrainedConfig, modality: str, drops_pooler: bool) -> EncoderProbe:
@@ -335,7 +340,7 @@ def _run(config: PreTrainedConfig, modality: str, drops_pooler: bool) -> Encoder
             states = encode_text(encoder, _example_text())
             _check_text_states(config, *states)
         else:
-            size = _expected_image_size(config)
+            size = expected_image_size(config)
             last, stages = encode_image(encoder, torch.zeros(1, 3, size, size))
             states = (last, *stages)
     if wrong := [tuple(x.shape) for x in states if x.dim() != 3]:
@@ -371,7 +376,8 @@ def _require_savable(encoder: PreTrainedModel) -> None:
         names[id(tensor)] = name
 
 
-def _expected_image_size(config: PreTrainedConfig) -> int:
+def expected_image_size(config: PreTrainedConfig) -> int:
+    """Return the height and width in pixels that a vision encoder is made for."""
     size = getattr(config, "image_size", None)
     if size is None:
         size = ((getattr(config, "pretrained_cfg", None) or {}).get("input_size") or [224])[-1]

@@ -16,6 +16,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 
 from .configuration_hybridsent import HybridSentConfig
+from .encoder_checks_hybridsent import count_positions, require_own_answer, require_positions
 from .encoders_hybridsent import (
     EncoderOutputs,
     HybridSentImageFeatures,
@@ -45,12 +46,15 @@ from .fusion_hybridsent import (
     HybridSentFusionBranch,
     HybridSentUnimodalBranch,
 )
-from .outputs_hybridsent import HybridSentModelOutput, HybridSentOutput
 
 # Saving copies the files that this one imports, and those that they import: so processor and
 # pipeline go wherever the model goes, also where the library uploads what it has just saved.
 from .pipeline_hybridsent import HybridSentPipeline  # noqa: F401
-from .pretrained_hybridsent import HybridSentPreTrainedModel
+from .pretrained_hybridsent import (
+    HybridSentModelOutput,
+    HybridSentOutput,
+    HybridSentPreTrainedModel,
+)
 from .processing_hybridsent import HybridSentProcessor  # noqa: F401
 
 # Global features, local features (None when off) and mask of the global ones.
@@ -113,6 +117,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
         super().__init__(config)
         self.text_model = build_encoder(config.text_config, "text")
         self.vision_model = build_encoder(config.vision_config, "vision")
+        require_own_answer(self.text_model, "text")
+        require_own_answer(self.vision_model, "vision")
+        self.positions = count_positions(self.text_model)
         measure_vision_features(config)
         self.cross_modal_layers = nn.ModuleList(
             HybridSentCrossModalLayer(config) for _ in range(config.num_cross_modal_layers)
@@ -203,7 +210,14 @@ class HybridSentModel(HybridSentPreTrainedModel):
             Token states of the last layer and non-contextual embeddings, or with
             `evidence="levels"` states of a middle layer, each (batch, tokens, text width); the second
             is None where the model uses no local features.
+
+        Raises:
+            ValueError: Texts have more tokens than the encoder has positions.
         """
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        # Compiled, the number of tokens may be a symbol.
+        if given is not None and not torch.compiler.is_compiling():
+            require_positions(self.text_model, given.shape[1], self.positions)
         tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         tokens = {name: value for name, value in tokens.items() if value is not None}
         states, local = encode_text(
@@ -347,8 +361,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
             not change a bit of them.
 
         Raises:
-            ValueError: A post has neither text nor image; the message gives its index. Or
-                a modality is given in two forms, or states that do not fit to the encoder.
+            ValueError: A post has neither text nor image; the message gives its index. Or a text
+                has more tokens than the encoder has positions. Or a modality is given in two forms,
+                or states that do not fit to the encoder.
         """
         tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         _require_one_form(**tokens, text_encoder_outputs=text_encoder_outputs)

@@ -12,7 +12,13 @@ from transformers import BatchFeature, ProcessorMixin
 from transformers.processing_utils import ImagesKwargs, ProcessingKwargs, TextKwargs, Unpack
 
 from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, clean_text, has_text, load_image
-from .processor_files_hybridsent import ProcessorFiles
+from .processor_files_hybridsent import (
+    MOST_TOKENS,
+    ProcessorFiles,
+    excess_of_backend,
+    excess_of_settings,
+    without_panic,
+)
 
 DEFAULT_MAX_LENGTH = 128  # tokens
 # A tokenizer keeps padding and truncation of a call in itself, where another thread changes them.
@@ -64,15 +70,12 @@ def _names(what: str, count: int) -> list[str]:
     return [what] if count == 1 else [f"{what} of post {i}" for i in range(count)]
 
 
-_MOST_TOKENS = 1_000_000  # of one text; padding to many more would end the process
-
-
 def _positive(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}={value!r}: give a positive whole number.")
-    if name == "max_length" and value > _MOST_TOKENS:
+    if name != "max_image_pixels" and value > MOST_TOKENS:
         raise ValueError(
-            f"{name}={value}: give at most {_MOST_TOKENS}, to which texts may be padded."
+            f"{name}={value}: give at most {MOST_TOKENS}, to which texts may be padded."
         )
     return value
 
@@ -95,7 +98,8 @@ class HybridSentProcessor(ProcessorMixin):
             `ProcessorMixin` takes.
 
     Raises:
-        ValueError: A limit is not a positive whole number, or `clean_text` is neither true nor false.
+        ValueError: A limit is not a positive whole number, `clean_text` is neither true nor false, or
+            the tokenizer is one that makes too much of a short text.
     """
 
     def __init__(
@@ -111,6 +115,8 @@ class HybridSentProcessor(ProcessorMixin):
         self.max_length = _positive("max_length", kwargs.pop("max_length", DEFAULT_MAX_LENGTH))
         self.max_image_pixels = _positive("max_image_pixels", max_image_pixels)
         self.clean_text = _flag("clean_text", clean_text)
+        if excess := excess_of_backend(tokenizer) or excess_of_settings(tokenizer):
+            raise ValueError(f"The tokenizer's {excess}.")
         super().__init__(image_processor, tokenizer, **kwargs)
 
     @classmethod
@@ -281,8 +287,10 @@ class HybridSentProcessor(ProcessorMixin):
         """Return the settings that the tokenizer was saved with.
 
         Many tokenizers of the Hub have a `max_length` by accident: it counts only with a `padding`.
+        A `stride` is of pieces of a text, which are not supported.
         """
         settings = dict(self.tokenizer.init_kwargs)
+        settings.pop("stride", None)
         if "padding" not in settings:
             settings.pop("max_length", None)
         return settings
@@ -320,10 +328,11 @@ class HybridSentProcessor(ProcessorMixin):
     def _tokenize(
         self, texts: Sequence[str | None], has: Sequence[bool], **settings: Any
     ) -> dict[str, Any]:
-        if settings["max_length"] is not None:
-            _positive("max_length", settings["max_length"])
+        for name in ("max_length", "pad_to_multiple_of"):
+            if settings.get(name) is not None:
+                _positive(name, settings[name])
         given = [self.prepare_text(x) if y and x else "" for x, y in zip(texts, has, strict=True)]
-        with _TOKENIZING:
+        with _TOKENIZING, without_panic():
             encoded = dict(self.tokenizer(given, **settings))
         if not settings.get("return_token_type_ids"):
             encoded.pop("token_type_ids", None)  # the model has no use for them

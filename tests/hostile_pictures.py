@@ -29,6 +29,12 @@ def png_of_size(width, height):
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
+def gif_with_frame(width, height):
+    """A GIF of one pixel whose first frame says it is this large."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
+    return screen + b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\2\0;"
+
+
 def _turned():
     image = picture(1, *SIZE)
     exif = image.getexif()

@@ -5,6 +5,7 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DistributedType
 from documented_commands import BIN, ROOT, on_two_machines, run, typed
+from tiny_encoders import tested_encoders
 from tiny_runs import write_recipe
 
 from benchmarks.running_space import free_port
@@ -68,10 +69,23 @@ def test_two_machines_train_together(tmp_path):
     assert "| both | decision |" not in second
 
 
-def test_a_model_sharded_by_its_layers_has_the_same_loss_gradients_and_mean_weights():
-    """FSDP2 itself, since the Trainer turns it into DDP on a CPU."""
+@pytest.fixture(scope="module")
+def parallel():
+    """What two processes print that shard a model, and then train each encoder."""
     launcher = [BIN / "torchrun", "--nproc_per_node", 2, "--master_port", free_port()]
-    result = run([*launcher, ROOT / "tests" / "sharded_model.py"])
+    result = run([*launcher, ROOT / "tests" / "parallel_models.py"])
     assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_a_model_sharded_by_its_layers_has_the_same_loss_gradients_and_mean_weights(parallel):
+    """FSDP2 itself, since the Trainer turns it into DDP on a CPU."""
     for layer in ("BertLayer", "ViTLayer", "HybridSentCrossModalLayer", "HybridSentFusionBranch"):
-        assert f"FSDP{layer}" in result.stdout
+        assert f"FSDP{layer}" in parallel
+
+
+def test_plain_ddp_trains_with_every_encoder(parallel):
+    """Without a search for unused parameters, of which one would stop it."""
+    lines = [line.split() for line in parallel.splitlines() if line.startswith("trained")]
+    assert [(modality, name) for _, modality, name in lines] == tested_encoders()
+    assert len(lines) > 60

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from fabricated_sets import jpeg
+from hostile_pictures import gif_with_frame, png_of_size
 from in_process import score_here
 from many_posts import read_answers
 from PIL import Image
@@ -337,6 +338,12 @@ CASES = {
     "an empty image": with_image("none.jpg", "empty", **{"none.jpg": b""}),
     "no image by its name": with_image("page.jpg", "is not a", **{"page.jpg": b"<html>404</html>"}),
     "a drawing that runs code": with_image("eps.jpg", "is not a", **{"eps.jpg": moved()}),
+    "more pixels than Pillow allows": with_image(
+        "a.png", "20000 x 9000 pixels, more than", **{"a.png": png_of_size(20_000, 9_000)}
+    ),
+    "a frame of more pixels than Pillow allows": with_image(
+        "a.gif", "400000000 pixels", **{"a.gif": gif_with_frame(20_000, 20_000)}
+    ),
     "broken EXIF": with_image("exif.jpg", **{"exif.jpg": broken_exif()}),
     "an image by an odd name": with_image(
         "caf\u00e9 \U0001f600.jpg", **{"caf\u00e9 \U0001f600.jpg": IMAGE}

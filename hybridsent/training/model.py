@@ -29,11 +29,21 @@ def build_model(
         arguments: Settings of the model.
         label_names: Names of the labels by index.
         model_class: Class of the model, for benchmarks that compare others with the same encoders.
+
+    Raises:
+        ValueError: Texts may have more tokens than the text encoder has positions.
     """
-    return model_class.from_vision_text_pretrained(
+    model = model_class.from_vision_text_pretrained(
         resolve_encoder(arguments.vision_encoder),
         resolve_encoder(arguments.text_encoder),
         id2label=dict(enumerate(label_names)),
         label2id={name: i for i, name in enumerate(label_names)},
         **arguments.fields_of_config(),
     )
+    positions = model.base_model.positions
+    if positions is not None and arguments.max_text_length > positions:
+        raise ValueError(
+            f"--max_text_length {arguments.max_text_length}: the text encoder "
+            f"{arguments.text_encoder} has positions for {positions} tokens; give at most that."
+        )
+    return model

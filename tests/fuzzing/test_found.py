@@ -7,6 +7,7 @@ import pytest
 from fabricated_sets import write_tumemo
 
 from datasets_scripts import PostsError, load_table
+from datasets_scripts.own_posts import read_posts
 from datasets_scripts.pictures import decode_picture
 from datasets_scripts.published.tumemo import read_tumemo
 from datasets_scripts.texts import normalise_text
@@ -73,6 +74,13 @@ def test_cleaning_takes_no_longer_than_the_text_is_long():
         for part in ("ht-", "@", "#", "a#", "RT @a ", "&;", "ht "):
             text = "sun " + part * (300_000 // len(part)) + "sun"
             assert has_text(clean_text(text))
+
+
+def test_a_header_of_a_hundred_thousand_columns_takes_no_longer_than_it_is_long(tmp_path):
+    wide = ",".join(f"c{i}" for i in range(100_000))
+    (tmp_path / "posts.csv").write_text(f"text,label,{wide}\nhello,a,{wide}\nworld,b,{wide}\n")
+    with bounded(seconds=5):
+        assert [post.text for post in read_posts(tmp_path).posts] == ["hello", "world"]
 
 
 # Images

@@ -1,41 +1,14 @@
 """What docs/encoders.md says of each encoder is so: it works wholly, or is refused at once."""
 
 import tempfile
-from pathlib import Path
 
 import pytest
 import torch
-from tiny_encoders import TEXT, VISION, tiny_encoder_config
-from tiny_models import LABELS, TEXT_CONFIGS, VISION_CONFIGS
+from tiny_encoders import PAGE, TEXT, VISION, build, inputs_of
 
-from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassification
+from modeling_hybridsent import HybridSentForSequenceClassification
 
-PAGE = Path(__file__).parents[2] / "docs" / "encoders.md"
 CASES = [("text", name) for name in TEXT] + [("vision", name) for name in VISION]
-SIZES = {"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}
-
-
-def build(modality, name):
-    text, vision = TEXT_CONFIGS["bert"](), VISION_CONFIGS["vit"]()
-    if modality == "text":
-        text = tiny_encoder_config(name)
-    else:
-        vision = tiny_encoder_config(name)
-    config = HybridSentConfig.from_vision_text_configs(
-        vision, text, **SIZES, num_attention_heads=2, id2label=LABELS
-    )
-    return HybridSentForSequenceClassification(config)
-
-
-def inputs_of(config):
-    generator = torch.Generator().manual_seed(0)
-    sizes = getattr(config.vision_config, "image_size", None) or 64
-    size = sizes if isinstance(sizes, int) else max(sizes)
-    return {
-        "input_ids": torch.randint(5, 60, (2, 9), generator=generator),
-        "attention_mask": torch.ones(2, 9, dtype=torch.long),
-        "pixel_values": torch.randn(2, 3, size, size, generator=generator),
-    }
 
 
 def verdict(modality, name):
@@ -55,9 +28,22 @@ def verdict(modality, name):
     with torch.no_grad():
         assert torch.equal(again(**inputs).logits, model.eval()(**inputs).logits)
     again.train()(**inputs, labels=torch.tensor([0, 1])).loss.backward()
+    require_room_for_positions(model)
     trained = [(x, p) for x, p in again.named_parameters() if p.requires_grad]
     assert [x for x, p in trained if p.grad is None] == []  # else plain DDP stops at step 2
     return "works"
+
+
+def require_room_for_positions(model):
+    """The longest text that is allowed works, one token more is a named error."""
+    most = model.hybridsent.positions
+    if most is None:
+        return
+    assert 60 <= most <= 64
+    with torch.no_grad():
+        assert model(**inputs_of(model.config, most)).logits.isfinite().all()
+    with pytest.raises(ValueError, match=f"has {most + 1} tokens, .* max_length={most} or less"):
+        model(**inputs_of(model.config, most + 1))
 
 
 def line(modality, name):

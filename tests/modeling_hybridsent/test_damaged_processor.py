@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 import transformers as tf
+from fuzzing.guard import bounded
 from isolated_python import run_isolated
-from tiny_models import save_tiny, tiny_processor
+from tiny_models import save_tiny, tiny_processor, tiny_tokenizer
+from tokenizers import Regex, normalizers
 
 from modeling_hybridsent import HybridSentProcessor
 
@@ -21,6 +23,46 @@ BREAKAGES = {
     "binary": lambda content: bytes(range(128, 256)),
     "a list": lambda content: b"[1]",
 }
+TEMPLATE = {
+    "type": "TemplateProcessing",
+    "single": [
+        {"Sequence": {"id": "A", "type_id": 0}},
+        {"SpecialToken": {"id": "x", "type_id": 0}},
+    ],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+    "special_tokens": {"x": {"id": "x", "ids": [2], "tokens": ["[CLS]"]}},
+}
+TWICE = {**TEMPLATE, "single": TEMPLATE["single"] * 2}
+MANY = {"id": "x", "ids": [2] * 10_001, "tokens": ["[CLS]"] * 10_001}
+DOUBLING = {"type": "Replace", "pattern": {"String": "s"}, "content": "ss"}
+BEFORE_EACH = {"type": "Replace", "pattern": {"Regex": "(?=s)"}, "content": "s"}
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+PADDING = {
+    "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None,
+    "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
+}  # fmt: skip
+TRUNCATION = {"direction": "Right", "max_length": 64, "strategy": "LongestFirst", "stride": 0}
+
+
+def sequence(name, part, times=40):
+    return {"type": "Sequence", name: [part] * times}
+
+
+# Of these, one short text would fill the memory.
+BOMBS = [
+    (TOKENIZER, {"padding": {**PADDING, "strategy": {"Fixed": 10**9}}}),
+    (TOKENIZER, {"padding": {**PADDING, "pad_to_multiple_of": 10**9}}),
+    (TOKENIZER, {"truncation": {**TRUNCATION, "max_length": 10**9}}),
+    (TOKENIZER, {"normalizer": sequence("normalizers", DOUBLING)}),
+    (TOKENIZER, {"normalizer": sequence("normalizers", BEFORE_EACH)}),
+    (TOKENIZER, {"normalizer": sequence("normalizers", {"type": "Prepend", "prepend": "s" * 999})}),
+    (TOKENIZER, {"pre_tokenizer": sequence("pretokenizers", BYTES)}),
+    (TOKENIZER, {"post_processor": {**TEMPLATE, "special_tokens": {"x": MANY}}}),
+    (TOKENIZER, {"post_processor": {**TEMPLATE, "single": TEMPLATE["single"] * 5_001}}),
+    (TOKENIZER, {"post_processor": sequence("processors", TWICE, 2)}),  # makes Rust panic
+    (SETTINGS, {"pad_to_multiple_of": 10**9}),
+    (SETTINGS, {"padding": "max_length", "max_length": 10**9}),
+]
 NONSENSE = [
     (PROCESSOR, {"max_length": "many"}),
     (PROCESSOR, {"max_length": 0}),
@@ -38,6 +80,7 @@ NONSENSE = [
     (SETTINGS, {"pad_token": 17}),
     (SETTINGS, {"pad_token": None}),
     (SETTINGS, {"padding_side": "up"}),
+    *BOMBS,
 ]
 
 
@@ -99,12 +142,53 @@ def test_broken_file(folder, file, breakage):
     assert "Save it again" in message
 
 
-@pytest.mark.parametrize(("file", "values"), NONSENSE, ids=str)
+@pytest.mark.parametrize(("file", "values"), NONSENSE, ids=lambda x: f"{x!s:.60}")
 def test_nonsense_value(folder, file, values):
     change(folder / file, values)
-    message = failure(folder)
+    with bounded():
+        message = failure(folder)
     assert message.startswith(f"{folder / file} is invalid (")
     assert "correct it" in message
+
+
+@pytest.mark.parametrize(
+    ("file", "values"), [x for x in BOMBS if x[0] == TOKENIZER][:-1], ids=lambda x: f"{x!s:.60}"
+)
+def test_such_a_tokenizer_is_refused_also_as_an_object(folder, file, values):
+    change(folder / file, values)
+    tokenizer = tf.AutoTokenizer.from_pretrained(folder)
+    with bounded(), pytest.raises(ValueError, match=r"^The tokenizer's .* allowed\.$"):
+        HybridSentProcessor(tiny_processor().image_processor, tokenizer)
+
+
+def test_multiples_of_a_call_are_limited():
+    for wrong in (0, 10**9):
+        with bounded(), pytest.raises(ValueError, match=f"pad_to_multiple_of={wrong}: give"):
+            tiny_processor()(text="sun", pad_to_multiple_of=wrong)
+    assert tiny_processor()(text="sun", pad_to_multiple_of=8).input_ids.shape == (1, 8)
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        normalizers.BertNormalizer(),
+        normalizers.Sequence(  # what ALBERT has
+            [
+                normalizers.Replace("``", '"'),
+                normalizers.NFKD(),
+                normalizers.StripAccents(),
+                normalizers.Lowercase(),
+                normalizers.Replace(Regex(" {2,}"), " "),
+            ]
+        ),
+        normalizers.Sequence([normalizers.Prepend("_"), normalizers.Replace(" ", "_")]),
+    ],
+)
+def test_known_kinds_of_tokenizers_are_taken(normalizer):
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizer
+    processor = HybridSentProcessor(tiny_processor().image_processor, tokenizer)
+    assert processor(text="a sun").input_ids.shape[1] >= 3
 
 
 def test_no_image_processor_in_either_file(folder):

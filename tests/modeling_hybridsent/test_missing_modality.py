@@ -96,7 +96,9 @@ def test_text_without_a_token_to_look_at_is_a_missing_text(model):
 def test_post_with_neither_is_an_error_naming_its_index(model, mixed):
     mixed["has_text"][1] = False
     mixed["has_image"][2] = False
-    with pytest.raises(ValueError, match=r"Posts \[1, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"Posts \[1, 2\] of the batch have neither text nor image"
+    ):
         model(**mixed)
 
 

@@ -270,6 +270,17 @@ def test_top_k_must_be_a_number_of_labels(pipe, wrong):
         pipe(POSTS[0], top_k=wrong)
 
 
+def test_a_processor_that_cuts_texts_too_late_is_a_named_error(pipe):
+    """Its limit is 128 tokens, the encoder's 64."""
+    said = "A text has 102 tokens, but the text encoder 'bert' has positions for 64. Give the proc"
+    with pytest.raises(ValueError, match=said):
+        pipe({"text": "sun " * 100})
+    cut = pipeline(
+        "image-text-sentiment", model=pipe.model, processor=tiny_processor(max_length=64)
+    )
+    assert cut({"text": "sun " * 100})["label"]
+
+
 def test_options_given_once_hold_for_every_call():
     parts = {"model": tiny_model(), "processor": tiny_processor(), "device": "cpu"}
     pipe = pipeline("image-text-sentiment", **parts, top_k=2, return_branches=True, batch_size=2)

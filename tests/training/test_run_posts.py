@@ -21,7 +21,7 @@ from hybridsent.training.arguments import (
     HybridSentTrainingArguments,
     ModelArguments,
 )
-from hybridsent.training.model import build_processor
+from hybridsent.training.model import build_model, build_processor
 from hybridsent.training.run_posts import (
     choose_posts,
     describe_counts,
@@ -152,6 +152,18 @@ def test_the_limit_of_pixels_reaches_posts_and_processor(tmp_path):
         str(tmp_path / "text"), str(tmp_path / "vision"), max_image_pixels=2 * 10**8
     )
     assert build_processor(models).max_image_pixels == 2 * 10**8
+
+
+def test_a_limit_of_tokens_above_the_encoders_positions_is_refused_before_training(tmp_path):
+    save_tiny_encoders(tmp_path)
+    encoders = str(tmp_path / "text"), str(tmp_path / "vision")
+    sizes = {"hidden_size": 16, "num_attention_heads": 2}
+    models = ModelArguments(*encoders, model_config=sizes, max_text_length=65)
+    said = "--max_text_length 65: the text encoder .*text has positions for 64 tokens; give at most"
+    with pytest.raises(ValueError, match=said):
+        build_model(models, ["a", "b"])
+    models.max_text_length = 64
+    assert build_model(models, ["a", "b"]).base_model.positions == 64
 
 
 def test_a_run_is_a_value_whose_posts_are_replaced_in_a_copy(table):
