@@ -29,7 +29,7 @@ def program(command):
             return SCRIPTS[word]
         if word == "hybridsent" and command[place + 1 : place + 2]:
             return ("hybridsent", *command[place + 1 : place + (3 if "prepare" in command else 2)])
-        if word == "-m" and command[place + 1].startswith("benchmarks."):
+        if word == "-m" and command[place + 1].startswith(("benchmarks.", "hybridsent.bundled.")):
             return (command[place + 1],)
     return None
 

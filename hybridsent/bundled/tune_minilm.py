@@ -4,7 +4,7 @@
     python -m hybridsent.bundled.tune_minilm --sdist vaderSentiment-3.3.2.tar.gz --output FILE
 
 This made `all-minilm-l6-v2-sentiment.safetensors` beside this file, the difference behind
-`bundled/all-minilm-l6-v2-sentiment`. It takes about nine minutes of one core and needs peft
+`bundled/all-minilm-l6-v2-sentiment`. It takes about ten minutes of one core and needs peft
 (`pip install "hybridsent[dev]"`). Seeds and the number of threads are fixed, so that one machine
 and one set of versions give the same file each time.
 """
