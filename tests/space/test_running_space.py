@@ -175,6 +175,8 @@ def test_a_model_without_a_commit_is_the_newest_and_the_log_asks_for_one(
     hub, commit = pushed
     point_client_at(hub, monkeypatch)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    files = f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
     loaded = load_model("us/model")
     assert loaded.labels == [f"new {name}" for name in LABELS.values()]
     assert loaded.commit not in (None, commit)
