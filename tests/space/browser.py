@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "space" / "examples"
@@ -31,6 +31,9 @@ VIEWS = {
 }
 IRONY = "Absolutely delighted, my old phone exceeded all my hopes"
 PATIENCE = 60_000  # milliseconds
+# No animation runs, but for those without end.
+STILL = """() => document.getAnimations().every(
+    x => x.playState !== "running" || x.effect.getTiming().iterations === Infinity)"""
 
 
 def find_browser() -> str | None:
@@ -48,11 +51,22 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """One page of the Space in a browser, with what went wrong there."""
+    """One page of the Space in a browser, with what went wrong there.
 
-    def __init__(self, started: Browser, url: str, theme: str = "light", **options: object) -> None:
+    Pages of one context share what the browser has loaded, and so load faster.
+
+    Args:
+        context: Of the browser.
+        url: Address of the Space.
+        theme: "light" or "dark".
+        query: What else follows the address.
+    """
+
+    def __init__(
+        self, context: BrowserContext, url: str, theme: str = "light", query: str = ""
+    ) -> None:
         self.url = url
-        self.page: Page = started.new_context(**options).new_page()
+        self.page: Page = context.new_page()
         self.faults: list[str] = []
         self.elsewhere: list[str] = []
         self.page.set_default_timeout(PATIENCE)
@@ -60,7 +74,10 @@ class Visit:
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("request", self._note)
         self.page.on("dialog", lambda dialog: self.faults.append(f"dialog {dialog.message}"))
-        self.page.goto(f"{url}/?__theme={theme}")
+        # The page asks the server for a shared result as soon as it listens to clicks; here it is
+        # ready once it was told that there is none.
+        with self.page.expect_event("requestfinished", lambda x: "/queue/data" in x.url):
+            self.page.goto(f"{url}/?__theme={theme}{query}")
 
     def _note(self, request: object) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):
@@ -86,21 +103,29 @@ class Visit:
         self.page.locator("#mattered p").first.wait_for()
         return self.page.locator("#result").inner_text()
 
+    def settle(self) -> None:
+        """Wait for the explanations' images, and until nothing moves any more."""
+        self.page.locator("#mattered img").wait_for()
+        self.page.wait_for_function(STILL)
 
-def take_pictures(
-    started: Browser, url: str, folder: Path, views: Iterable[str] = tuple(VIEWS)
-) -> list[Path]:
-    """Score the example with a contradiction in each view; gives the pictures' paths."""
-    made = []
-    for name in views:
+    def photograph(self, file: Path) -> Path:
+        """Take a picture of the whole page."""
+        self.page.screenshot(path=file, full_page=True)
+        return file
+
+
+def open_views(started: Browser, url: str, names: Iterable[str] = tuple(VIEWS)) -> dict[str, Visit]:
+    """Score the example with a contradiction in each view."""
+    contexts: dict[str, BrowserContext] = {}
+    visits = {}
+    for name in names:
         options, theme = VIEWS[name]
-        visit = Visit(started, url, theme, **options)
-        visit.score(IRONY, EXAMPLES / "irony.jpg")
-        visit.page.locator("#mattered img").wait_for()
-        visit.page.wait_for_timeout(500)  # until bars and toasts have stopped moving
-        made.append(folder / f"{name}.png")
-        visit.page.screenshot(path=made[-1], full_page=True)
-    return made
+        context = contexts.get(str(options)) or started.new_context(**options)
+        contexts[str(options)] = context
+        visits[name] = Visit(context, url, theme)
+        visits[name].score(IRONY, EXAMPLES / "irony.jpg")
+        visits[name].settle()
+    return visits
 
 
 def main() -> None:
@@ -119,7 +144,8 @@ def main() -> None:
         running_space(options.model, Path(folder, "log")) as space,
         browser() as started,
     ):
-        for file in take_pictures(started, space.url, options.output_dir, options.views):
+        for name, visit in open_views(started, space.url, options.views).items():
+            file = visit.photograph(options.output_dir / f"{name}.png")
             Image.open(file).convert("RGB").quantize(128).save(file, optimize=True)  # a third
             print(file)
 

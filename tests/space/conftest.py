@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from space.hostile_uploads import SMALL_LIMITS
 from tiny_models import save_tiny, tiny_processor
 
 from benchmarks.running_space import running_space
@@ -30,7 +31,5 @@ def scorer(model_folder):
 @pytest.fixture(scope="session")
 def space(model_folder, tmp_path_factory):
     log = tmp_path_factory.mktemp("space") / "log.txt"
-    with running_space(
-        model_folder, log, max_table_rows=300, max_image_pixels=2_000_000
-    ) as running:
+    with running_space(model_folder, log, **SMALL_LIMITS) as running:
         yield running

@@ -11,11 +11,10 @@ from space.browser import (
     DESKTOP,
     EXAMPLES,
     IRONY,
-    PHONE,
     Visit,
     browser,
     find_browser,
-    take_pictures,
+    open_views,
 )
 
 pytestmark = pytest.mark.skipif(
@@ -30,12 +29,24 @@ def started():
         yield one
 
 
+@pytest.fixture(scope="module")
+def views(started, space):
+    """The example with a contradiction, scored in each view."""
+    return open_views(started, space.url)
+
+
+@pytest.fixture(scope="module")
+def desktop(started):
+    return started.new_context(**DESKTOP)
+
+
 @pytest.fixture
-def visit(started, space):
-    visit = Visit(started, space.url, **DESKTOP)
+def visit(desktop, space):
+    visit = Visit(desktop, space.url)
     yield visit
     assert visit.faults == []
     assert visit.elsewhere == []
+    visit.page.close()
 
 
 @pytest.mark.parametrize(
@@ -169,29 +180,26 @@ def test_a_post_is_scored_without_a_mouse(visit):
     assert "There is no image" in page.locator("#result").inner_text()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_accessibility_rules_hold_in_what_we_draw(started, space, theme):
-    visit = Visit(started, space.url, theme, **DESKTOP)
-    visit.score(IRONY, EXAMPLES / "irony.jpg")
-    visit.page.locator("#mattered img").wait_for()
-    visit.page.wait_for_timeout(500)
+@pytest.mark.parametrize("name", ["space", "space_dark"])
+def test_accessibility_rules_hold_in_what_we_draw(views, name):
     for part in ("#result", "#mattered", "#looked"):
-        found = Axe().run(visit.page, context=part).response["violations"]
+        found = Axe().run(views[name].page, context=part).response["violations"]
         assert [(rule["id"], len(rule["nodes"])) for rule in found] == [], part
 
 
-def test_a_phone_needs_no_scrolling_sideways(started, space):
-    visit = Visit(started, space.url, **PHONE)
-    visit.score(IRONY, EXAMPLES / "irony.jpg")
-    visit.page.locator("#mattered img").wait_for()
+def test_a_phone_needs_no_scrolling_sideways(views):
+    visit = views["space_phone"]
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     assert not visit.page.evaluate(wide)
     assert visit.faults == []
 
 
-def test_pictures_of_all_views_are_taken(started, space):
+def test_pictures_of_all_views_are_taken(views):
     folder = Path(__file__).parents[2] / "outputs" / "screenshots"  # to be looked at
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = {file.stem: Image.open(file).size for file in take_pictures(started, space.url, folder)}
+    sizes = {
+        name: Image.open(visit.photograph(folder / f"{name}.png")).size
+        for name, visit in views.items()
+    }
     assert set(sizes) == {"space", "space_phone", "space_dark"}
     assert sizes["space_phone"][0] < sizes["space"][0]

@@ -1,47 +1,22 @@
 """What a stranger might send: each gets a message, the server stays up and gives its memory back."""
 
-import io
 import json
-import struct
 import uuid
-import zipfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import numpy as np
-import pyarrow
 import pyarrow.parquet
 import pytest
-from gradio_client import handle_file
 from gradio_client.exceptions import AppError
+from hostile_pictures import encoded, png_of_size
 from PIL import Image
-from space.visitors import ask, connect
+from space.hostile_uploads import SHAPES, parquet, zipped
+from space.visitors import API, HTTP, ask, ask_table, functions_of
 from tiny_models import picture
 
 MEGABYTE = 1_000_000
 POSTS = 30  # at once
 GROWTH = 100 * MEGABYTE  # that Python and its allocator may keep; a leak of these inputs is more
-
-
-def encoded(image, kind, **options):
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **options)
-    return buffer.getvalue()
-
-
-def png_that_claims(width, height):
-    """A small PNG whose header promises any size."""
-
-    def chunk(name, data):
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\0" * 1000)
-    parts = [chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 PNG = encoded(picture(0, 200, 200), "PNG")
@@ -60,11 +35,11 @@ PICTURES = {
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "is not a JPEG"),
     "half a jpeg": (JPEG[: len(JPEG) // 2], "truncated"),
     "half a png": (PNG[: len(PNG) // 2], "The image: "),
-    "png of 4 thousand million pixels": (png_that_claims(65_000, 65_000), "pixels"),
-    "png of no width": (png_that_claims(0, 10), "The image: "),
-    "png with 100,000 columns": (png_that_claims(100_000, 100), "pixels"),
+    "png of 4 thousand million pixels": (png_of_size(65_000, 65_000), "pixels"),
+    "png of no width": (png_of_size(0, 10), "The image: "),
+    "png with 100,000 columns": (png_of_size(100_000, 100), "pixels"),
     "wrong checksum": (PNG[:40] + b"\xff" * 20 + PNG[60:], "The image: "),
-    "more bytes than allowed": (PNG + b"\0" * 21 * MEGABYTE, "bytes"),
+    "more bytes than allowed": (PNG + b"\0" * 2 * MEGABYTE, "bytes"),
     "animation of 500 frames": (
         encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
         None,
@@ -83,24 +58,6 @@ TEXTS = {
     "one word of 4,000 letters": ("y" * 4_000, None),
     "only white space": (" \t\n\u2003", "empty"),
 }
-
-
-def zipped(*files, claim=None):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, content in files:
-            made.writestr(name, content)
-    data = buffer.getvalue()
-    if claim:  # the sizes that the archive tells of its first file, in both places
-        size = struct.pack("<I", len(files[0][1]))
-        data = data.replace(size, struct.pack("<I", claim))
-    return data
-
-
-def parquet(**columns):
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
-    return buffer.getvalue()
 
 
 LATIN = "text\nschön\n".encode("latin-1")
@@ -122,10 +79,10 @@ TABLES = {
     "parquet with numbers as texts": (parquet(text=[1.5, 2.5]), "got float"),
     "parquet with lists as images": (parquet(image=[[1, 2], [3]]), "got list"),
     "parquet that grows": (
-        parquet(text=["a" * 9 * MEGABYTE + str(i) for i in range(60)]),
+        parquet(text=["a" * 9 * MEGABYTE + str(i) for i in range(5)]),
         "Unpacked",
     ),
-    "zip that grows": (zipped(("a.csv", b"text\n" + b"a" * 500 * MEGABYTE)), "are allowed"),
+    "zip that grows": (zipped(("a.csv", b"text\n" + b"a" * 50 * MEGABYTE)), "40,000,000"),
     "zip that lies": (
         zipped(("1.txt", b"a" * 5 * MEGABYTE), claim=9),
         "cannot be unpacked|characters",
@@ -141,17 +98,6 @@ TABLES = {
 }
 
 
-@pytest.fixture(scope="module")
-def client(space):
-    return connect(space.url)
-
-
-def upload(folder, content, name):
-    file = folder / name
-    file.write_bytes(content)
-    return handle_file(file)
-
-
 def check(answer, message):
     """An answer, or exactly the error that was to be expected."""
     if message is None:
@@ -163,24 +109,22 @@ def check(answer, message):
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures(client, tmp_path, name):
+def test_pictures(space, name):
     content, message = PICTURES[name]
-    sent = upload(tmp_path, content, "photo.png")
-    check(client.predict("sad", sent, api_name="/predict"), message)
+    check(ask(space.url, "sad", content), message)
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_texts(client, name):
+def test_texts(space, name):
     text, message = TEXTS[name]
-    check(client.predict(text, None, api_name="/predict"), message)
+    check(ask(space.url, text, None), message)
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_tables(client, tmp_path, name):
+def test_tables(space, name):
     content, message = TABLES[name]
-    sent = upload(tmp_path, content, "posts.csv")
     try:
-        summary, files = client.predict(sent, api_name="/predict_table")
+        summary, files = ask_table(space.url, content)
     except AppError as refusal:
         errors = [str(refusal)]
     else:
@@ -194,7 +138,7 @@ def test_tables(client, tmp_path, name):
 def raw(space, data, **more):
     """A request as no honest client sends it."""
     body = {"data": data, "fn_index": 0, "session_hash": uuid.uuid4().hex, **more}
-    return httpx.post(f"{space.url}/gradio_api/queue/join", json=body, timeout=120)
+    return HTTP.post(f"{space.url}{API}/queue/join", json=body)
 
 
 FILE = {"meta": {"_type": "gradio.FileData"}}
@@ -217,37 +161,22 @@ def test_requests_for_files_that_nobody_uploaded(space, name):
 
 
 def test_a_body_without_end_and_one_that_is_no_json(space):
-    address = f"{space.url}/gradio_api/queue/join"
-    assert httpx.post(address, content=b"x" * 9 * MEGABYTE).status_code == 413
-    assert httpx.post(address, content=b"{").status_code == 400
-    assert httpx.post(address, content=b"[" * 100_000).status_code == 400
+    address = f"{space.url}{API}/queue/join"
+    assert HTTP.post(address, content=b"x" * 9 * MEGABYTE).status_code == 413
+    assert HTTP.post(address, content=b"{").status_code == 400
+    assert HTTP.post(address, content=b"[" * 100_000).status_code == 400
 
 
 def test_an_upload_without_end_is_cut_off(space):
-    many = {"files": ("a.csv", b"x" * 101 * MEGABYTE)}
-    assert httpx.post(f"{space.url}/gradio_api/upload", files=many, timeout=120).status_code == 413
+    many = {"files": ("a.csv", b"x" * 11 * MEGABYTE)}
+    answer = HTTP.post(f"{space.url}{API}/upload", files=many)
+    assert (answer.status_code, "10,000,000 bytes" in answer.text) == (413, True)
 
 
-SHAPES = [
-    [],
-    ["a"],
-    ["a", None, None],
-    [{"not": "a text"}, None],
-    [7, None],
-    ["a", 7],
-    ["a", {"not": "a file"}],
-    ["a", [None]],
-    "a",
-    None,
-]
-
-
-def test_hostile_posts_do_not_spoil_the_batch_of_others(space, tmp_path):
-    functions = httpx.get(f"{space.url}/config").json()["dependencies"]
-    number = next(x["id"] for x in functions if x["api_name"] == "predict")
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(JPEG[:300])
+def test_hostile_posts_do_not_spoil_the_batch_of_others(space):
+    number = functions_of(space.url)["predict"]
     with ThreadPoolExecutor(POSTS) as pool:
+        bad = JPEG[:300]
         jobs = [pool.submit(ask, space.url, "sad", bad if i % 2 else None) for i in range(POSTS)]
         for shape in SHAPES:
             answer = raw(space, shape, fn_index=number)
@@ -256,22 +185,22 @@ def test_hostile_posts_do_not_spoil_the_batch_of_others(space, tmp_path):
                 answer = raw(space, shape, fn_index=disguised)
                 assert (answer.status_code, "whole number" in answer.text) == (400, True), shape
             for way in ("call", "run", "api"):
-                address = f"{space.url}/gradio_api/{way}/predict"
-                assert httpx.post(address, json={"data": shape}).status_code == 400
+                address = f"{space.url}{API}/{way}/predict"
+                assert HTTP.post(address, json={"data": shape}).status_code == 400
         raw(space, ["a", {**FILE, "path": "/etc/passwd"}], fn_index=number)
     for i, job in enumerate(jobs):
         check(job.result(), "Truncated" if i % 2 else None)
 
 
-def test_memory_returns_to_where_it_was(space, client, tmp_path):
+def test_memory_returns_to_where_it_was(space):
     def once():
         for content, _ in PICTURES.values():
-            client.predict("sad", upload(tmp_path, content, "a.png"), api_name="/predict")
+            ask(space.url, "sad", content)
         for text, _ in TEXTS.values():
-            client.predict(text, None, api_name="/predict")
+            ask(space.url, text, None)
         for content, _ in TABLES.values():
             try:
-                client.predict(upload(tmp_path, content, "a.csv"), api_name="/predict_table")
+                ask_table(space.url, content)
             except AppError:
                 continue
 
@@ -282,5 +211,5 @@ def test_memory_returns_to_where_it_was(space, client, tmp_path):
     grown = space.resident_bytes() - before
     print(f"memory: {before / MEGABYTE:.0f} MB, grown by {grown / MEGABYTE:.1f} MB")
     assert grown < GROWTH
-    assert "error" not in client.predict("still here", None, api_name="/predict")
-    assert json.loads(httpx.get(f"{space.url}/config").text)["title"] == "hybridsent"
+    assert "error" not in ask(space.url, "still here", None)
+    assert json.loads(HTTP.get(f"{space.url}/config").text)["title"] == "hybridsent"

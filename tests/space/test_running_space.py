@@ -1,22 +1,24 @@
-"""The running Space over HTTP, with Gradio's own client: right answers, whoever else is there."""
+"""The running Space over HTTP, as the page and Gradio's client call it: right answers for all."""
 
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pandas as pd
 import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
-from loopback_hub import LoopbackHub
-from space.visitors import ask, connect
-from tiny_models import WORDS, picture
+from huggingface_hub import constants
+from loopback_hub import LoopbackHub, point_client_at
+from space.visitors import HTTP, ask, connect
+from tiny_models import LABELS, WORDS, picture
 
-from benchmarks.running_space import running_space
+from benchmarks.running_space import ROOT, running_space
 from hybridsent_space.model import load_model
 from hybridsent_space.posts import Post
 
@@ -124,29 +126,21 @@ def test_posts_and_tables_of_others_do_not_wait_for_a_table(space, tmp_path):
 def test_the_server_hands_out_none_of_its_files(space):
     inside = ["space/app.py", "README.md", "/etc/passwd", "../README.md", str(space.log)]
     for path in [*inside, *(os.path.abspath(x) for x in inside)]:
-        answer = httpx.get(f"{space.url}/gradio_api/file={path}")
+        answer = HTTP.get(f"{space.url}/gradio_api/file={path}")
         assert answer.status_code in (403, 404), path
     for path in ("/gradio_api/proxy=http://127.0.0.1:1/", "/gradio_api/deep_link?session_hash=x"):
-        assert httpx.get(space.url + path).status_code == 404
+        assert HTTP.get(space.url + path).status_code == 404
 
 
 def test_the_page_may_load_nothing_from_elsewhere(space):
-    policy = httpx.get(space.url).headers["content-security-policy"]
+    policy = HTTP.get(space.url).headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "http" not in policy
 
 
-def test_uploads_are_gone_when_the_server_ends(model_folder, tmp_path):
-    with running_space(model_folder, tmp_path / "log", TMPDIR=tmp_path) as space:
-        picture().save(tmp_path / "x.png")
-        one = connect(space.url)
-        one.predict("a", handle_file(tmp_path / "x.png"), api_name="/predict")
-        written = list(tmp_path.glob("hybridsent-space-*/**/*.png"))
-        assert written
-    assert not list(tmp_path.glob("hybridsent-space-*"))
-
-
-def test_a_model_of_the_hub_is_loaded_at_the_commit_asked_for(model_folder, tmp_path):
+@pytest.fixture(scope="module")
+def pushed(model_folder):
+    """A Hub with two commits of a model, whose labels differ; and the first commit."""
     files = {file.name: file.read_bytes() for file in model_folder.iterdir() if file.is_file()}
     config = json.loads(files["config.json"])
     config["id2label"] = {number: f"new {name}" for number, name in config["id2label"].items()}
@@ -154,35 +148,65 @@ def test_a_model_of_the_hub_is_loaded_at_the_commit_asked_for(model_folder, tmp_
     with LoopbackHub() as hub:
         repo = hub.create("model", "us/model", files)
         old = repo.head.sha
-        repo.commit(
-            "new labels", {**repo.head.files, "config.json": json.dumps(config).encode()}, ()
-        )
-        environment = {**hub.env(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
-        for revision, new in ((old, False), ("", True)):
-            with running_space(
-                "us/model", tmp_path / f"log{new}", environment, revision=revision
-            ) as space:
-                answer = connect(space.url).predict("a", None, api_name="/predict")
-                assert answer["label"].startswith("new") is new
-            told = (tmp_path / f"log{new}").read_text()
-            assert ("set HYBRIDSENT_REVISION" in told) is new
+        changed = {**repo.head.files, "config.json": json.dumps(config).encode()}
+        repo.commit("new labels", changed, ())
+        yield hub, old
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"model": "a/b/c"}, "'a/b/c' is not a folder here"),
-        ({"batch_size": "many"}, "HYBRIDSENT_BATCH_SIZE='many': give a positive whole number"),
-    ],
-)
-def test_what_cannot_be_served_ends_with_one_message(tmp_path, settings, message):
-    with (
-        pytest.raises(RuntimeError, match="did not start") as told,
-        running_space(settings.pop("model", "x/y"), tmp_path / "log", **settings),
-    ):
-        pass
-    assert message in str(told.value)
-    assert "Traceback" not in str(told.value)
+def test_a_model_of_the_hub_is_served_at_its_commit_and_uploads_go_with_the_server(
+    pushed, tmp_path
+):
+    hub, commit = pushed
+    environment = {**hub.env(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
+    given = {"base": environment, "revision": commit, "TMPDIR": tmp_path}
+    with running_space("us/model", tmp_path / "log", **given) as space:
+        picture().save(tmp_path / "x.png")
+        sent = handle_file(tmp_path / "x.png")
+        answer = connect(space.url).predict("a", sent, api_name="/predict")
+        assert answer["label"] in LABELS.values()  # those of the first commit
+        assert list(tmp_path.glob("hybridsent-space-*/**/*.png"))
+    assert not list(tmp_path.glob("hybridsent-space-*"))
+    assert "set HYBRIDSENT_REVISION" not in (tmp_path / "log").read_text()
+
+
+def test_a_model_without_a_commit_is_the_newest_and_the_log_asks_for_one(
+    pushed, tmp_path, monkeypatch, caplog
+):
+    hub, commit = pushed
+    point_client_at(hub, monkeypatch)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    files = f"{hub.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    loaded = load_model("us/model")
+    assert loaded.labels == [f"new {name}" for name in LABELS.values()]
+    assert loaded.commit not in (None, commit)
+    assert f"loaded at commit {loaded.commit}: set HYBRIDSENT_REVISION" in caplog.text
+
+
+UNSERVABLE = {
+    "'a/b/c' is not a folder here": {"HYBRIDSENT_MODEL": "a/b/c"},
+    "HYBRIDSENT_BATCH_SIZE='many': give a positive whole number": {"HYBRIDSENT_BATCH_SIZE": "many"},
+}
+SERVE = f"""
+import os
+import app
+for changed in {list(UNSERVABLE.values())}:
+    os.environ.update(changed)
+    try:
+        app.main()
+    except SystemExit as end:
+        print(end)
+"""
+
+
+def test_what_cannot_be_served_ends_with_one_message():
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": "space"}
+    given = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True}
+    result = subprocess.run([sys.executable, "-c", SERVE], check=True, **given)
+    for message, line in zip(UNSERVABLE, result.stdout.splitlines(), strict=True):
+        assert line.startswith("The page cannot be served: ")
+        assert message in line
+    assert "Traceback" not in result.stderr
 
 
 def test_a_model_that_is_absent_or_has_a_damaged_metrics_file_is_named(model_folder, tmp_path):
