@@ -89,7 +89,6 @@ def train(command, folder, **overrides):
         "vision_encoder": folder / "vision",
         "model_config": '{"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}',
         "max_steps": 2,
-        "max_text_length": 64,  # what the text encoder has positions for
         "bf16": "false",
         **overrides,
     }

@@ -121,7 +121,10 @@ def probabilities_of(answers, labels):
 def save_tiny_encoders(folder):
     """Save two tiny encoders as folders `text` and `vision`, as a user's own would be."""
     # A ViT, because the library renames its tensors on saving and then resumes without them.
-    model, processor = tiny_model("bert", "vit"), tiny_processor()
+    config, processor = tiny_config("bert", "vit"), tiny_processor()
+    config.text_config.max_position_embeddings = 128  # what a training cuts texts to
+    torch.manual_seed(0)
+    model = HybridSentForSequenceClassification(config)
     model.hybridsent.text_model.save_pretrained(folder / "text")
     processor.tokenizer.save_pretrained(folder / "text")
     model.hybridsent.vision_model.save_pretrained(folder / "vision")

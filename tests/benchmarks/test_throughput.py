@@ -11,7 +11,7 @@ def test_throughput_trains_every_way(tmp_path, capsys):
     write_posts(tmp_path / "posts", sizes={"train": 40, "validation": 6, "test": 6})
     command = ["--steps", "5", "--rounds", "1", "--cpu_threads", "1"]
     command += ["--data_dir", str(tmp_path / "posts"), "--per_device_train_batch_size", "4"]
-    command += ["--text_encoder", str(tmp_path / "text"), "--max_text_length", "64"]
+    command += ["--text_encoder", str(tmp_path / "text")]
     command += ["--vision_encoder", str(tmp_path / "vision")]
     command += ["--model_config", '{"hidden_size": 16, "intermediate_size": 24}']
     main(command)

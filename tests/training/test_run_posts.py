@@ -158,12 +158,14 @@ def test_a_limit_of_tokens_above_the_encoders_positions_is_refused_before_traini
     save_tiny_encoders(tmp_path)
     encoders = str(tmp_path / "text"), str(tmp_path / "vision")
     sizes = {"hidden_size": 16, "num_attention_heads": 2}
-    models = ModelArguments(*encoders, model_config=sizes, max_text_length=65)
-    said = "--max_text_length 65: the text encoder .*text has positions for 64 tokens; give at most"
+    models = ModelArguments(*encoders, model_config=sizes, max_text_length=129)
+    said = (
+        "--max_text_length 129: the text encoder .*text has positions for 128 tokens; give at most"
+    )
     with pytest.raises(ValueError, match=said):
         build_model(models, ["a", "b"])
-    models.max_text_length = 64
-    assert build_model(models, ["a", "b"]).base_model.positions == 64
+    models.max_text_length = 128
+    assert build_model(models, ["a", "b"]).base_model.positions == 128
 
 
 def test_a_run_is_a_value_whose_posts_are_replaced_in_a_copy(table):
