@@ -311,7 +311,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
             "image": (image, local if self.image_features.reads_local else None),
         }
 
-    def _nothing(self, batch: int, evidence: int | None) -> _Features:
+    def _nothing(self, batch: int, evidence: int | None = None) -> _Features:
         """Return what stands for a modality that the whole batch lacks: one masked token a post."""
         size = self.config.hidden_size
         like = {"device": self.device, "dtype": self.dtype}

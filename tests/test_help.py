@@ -30,7 +30,8 @@ def program(command):
         if word == "hybridsent" and command[place + 1 : place + 2]:
             return ("hybridsent", *command[place + 1 : place + (3 if "prepare" in command else 2)])
         if word == "-m" and command[place + 1].startswith(("benchmarks.", "hybridsent.bundled.")):
-            return (command[place + 1],)
+            is_score = command[place + 2 : place + 3] == ["score"]
+            return (command[place + 1], "score") if is_score else (command[place + 1],)
     return None
 
 

@@ -46,12 +46,16 @@ class MMBTModel(BaselineModel):
         return words.masked_fill(~mask[..., None], 0.0), None, mask
 
     def _image(
-        self, pixel_values: torch.Tensor | None, outputs: Any, has_image: torch.Tensor
+        self,
+        pixel_values: torch.Tensor | None,
+        outputs: Any,
+        has_image: torch.Tensor,
+        local: torch.Tensor | None,
     ) -> Features:
         """Return image tokens (batch, IMAGE_TOKENS at most, channels)."""
         if outputs is None:
             pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
-            outputs = self.get_image_encoder_outputs(pixel_values)
+            outputs = self.get_image_encoder_outputs(pixel_values, local)
         states = outputs[0].to(self.dtype).masked_fill(~has_image[:, None, None], 0.0)
         count = min(IMAGE_TOKENS, states.shape[1])
         states = nn.functional.adaptive_avg_pool1d(states.transpose(1, 2), count).transpose(1, 2)

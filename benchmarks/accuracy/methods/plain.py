@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from benchmarks.accuracy.methods.baselines import (
     BaselineForSequenceClassification,
     BaselineModel,
@@ -32,8 +34,10 @@ class TextOnlyModel(ConcatenationModel):
 
     reads = ("text",)
 
-    def _image(self, *given: Any) -> Features:
-        return self._nothing(given[-1].shape[0])
+    def _image(
+        self, pixel_values: Any, outputs: Any, has_image: torch.Tensor, local: Any
+    ) -> Features:
+        return self._nothing(has_image.shape[0])
 
 
 class ImageOnlyModel(ConcatenationModel):
