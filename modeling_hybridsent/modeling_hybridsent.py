@@ -121,38 +121,26 @@ class HybridSentModel(HybridSentPreTrainedModel):
         require_own_answer(self.vision_model, "vision")
         self.positions = count_positions(self.text_model)
         measure_vision_features(config)
+        levels = config.evidence == "levels"
+        self.text_features = (HybridSentTextLevels if levels else HybridSentTextFeatures)(config)
+        self.image_features = (HybridSentImageLevels if levels else HybridSentImageFeatures)(config)
+        evidence = self.text_features.count or 0, self.image_features.count or 0
+        self.text_branch, self.image_branch = None, None
+        if config.use_unimodal_branches:
+            self.text_branch, self.image_branch = (
+                HybridSentUnimodalBranch(config, count) for count in evidence
+            )
         self.cross_modal_layers = nn.ModuleList(
             HybridSentCrossModalLayer(config) for _ in range(config.num_cross_modal_layers)
         )
-        if config.evidence == "levels":
-            self._build_for_levels(config)
-        else:
-            self._build_for_tokens(config)
-        self.post_init()
-
-    def _build_for_tokens(self, config: HybridSentConfig) -> None:
-        """Build what reads the encoders and what fuses, over all tokens."""
-        self.text_features = HybridSentTextFeatures(config)
-        self.image_features = HybridSentImageFeatures(config)
-        self._build_branches(config, 0, 0)
-        if not self.cross_modal_layers:  # nobody reads them: they would get no gradient
+        if not (self.cross_modal_layers or levels):  # nobody reads them: they would get no gradient
             self.text_features.ngrams, self.image_features.local_projection = None, None
-        self.fusion_branch = HybridSentFusionBranch(config)
-
-    def _build_for_levels(self, config: HybridSentConfig) -> None:
-        """Build what reads several levels of the encoders, and what fuses one vector of each."""
-        self.text_features = HybridSentTextLevels(config)
-        self.image_features = HybridSentImageLevels(config)
-        counts = self.text_features.count, self.image_features.count
-        self._build_branches(config, *counts)
-        self.fusion_branch = HybridSentEvidenceFusion(config, *counts)
-
-    def _build_branches(self, config: HybridSentConfig, text: int, image: int) -> None:
-        """Build the unimodal branches, for so many vectors of evidence each."""
-        self.text_branch, self.image_branch = None, None
-        if config.use_unimodal_branches:
-            self.text_branch = HybridSentUnimodalBranch(config, text)
-            self.image_branch = HybridSentUnimodalBranch(config, image)
+        self.fusion_branch = (
+            HybridSentEvidenceFusion(config, *evidence)
+            if levels
+            else HybridSentFusionBranch(config)
+        )
+        self.post_init()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copying and pickling keep: all but the hooks of the encoders."""
