@@ -74,10 +74,22 @@ class Visit:
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("request", self._note)
         self.page.on("dialog", lambda dialog: self.faults.append(f"dialog {dialog.message}"))
-        # The page asks the server for a shared result as soon as it listens to clicks; here it is
-        # ready once it was told that there is none.
-        with self.page.expect_event("requestfinished", lambda x: "/queue/data" in x.url):
-            self.page.goto(f"{url}/?__theme={theme}{query}")
+        self._answers = 0  # to what the page asked by itself
+        for event in ("requestfinished", "requestfailed"):  # the page may hang up first
+            self.page.on(event, self._count)
+        self.page.goto(f"{url}/?__theme={theme}{query}")
+        self._wait_until_ready()
+
+    def _count(self, request: object) -> None:
+        self._answers += "/queue/data" in request.url
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the first answer: the page asks for a shared result once it listens to clicks."""
+        for _ in range(PATIENCE // 100):
+            if self._answers:
+                return
+            self.page.wait_for_timeout(100)
+        raise TimeoutError("the page asked the server for nothing")
 
     def _note(self, request: object) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):
