@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import SubConfigSpec
@@ -348,6 +349,8 @@ class HybridSentConfig(PreTrainedConfig):
             if overrides := _bad_overrides(cls, config_dict, kwargs):
                 raise _OverrideError(f"{overrides} cannot be used: {as_sentence(error)}") from error
             if "name_or_path" not in kwargs:  # AutoConfig comes here directly, and gives it
+                if isinstance(error, StrictDataclassError):
+                    raise ValueError(as_sentence(error)) from error
                 raise
             raise _naming(kwargs["name_or_path"], error) from error
         return built

@@ -5,7 +5,7 @@ from typing import Any
 
 from fabricated_sets import jpeg
 from hypothesis import strategies as st
-from tiny_models import save_tiny
+from tiny_models import save_tiny, tiny_processor
 
 from fuzzing.mutations import damaged
 from fuzzing.target import seeds
@@ -28,6 +28,7 @@ class ScoringRows:
         (folder / "one.jpg").write_bytes(jpeg())
         (folder / "broken.jpg").write_bytes(jpeg()[:50])
         save_tiny(folder / "model")
+        tiny_processor(max_length=64).save_pretrained(folder / "model")  # it has 64 positions
         self.predictor = Predictor(str(folder / "model"), ["probabilities", "branches"])
         self.predictor.load()
         self.inputs = st.one_of(

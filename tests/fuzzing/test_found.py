@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from fabricated_sets import write_tumemo
+from tiny_models import tiny_config
 
 from datasets_scripts import PostsError, load_table
 from datasets_scripts.own_posts import read_posts
@@ -227,3 +228,11 @@ def test_a_processor_file_of_brackets_in_brackets(folder, changed):
     (folder / "processor_config.json").write_text(DEEP)
     with pytest.raises(OSError, match=r"processor_config\.json is damaged"):
         HybridSentProcessor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("value", [{"__float__": "NaN"}, "much", [0.1]])
+def test_a_rate_of_an_encoder_that_is_no_number_is_a_value_error(value):
+    content = tiny_config().to_dict()
+    content["text_config"]["attention_probs_dropout_prob"] = value
+    with pytest.raises(ValueError, match="attention_probs_dropout_prob"):
+        HybridSentConfig.from_dict(content)
