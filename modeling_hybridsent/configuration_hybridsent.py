@@ -232,8 +232,8 @@ class HybridSentConfig(PreTrainedConfig):
         for name in ("text_config", "vision_config"):
             encoder = getattr(self, name)
             for field, value in _fields_of(encoder.to_dict() if encoder is not None else {}):
-                if any(isinstance(x, float) and math.isnan(x) for x in _flat(value)):
-                    raise ValueError(f"{name}: {field} must be a number, not NaN.")
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ValueError(f"{name}: {field} must be a finite number, not {value}.")
                 sizes = [x for x in _flat(value) if isinstance(x, int)]
                 if re.search("layer|depth|block", field) and max(sizes, default=0) > _MOST_LAYERS:
                     raise ValueError(

@@ -230,7 +230,7 @@ def test_a_processor_file_of_brackets_in_brackets(folder, changed):
         HybridSentProcessor.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("value", [float("nan"), {"__float__": "NaN"}, "much", [0.1]])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"__float__": "NaN"}, "much", [0.1]])
 def test_a_rate_of_an_encoder_that_is_no_number_is_a_value_error(value):
     content = tiny_config().to_dict()
     content["text_config"]["attention_probs_dropout_prob"] = value
