@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def limited_files(size):
-    """Let this process write files of so many bytes at most; more is refused as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+def limited_files(size, pid=0):
+    """Let a process, this one by default, write files of so many bytes at most.
+
+    More is refused as on a full disk.
+    """
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)

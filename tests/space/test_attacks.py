@@ -5,12 +5,11 @@ import socket
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet
 import pytest
+from file_limit import limited_files
 from gradio_client.exceptions import AppError
 from hostile_pictures import encoded, png_of_size
 from PIL import Image
@@ -185,22 +184,10 @@ def test_lines_of_pixels_take_little_memory_where_the_shorter_side_is_resized(sm
     assert space.peak_bytes() - before < GROWTH
 
 
-@contextmanager
-def full_disk(space, size):
-    """Let a server write files of so many bytes at most."""
-    process = psutil.Process(space.pid)
-    before = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        process.rlimit(psutil.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_is_said_and_costs_no_answer(space):
     table = b"text\n" + b"a sad day\n" * 80
     image = encoded(picture(1, 400, 400), "PNG")  # half a megabyte
-    with full_disk(space, 5_000):
+    with limited_files(5_000, space.pid):
         refused = post(space, "upload", files={"files": ("a.png", image)})
         assert (refused.status_code, "disk is full" in refused.text) == (507, True)
         with pytest.raises(AppError, match="disk is full"):
