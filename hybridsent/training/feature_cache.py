@@ -126,6 +126,19 @@ class FeatureCache:
             return rows * columns, self._level_width()
         return self.model.hybridsent.encoder_output_widths()[modality]
 
+    def _front_outputs(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the front's output as tokens, and statistics of the levels where they are stored."""
+        assert self.front is not None
+        if self._level_width() is None:
+            return self.front(images).flatten(2), None
+        found: list[torch.Tensor] = []
+        hook = self.front.modules[-1].register_forward_hook(lambda *call: found.append(call[2]))
+        try:  # the encoder runs whole, once: its front comes by
+            statistics = self.model.hybridsent.get_image_encoder_outputs(images)[1]
+        finally:
+            hook.remove()
+        return found[0].flatten(2), statistics
+
     def _level_width(self) -> int | None:
         """Return the width of what a front stores beside its output: statistics of the levels."""
         if self.model.config.evidence != "levels":
@@ -194,10 +207,7 @@ class FeatureCache:
                     outputs = base.get_image_encoder_outputs(images)
                 else:
                     images = images.contiguous(memory_format=torch.channels_last)
-                    local = None
-                    if self._level_width() is not None:
-                        local = base.get_image_encoder_outputs(images)[1]
-                    outputs = (self.front(images).flatten(2), local)
+                    outputs = self._front_outputs(images)
         outputs = [None if x is None else x.float().cpu() for x in outputs]
         return [
             tuple(None if x is None else x[i][kept[i]] for x in outputs) if has else None
