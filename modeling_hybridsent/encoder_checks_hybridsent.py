@@ -1,6 +1,7 @@
 """Whether an encoder answers a post by the post alone, and how long a text it takes."""
 
 import re
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -87,4 +88,29 @@ def require_positions(encoder: PreTrainedModel, tokens: int, most: int | None) -
         raise ValueError(
             f"A text has {tokens} tokens, but the text encoder {encoder.config.model_type!r} has "
             f"positions for {most}. Give the processor max_length={most} or less."
+        )
+
+
+def require_fitting_texts(processor: Any, encoder: PreTrainedModel) -> None:
+    """Raise if a processor cuts texts after more tokens than a text encoder has positions.
+
+    Else the first long text would end what has run until then.
+
+    Args:
+        processor: The joint processor.
+        encoder: The text encoder; its weights may be on the device meta.
+
+    Raises:
+        ValueError: It does; the message says what to set.
+    """
+    most = count_positions(encoder)
+    if most is None:
+        return
+    long = "a " * (max(most, processor.max_length) + 1)  # more tokens than either allows
+    tokens = processor(text=[long])["input_ids"].shape[1]
+    if tokens > most:
+        raise ValueError(
+            f"The processor cuts texts after {tokens} tokens, but the text encoder "
+            f"{encoder.config.model_type!r} has positions for {most}. Give the processor "
+            f"max_length={most} or less; a saved one has it in processor_config.json."
         )

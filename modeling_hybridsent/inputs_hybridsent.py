@@ -230,8 +230,8 @@ def _require_size(width: int, height: int, max_pixels: int, max_ratio: float = m
         raise ValueError(f"has {width} x {height} pixels, more than max_image_pixels={max_pixels}")
     if max(width, height) > max_ratio * min(width, height):
         raise ValueError(
-            f"has {width} x {height} pixels; resized by its shorter side it would have more than "
-            f"max_image_pixels={max_pixels}"
+            f"has {width} x {height} pixels; as images are resized by their shorter side, the longer "
+            f"one may be max_image_ratio={int(max_ratio)} times as long"
         )
 
 

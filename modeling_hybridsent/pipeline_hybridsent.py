@@ -13,6 +13,7 @@ from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .answers_hybridsent import BRANCHES, make_answers
+from .encoder_checks_hybridsent import require_fitting_texts
 from .inputs_hybridsent import has_text, load_image
 
 TASK = "image-text-sentiment"
@@ -132,6 +133,7 @@ class HybridSentPipeline(Pipeline):
             raise ValueError(
                 "image-text-sentiment needs processor=, for a model given as an object."
             )
+        require_fitting_texts(self.processor, self.model.hybridsent.text_model)
         self.model.eval()
         self.tokenizer = self.processor.tokenizer  # the library pads batches with its pad token
 

@@ -25,7 +25,7 @@ from many_posts import (
     write_jsonl,
     write_parquet,
 )
-from tiny_models import LABELS, save_tiny, tiny_model
+from tiny_models import LABELS, save_tiny, tiny_model, tiny_processor
 
 from hybridsent.scoring.run_folder import RunFolder
 
@@ -203,7 +203,11 @@ def test_what_cannot_be_is_one_error_and_nothing_is_written(table, tiny, tmp_pat
     damaged = tmp_path / "damaged"
     save_tiny(damaged)
     (damaged / "model.safetensors").write_bytes(b"nothing")
+    late = tmp_path / "late"
+    save_tiny(late)
+    tiny_processor(max_length=128).save_pretrained(late)
     wrong = [
+        ((late, table[0]), "cuts texts after 128 tokens, but the text encoder 'bert' has positions"),
         ((tiny[0], tmp_path / "tweets.csv"), "needs a column 'text' or 'image'"),
         ((tiny[0], tmp_path / "none.csv"), "no posts in it"),
         ((damaged, table[0]), f"error: {damaged}: cannot be loaded"),

@@ -20,11 +20,13 @@ LABELS = {0: "negative", 1: "neutral", 2: "positive"}
 
 SHARED = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 TEXT = {**SHARED, "vocab_size": VOCAB_SIZE, "intermediate_size": 48, "max_position_embeddings": 64}
+# Their positions are counted from behind the padding's.
+ROBERTA = {**TEXT, "max_position_embeddings": 66, "pad_token_id": 1}
 TOKENS = {"image_size": IMAGE_SIZE, "patch_size": 16, "intermediate_size": 48, **SHARED}
 
 TEXT_CONFIGS = {
     "bert": lambda: tf.BertConfig(**TEXT),
-    "roberta": lambda: tf.RobertaConfig(**TEXT, pad_token_id=1),
+    "roberta": lambda: tf.RobertaConfig(**ROBERTA),
     "distilbert": lambda: tf.DistilBertConfig(
         vocab_size=VOCAB_SIZE, dim=32, hidden_dim=48, n_layers=2, n_heads=2
     ),
@@ -32,7 +34,7 @@ TEXT_CONFIGS = {
         **TEXT, relative_attention=True, position_buckets=8, pos_att_type=["p2c", "c2p"]
     ),
     "modernbert": lambda: tf.ModernBertConfig(**TEXT, pad_token_id=0),
-    "xlm-roberta": lambda: tf.XLMRobertaConfig(**TEXT, pad_token_id=1),
+    "xlm-roberta": lambda: tf.XLMRobertaConfig(**ROBERTA),
     "clip-text": lambda: tf.CLIPTextConfig(**TEXT, pad_token_id=0, eos_token_id=3),
 }
 VISION_CONFIGS = {
@@ -101,7 +103,8 @@ def tiny_tokenizer():
 def tiny_processor(**kwargs):
     """A processor that fits every tiny model."""
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
-    return HybridSentProcessor(tf.ViTImageProcessor(size=size), tiny_tokenizer(), **kwargs)
+    settings = {"max_length": TEXT["max_position_embeddings"], **kwargs}
+    return HybridSentProcessor(tf.ViTImageProcessor(size=size), tiny_tokenizer(), **settings)
 
 
 def save_tiny(folder, **settings):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from hybridsent.scoring.exported import OnnxGraph, OpenVinoGraph, require_backend, update_digest
 from hybridsent.scoring.optimising import optimise
@@ -29,10 +29,12 @@ class Backend(Protocol):
     Attributes:
         labels: Names of the labels by index.
         embedding_size: Width of the pooled vectors.
+        text_encoder: The text encoder; without weights, on the device meta, for an exported model.
     """
 
     labels: list[str]
     embedding_size: int
+    text_encoder: PreTrainedModel
 
     def __call__(
         self, inputs: dict[str, torch.Tensor], fields: Sequence[str]
@@ -74,6 +76,7 @@ class TorchBackend:
         self.model = loaded.to(self.device).eval()
         self.labels = [loaded.config.id2label[i] for i in range(loaded.config.num_labels)]
         self.embedding_size = loaded.config.hidden_size
+        self.text_encoder = loaded.base_model.text_model
 
     @torch.inference_mode()
     def __call__(

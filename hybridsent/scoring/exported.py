@@ -16,6 +16,8 @@ from torch.nn.functional import pad
 from transformers import AutoConfig
 
 from hybridsent.support.errors import PostsError
+from modeling_hybridsent.encoder_checks_hybridsent import count_positions
+from modeling_hybridsent.encoders_hybridsent import build_encoder
 
 MANIFEST = "export.json"
 GRAPHS = {"openvino": "openvino_model.xml", "onnx": "model.onnx"}
@@ -137,7 +139,9 @@ class Exported(ABC):
         config = AutoConfig.from_pretrained(model)
         self.labels = [config.id2label[i] for i in range(config.num_labels)]
         self.embedding_size = config.hidden_size
-        self.positions = getattr(config.text_config, "max_position_embeddings", None)
+        with torch.device("meta"):
+            self.text_encoder = build_encoder(config.text_config, "text")
+        self.positions = count_positions(self.text_encoder)
         self.image_shape = export["pixel_values"]
         self.inputs = self._open(Path(model, GRAPHS[export["format"]]))
 
@@ -173,14 +177,14 @@ def pad_texts(inputs: dict[str, torch.Tensor], longest: int | None) -> dict[str,
 
     Args:
         inputs: input_ids and attention_mask, (batch, length), and others, which stay as they are.
-        longest: Positions of the text encoder, some of which it may keep for itself; None for any.
+        longest: Positions of the text encoder; None for any number.
 
     Returns:
-        The inputs; as they were where the padded texts would come near the longest.
+        The inputs; as they were where the padded texts would be longer than that.
     """
     tokens = inputs["input_ids"].shape[1]
     padded = -(-tokens // LENGTH_STEP) * LENGTH_STEP
-    if longest is not None and padded > longest - LENGTH_STEP:
+    if longest is not None and padded > longest:
         return inputs
     texts = {name: inputs[name] for name in ("input_ids", "attention_mask")}
     return inputs | {name: pad(x, (0, padded - tokens)) for name, x in texts.items()}

@@ -12,6 +12,7 @@ from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
+from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
 
 
 class Predictor:
@@ -64,6 +65,7 @@ class Predictor:
         """What runs the model, loaded on first use."""
         settings = (self.model, self.revision, self.device, self.dtype, self.trust_remote_code)
         backend = open_backend(self.backend_name, *settings)
+        require_fitting_texts(self.preparer.processor, backend.text_encoder)
         if self.optimise and isinstance(backend, TorchBackend):
             backend.optimise(self.preparer.noise_image())
         return backend

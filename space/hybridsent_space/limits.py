@@ -10,8 +10,8 @@ MESSAGES = {
     "max_image_bytes": "The image has {found} bytes; {limit} are allowed.",
     "max_image_pixels": "The image: has {found} pixels, more than max_image_pixels={digits}. "
     "Replace it or leave it out.",
-    "max_image_ratio": "The image: has {found} pixels; resized by its shorter side it would have "
-    "more than max_image_pixels=...",
+    "max_image_ratio": "The image: has {found} pixels; as images are resized by their shorter side, "
+    "the longer one may be max_image_ratio={digits} times as long. Replace it or leave it out.",
     "max_table_bytes": "The file has more than {limit} bytes. Split it.",
     "max_unpacked_bytes": "Unpacked, the file has more than {limit} bytes. Split it.",
     "max_text_table_bytes": "The table has {found} bytes; {limit} are allowed in CSV and JSON Lines. "

@@ -11,6 +11,7 @@ from huggingface_hub import snapshot_download
 from transformers import AutoModelForSequenceClassification, AutoProcessor, PreTrainedModel
 
 from hybridsent_space.graph import Graph, require_same
+from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def load_model(name: str, revision: str = "", graph: str = "") -> LoadedModel:
 
     Raises:
         OSError: There is no such model, or a file is missing or damaged.
-        ValueError: metrics.json does not hold a JSON object, or the graph is of another model.
+        ValueError: metrics.json does not hold a JSON object, the graph is of another model, or the
+            processor cuts texts too late for it.
     """
     folder, commit = Path(name), None
     if folder.is_dir():
@@ -75,6 +77,7 @@ def load_model(name: str, revision: str = "", graph: str = "") -> LoadedModel:
         attn_implementation={"": "eager"},  # of the fusion alone: sdpa keeps no attention weights
     )
     processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    require_fitting_texts(processor, model.base_model.text_model)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     opened = Graph(graph) if graph else None
     if opened:

@@ -102,9 +102,7 @@ class Scorer:
         graph = None if options else self.loaded.graph  # what options ask for, only the model gives
         given = []
         for start in range(0, len(prepared), self.batch_size):
-            batch = self._collate(
-                prepared[start : start + self.batch_size], GRAPH_LENGTH_STEP if graph else None
-            )
+            batch = self._collate(prepared[start : start + self.batch_size], graph is not None)
             with self.turns.take(urgency):
                 given.append(
                     graph(batch, OUTPUTS) if graph else run_model(self._number, batch, **options)
@@ -112,15 +110,16 @@ class Scorer:
         return given
 
     def _collate(
-        self, prepared: Sequence[dict[str, torch.Tensor]], multiple: int | None
+        self, prepared: Sequence[dict[str, torch.Tensor]], for_graph: bool
     ) -> dict[str, torch.Tensor]:
-        """Join posts to one batch, texts padded to the longest, or on to a multiple of tokens."""
+        """Join posts to one batch, texts padded to the longest; for a graph to one of few lengths."""
         tokens = [
             {name: post[name][0] for name in ("input_ids", "attention_mask")} for post in prepared
         ]
-        padded = self.loaded.processor.tokenizer.pad(
-            tokens, pad_to_multiple_of=multiple, return_tensors="pt"
-        )
+        processor, longest = self.loaded.processor, max(len(x["input_ids"]) for x in tokens)
+        is_near_end = longest > processor.max_length - GRAPH_LENGTH_STEP  # of the positions
+        multiple = GRAPH_LENGTH_STEP if for_graph and not is_near_end else None
+        padded = processor.tokenizer.pad(tokens, pad_to_multiple_of=multiple, return_tensors="pt")
         rest = ("pixel_values", "has_text", "has_image")
         return {**padded, **{name: torch.cat([post[name] for post in prepared]) for name in rest}}
 

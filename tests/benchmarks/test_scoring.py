@@ -2,14 +2,13 @@
 
 import re
 
-from tiny_models import save_tiny, tiny_processor
+from tiny_models import save_tiny
 
 from benchmarks.scoring import main
 
 
 def test_it_prints_rates_and_memory(tmp_path, capsys):
     save_tiny(tmp_path)
-    tiny_processor(max_length=32).save_pretrained(tmp_path)  # what the model has positions for
     options = {"posts": 4, "sample": 8, "loop_sample": 2, "rounds": 1, "cpu_threads": 1}
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     main(["--model", str(tmp_path), *given])

@@ -14,6 +14,7 @@ from tiny_models import LABELS, picture, tiny_model, tiny_processor
 from transformers import pipeline
 
 from modeling_hybridsent import HybridSentPipeline
+from modeling_hybridsent.encoder_checks_hybridsent import count_positions
 
 POSTS = [
     {"text": "a happy day", "image": picture(0)},
@@ -271,14 +272,26 @@ def test_top_k_must_be_a_number_of_labels(pipe, wrong):
 
 
 def test_a_processor_that_cuts_texts_too_late_is_a_named_error(pipe):
-    """Its limit is 128 tokens, the encoder's 64."""
+    """Before any post: the first long one would end what has run until then."""
+    inputs = tiny_processor(max_length=128)(text=["sun " * 100])
     said = "A text has 102 tokens, but the text encoder 'bert' has positions for 64. Give the proc"
     with pytest.raises(ValueError, match=said):
-        pipe({"text": "sun " * 100})
-    cut = pipeline(
-        "image-text-sentiment", model=pipe.model, processor=tiny_processor(max_length=64)
-    )
-    assert cut({"text": "sun " * 100})["label"]
+        pipe.model(**inputs)
+    assert pipe({"text": "sun " * 100})["label"]
+    for length in (65, 66, 128):
+        said = (
+            f"The processor cuts texts after {length} tokens, but the text encoder 'bert' has "
+            "positions for 64. Give the processor max_length=64 or less; a saved one has it in "
+        )
+        with pytest.raises(ValueError, match=said):
+            HybridSentPipeline(pipe.model, processor=tiny_processor(max_length=length))
+
+
+@pytest.mark.parametrize("text", ["roberta", "modernbert", "deberta-v2"])
+def test_a_text_of_as_many_tokens_as_there_are_positions_fits(text):
+    most = count_positions(tiny_model(text=text).hybridsent.text_model) or 256
+    parts = {"model": tiny_model(text=text), "processor": tiny_processor(max_length=most)}
+    assert pipeline("image-text-sentiment", **parts)({"text": "sun " * 300})["label"]
 
 
 def test_options_given_once_hold_for_every_call():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from in_process import score_here
 from many_posts import read_answers
+from tiny_models import tiny_processor
 
 from hybridsent import Predictor
 from hybridsent.scoring.exported import OpenVinoGraph, pad_texts, require_backend
@@ -73,7 +74,7 @@ def test_every_answer_is_that_of_the_model(backend, exports, eager):
 
 @pytest.mark.parametrize(
     ("tokens", "longest", "expected"),
-    [(1, None, 8), (8, 512, 8), (9, 512, 16), (505, 514, 505), (497, 514, 504), (30, 32, 30)],
+    [(1, None, 8), (8, 512, 8), (9, 512, 16), (505, 510, 505), (505, 512, 512), (30, 30, 30)],
 )
 def test_texts_are_padded_to_few_lengths_but_not_beyond_the_longest(tokens, longest, expected):
     inputs = {
@@ -180,6 +181,10 @@ def test_damaged_files_are_named(exports, tmp_path):
     with (folder / "model.onnx.data").open("ab") as weights:
         weights.write(b"x")
     with pytest.raises(ValueError, match=r"model\.onnx\.data: is absent or damaged"):
+        Predictor(str(folder), backend="onnx").load()
+    (folder / "model.onnx.data").write_bytes((exports["onnx"] / "model.onnx.data").read_bytes())
+    tiny_processor(max_length=65).save_pretrained(folder)
+    with pytest.raises(ValueError, match="cuts texts after 65 tokens, .*'bert' has positions for 64"):
         Predictor(str(folder), backend="onnx").load()
     (folder / "export.json").write_text('{"format": "tflite", "files": {}}')
     with pytest.raises(ValueError, match=r"export\.json: is damaged"):

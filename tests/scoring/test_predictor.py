@@ -216,11 +216,18 @@ def test_a_data_set_of_the_hub_names_no_file_but_its_own(tiny, posts, image, mon
 
 def test_a_text_of_millions_of_characters_is_answered_as_its_start(tmp_path):
     save_tiny(tmp_path)
-    tiny_processor(max_length=64).save_pretrained(tmp_path)  # the model has 64 places
     start = "a happy day " * 10_000
     answers = Predictor(str(tmp_path))({"text": [start * 100, start, " " * 3_000_000 + "sad"]})
     assert answers["error"] == [None] * 3
     assert answers["score"][0] == pytest.approx(answers["score"][1], abs=1e-6)
+
+
+def test_a_processor_that_cuts_texts_too_late_is_refused_when_the_model_is_loaded(tmp_path):
+    save_tiny(tmp_path)
+    tiny_processor(max_length=65).save_pretrained(tmp_path)
+    said = "cuts texts after 65 tokens, but the text encoder 'bert' has positions for 64. Give"
+    with pytest.raises(ValueError, match=said):
+        Predictor(str(tmp_path)).load()
 
 
 def test_a_larger_limit_of_pixels_reaches_the_processor(tiny, tmp_path):

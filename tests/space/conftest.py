@@ -4,7 +4,7 @@ import json
 
 import pytest
 from space.hostile_uploads import SMALL_LIMITS
-from tiny_models import save_tiny, tiny_processor
+from tiny_models import save_tiny
 
 from benchmarks.running_space import running_space
 from hybridsent_space.model import load_model
@@ -18,7 +18,6 @@ LIMITS = {"text": -1.2, "image": -1.2, "fusion": -1.3}
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     save_tiny(folder)
-    tiny_processor(max_length=64).save_pretrained(folder)  # the model has 64 places
     (folder / "metrics.json").write_text(json.dumps({"calibration": {"energy_limits": LIMITS}}))
     return folder
 

@@ -28,6 +28,15 @@ def test_answers_are_those_of_the_model(exports):
     assert look(fast, POSTS[0]) is not None  # by the model, which alone tells where it looked
 
 
+def test_a_text_is_not_padded_beyond_the_positions(exports, monkeypatch):
+    monkeypatch.setattr("hybridsent_space.scorer.GRAPH_LENGTH_STEP", 48)
+    fast = Scorer(load_model(str(exports.model), graph=str(exports["openvino"])), batch_size=4)
+    fast.loaded.processor.max_length = 64  # all positions, of which the next length has 96
+    (answer,) = fast.answer([Post("sun " * 100, None)])
+    assert answer.error is None
+    assert answer.notes == ("The model reads 64 tokens; what follows in the text did not count.",)
+
+
 def test_a_graph_of_another_model_or_none_is_refused(exports, tmp_path):
     graph = str(exports["openvino"])
     save_smallest(tmp_path / "other", seed=1)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hybridsent.cli import main
 from hybridsent_space.about import api_markdown
-from hybridsent_space.limits import limits_markdown, message_of
+from hybridsent_space.limits import MESSAGES, limits_markdown, message_of
 from hybridsent_space.page import EXAMPLES, read_examples
 from hybridsent_space.posts import RefusedError, check_image
 from hybridsent_space.settings import Settings
@@ -104,13 +104,18 @@ def test_the_tab_api_lists_the_limits_of_its_server():
 
 def test_the_messages_of_others_are_as_listed():
     """Those of images come from the model's code, which does not know the page's list."""
-    settings = Settings(max_image_pixels=50)
+    settings = Settings(max_image_pixels=50, max_image_ratio=2)
     for size, ratio in (((9, 8), math.inf), ((9, 1), 2.0)):
         name = "max_image_ratio" if ratio == 2 else "max_image_pixels"
         listed = message_of(name, getattr(settings, name), f"{size[0]} x {size[1]}")
         with pytest.raises(RefusedError) as refused:
             check_image(encoded(Image.new("RGB", size), "PNG"), settings, ratio)
-        assert str(refused.value).startswith(listed.removesuffix("..."))
+        assert str(refused.value) == listed
+
+
+def test_no_message_of_a_limit_names_another():
+    for name in MESSAGES:
+        assert set(re.findall(r"max_\w+", message_of(name, 7))) <= {name}
 
 
 def test_examples_are_there_and_small():

@@ -16,7 +16,7 @@ from gradio_client.utils import Status
 from huggingface_hub import constants
 from loopback_hub import LoopbackHub, point_client_at
 from space.visitors import HTTP, ask, connect
-from tiny_models import LABELS, WORDS, picture
+from tiny_models import LABELS, WORDS, picture, tiny_processor
 
 from benchmarks.running_space import ROOT, running_space
 from hybridsent_space.model import load_model
@@ -217,3 +217,6 @@ def test_a_model_that_is_absent_or_has_a_damaged_metrics_file_is_named(model_fol
         (tmp_path / "model" / "metrics.json").write_text(content)
         with pytest.raises(ValueError, match=rf"metrics.json {message}"):
             load_model(str(tmp_path / "model"))
+    tiny_processor(max_length=128).save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="after 128 tokens, .*'bert' has positions for 64"):
+        load_model(str(tmp_path / "model"))
