@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 SENTIMENTS = ("negative", "neutral", "positive")
 SPLITS = ("train", "validation", "test")
+REJECTED = "rejected.jsonl"  # file
 CONTRADICTORY = "contradictory"  # posts without joint label, kept for their unimodal labels
 
 
@@ -79,6 +81,11 @@ class Rejected(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.detail or self.why}"
+
+
+def rejected_lines(rejected: Sequence[Rejected]) -> str:
+    """Return one JSON object a line and row: id, where, why, detail, bad."""
+    return "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rejected)
 
 
 class Division(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,12 @@ import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
-from datasets_scripts.post import Rejected
+from datasets_scripts.post import REJECTED, Rejected
 from datasets_scripts.post_files import SUMMARY
 from datasets_scripts.table import Table
 from hybridsent.support.errors import PostsError
 
 FORMAT_VERSION = 1  # raise it whenever the same posts give other files
-REJECTED = "rejected.jsonl"
 IDS = "split_ids.json"
 AGAIN = "Prepare the folder anew: hybridsent prepare NAME --data_dir RAW --output_dir OUT."
 
@@ -129,8 +128,3 @@ def _check(splits: Mapping[str, Dataset], prepared: Prepared, folder: str | Path
 def _rejected(folder: str | Path) -> list[Rejected]:
     lines = (Path(folder) / REJECTED).read_text(encoding="utf-8").splitlines()
     return [Rejected(**json.loads(line)) for line in lines]
-
-
-def rejected_lines(rejected: Sequence[Rejected]) -> str:
-    """Return one JSON object a line and row: id, where, why, detail, bad."""
-    return "".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rejected)

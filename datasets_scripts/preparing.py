@@ -15,15 +15,9 @@ from pyarrow.parquet import ParquetWriter
 
 from datasets_scripts.dataset_card import dataset_card
 from datasets_scripts.loading import load_table
+from datasets_scripts.post import REJECTED, rejected_lines
 from datasets_scripts.post_files import SUMMARY
-from datasets_scripts.prepared import (
-    AGAIN,
-    FORMAT_VERSION,
-    IDS,
-    REJECTED,
-    read_summary,
-    rejected_lines,
-)
+from datasets_scripts.prepared import AGAIN, FORMAT_VERSION, IDS, read_summary
 from datasets_scripts.table import Table
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, is_taken, write_whole

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from hybridsent.support.command_line import run_command
 
-COMMANDS = ("train", "predict", "prepare", "audit", "card", "publish", "export", "demo")
+COMMANDS = ("train", "predict", "evaluate", "prepare", "audit", "card", "publish", "export", "demo")
 
 
 def overview() -> str:

@@ -10,7 +10,9 @@ from tiny_models import picture, save_tiny
 
 from hybridsent.evaluation.figures import write_figures
 from hybridsent.evaluation.final_scores import FinalScores, agreement_groups, describe_groups
+from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.evaluation.report_page import write_page
+from hybridsent.evaluation.robustness import describe_robustness
 from hybridsent.publishing.model_card import write_card
 from hybridsent.support.folders import write_whole
 
@@ -21,6 +23,7 @@ PRIVATE = "what only those who may see the posts should read"
 
 def scores(**changed):
     row = {"accuracy": 0.751, "macro_f1": 0.652, "weighted_f1": 0.743, "ece": 0.0312, "nll": 0.61}
+    row |= {"classwise_ece": 0.0411, "brier": 0.345, "aurc": 0.1234}
     return row | {"f1_negative": 0.7, "f1_neutral": 0.4, "f1_positive": 0.8} | changed
 
 
@@ -87,6 +90,7 @@ def finished_run(**changed):
             "all": [0.15, 0.2, 0.65],
         },
         "agreement": describe_groups(made_up_answers(), agreement_groups(made_up_answers())),
+        "robustness": describe_robustness(made_up_answers(), SentimentScores(LABELS).of_logits),
         "processes": 1,
         "seconds": 150,
         "versions": {"python": "3.11", "torch": "2.99"},
@@ -106,7 +110,11 @@ def made_up_answers(posts=60, labels=LABELS, seed=0):
         name: logits + generator.normal(size=logits.shape) for name in ("text", "image", "fusion")
     }
     complete = np.arange(posts) % 5 > 0
-    return FinalScores("test", [], logits, TEMPERATURE * logits, gold, weights, complete, branches)
+    alone = {name: 0.7 * branches[name] for name in ("text", "image")}
+    own = {"text": gold, "image": np.where(complete, gold, 0)}
+    ids = [f"post-{i}" for i in range(posts)]
+    answers = (logits, TEMPERATURE * logits, gold, weights, complete, branches, alone, ids, own)
+    return FinalScores("test", [], *answers)
 
 
 def made_up_posts(answers, **first):

@@ -118,7 +118,7 @@ def _generate(given: argparse.Namespace) -> None:
 
 def _prepare(given: argparse.Namespace) -> None:
     """Prepare a set, print its counts, and push it if asked."""
-    from datasets_scripts.prepared import REJECTED
+    from datasets_scripts.post import REJECTED
     from datasets_scripts.preparing import prepare
     from datasets_scripts.summary import as_text
 

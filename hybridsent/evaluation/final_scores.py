@@ -147,6 +147,11 @@ class FinalScores(NamedTuple):
         decision_weights: Weights of text, image and fusion, (posts, 3).
         complete: True where a post has both text and image, (posts,).
         branches: Branch -> logits, (posts, labels); without branches that are off.
+        alone: Modality -> logits of the calibrated decision on that modality alone, (posts, labels);
+            NaN for posts that lack it.
+        ids: Id of each post.
+        own_labels: Modality -> unimodal labels, (posts,), -100 where unknown; empty if the set has
+            none.
     """
 
     split: str
@@ -157,6 +162,9 @@ class FinalScores(NamedTuple):
     decision_weights: np.ndarray
     complete: np.ndarray
     branches: dict[str, np.ndarray]
+    alone: dict[str, np.ndarray]
+    ids: list[str]
+    own_labels: dict[str, np.ndarray]
 
     @property
     def known(self) -> np.ndarray:
@@ -187,11 +195,14 @@ def score_posts(trainer: HybridSentTrainer, *sets: ScoredSet) -> FinalScores:
         The scores; without rows of what no labelled post has.
     """
     (split, posts), others = (sets[0].split, sets[0].posts), sets[1:]
-    rows = []
+    rows, has, alone = [], present_branches(posts), {}
     for name, outputs, labels in _each_alone(trainer, posts):
-        rows += _rows(name, "decision", outputs["logits"], labels, trainer.scores)
+        logits = outputs["logits"]
+        rows += _rows(name, "decision", logits, labels, trainer.scores)
+        modality = name.removesuffix(" only")
+        alone[modality] = np.full((len(posts), logits.shape[1]), np.nan, logits.dtype)
+        alone[modality][has[modality]] = logits
     outputs, labels = trainer.predict_posts(posts)
-    has = present_branches(posts)
     branches = {name: outputs[f"{name}_logits"] for name in has if f"{name}_logits" in outputs}
     for name, logits in branches.items():
         of = has[name]
@@ -211,7 +222,20 @@ def score_posts(trainer: HybridSentTrainer, *sets: ScoredSet) -> FinalScores:
         outputs["decision_weights"],
         has["fusion"],
         branches,
+        alone,
+        list(posts["id"]),
+        _own_labels(posts),
     )
+
+
+def _own_labels(posts: Dataset) -> dict[str, np.ndarray]:
+    """Return the unimodal labels by modality, each (posts,)."""
+    columns = {name: f"{name}_label" for name in ("text", "image")}
+    return {
+        name: np.array([NO_LABEL if label is None else label for label in posts[column]])
+        for name, column in columns.items()
+        if column in posts.column_names
+    }
 
 
 def _rows(

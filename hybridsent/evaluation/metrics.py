@@ -1,4 +1,4 @@
-"""Scores of probabilities against labels: accuracy, F1, negative log likelihood, ECE, Brier score."""
+"""Scores of probabilities against labels: accuracy, F1, likelihood, calibration, risk by coverage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +40,10 @@ def calibration_bins(
     Returns:
         The bins, from the least confident one on.
     """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
+    return _bins(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, bins)
+
+
+def _bins(confidence: np.ndarray, correct: np.ndarray, bins: int) -> CalibrationBins:
     which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     weights = (None, confidence, correct)
     return CalibrationBins(*(np.bincount(which, weights=w, minlength=bins) for w in weights))
@@ -64,6 +66,39 @@ def expected_calibration_error(
     """
     binned = calibration_bins(probabilities, labels, bins)
     return float(np.abs(binned.correct - binned.confidence).sum() / len(labels))
+
+
+def classwise_calibration_error(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS
+) -> float:
+    """Average over all labels the gap between a label's probability and its frequency, in bins.
+
+    Source: Kull, Perello Nieto, Kängsepp et al., "Beyond temperature scaling", NeurIPS 2019.
+
+    Args:
+        probabilities: (posts, labels).
+        labels: (posts,).
+        bins: Number of equally wide bins of the probability of each label.
+
+    Returns:
+        Mean over the labels, between 0 and 1.
+    """
+    gaps = []
+    for label, given in enumerate(probabilities.T):
+        binned = _bins(given, labels == label, bins)
+        gaps.append(np.abs(binned.correct - binned.confidence).sum() / len(labels))
+    return float(np.mean(gaps))
+
+
+def risks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the error among the most confident post, the two most confident, and so on, (posts,).
+
+    Its mean is the area under the curve of risk by coverage (AURC): Geifman, Uziel, El-Yaniv,
+    "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019.
+    """
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    wrong = (probabilities.argmax(axis=1) != labels)[order]
+    return wrong.cumsum() / np.arange(1, len(labels) + 1)
 
 
 @dataclass(frozen=True)
@@ -103,7 +138,9 @@ class SentimentScores:
             **{f"f1_{name}": float(f) for name, f in zip(self.label_names, per_class, strict=True)},
             "nll": float(-np.log(likelihood).mean()),
             "ece": expected_calibration_error(probabilities, labels),
+            "classwise_ece": classwise_calibration_error(probabilities, labels),
             "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
+            "aurc": float(risks(probabilities, labels).mean()),
         }
 
     def of_logits(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -20,6 +20,7 @@ from hybridsent.evaluation.final_scores import (
     describe_groups,
     label_groups,
 )
+from hybridsent.evaluation.robustness import describe_robustness
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments, ModelArguments
 from hybridsent.training.trainer import HybridSentTrainer
@@ -37,6 +38,26 @@ def as_markdown(rows: list[Row]) -> str:
     for row in rows:
         scores = " | ".join(f"{100 * row[name]:.1f}" for name in COLUMNS)
         lines.append(f"| {row['input']} | {row['decided_by']} | {scores} | {row['posts']} |")
+    return "\n".join(lines)
+
+
+def robustness_table(rows: list[Row]) -> str:
+    """Return rows of `lost_modality` or `score_damaged` as a Markdown table, shares in percent."""
+    lines = ["| input | acc | macro F1 | NLL |", "|---|---:|---:|---:|"]
+    for row in rows:
+        given = row["input"] if "input" in row else f"{percent(row['share'])} lost a modality"
+        shares = " | ".join(percent(row[name]) for name in ("accuracy", "macro_f1"))
+        lines.append(f"| {given} | {shares} | {row['nll']:.3f} |")
+    return "\n".join(lines)
+
+
+def label_table(run: dict[str, Any]) -> str:
+    """Return F1, number of posts and number of decisions of each label as a Markdown table."""
+    lines = ["| label | F1 | posts | decisions |", "|---|---:|---:|---:|"]
+    decided = [sum(column) for column in zip(*run["confusion"], strict=True)]
+    for name, posts, number in zip(run["labels"], run["confusion"], decided, strict=True):
+        f1 = percent(run["scores"][-1][f"f1_{name}"])
+        lines.append(f"| {name} | {f1} | {sum(posts)} | {number} |")
     return "\n".join(lines)
 
 
@@ -128,9 +149,10 @@ def describe_run(
         },
         "scored_split": scored.split,
         "scores": scored.rows,
-        "confusion": _confusion(scored, len(names)),
+        "confusion": confusion_of(scored, len(names)),
         "decision_weights": _mean_weights(scored, names),
         "agreement": describe_groups(scored, agreement_groups(scored)),
+        "robustness": describe_robustness(scored, trainer.scores),
         "processes": trainer.args.world_size,
         "seconds": round(seconds, 1),
         "versions": versions(),
@@ -217,7 +239,7 @@ def _calibration_of(scored: FinalScores, scores: Scores) -> dict[str, float]:
     return {f"{name}_{when}": row[name] for name in ("nll", "ece") for when, row in rows.items()}
 
 
-def _confusion(scored: FinalScores, labels: int) -> list[list[int]]:
+def confusion_of(scored: FinalScores, labels: int) -> list[list[int]]:
     """Count posts by label (row) and decision (column)."""
     gold, decided = scored.labels[scored.known], scored.decided[scored.known]
     return confusion_matrix(gold, decided, labels=range(labels)).tolist()

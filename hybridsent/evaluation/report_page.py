@@ -85,6 +85,7 @@ def write_page(
         present=describe_counts(run["dataset"]["counts"]),
         calibration=run["calibration"],
         decision=run["scores"][-1],
+        robustness=run["robustness"],
         columns=COLUMNS,
         figures=_figures(folder),
         mistakes=confident_mistakes(scored, posts, run["labels"], max_pixels),

@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 
 from hybridsent.bundled.encoders import FURTHER_DATA
-from hybridsent.evaluation.report import as_markdown, table_over_seeds
+from hybridsent.evaluation.report import (
+    as_markdown,
+    label_table,
+    robustness_table,
+    table_over_seeds,
+)
 from hybridsent.support.folders import write_whole
 
 WHENS = ("before", "after", "cross_fitted")
@@ -21,6 +26,15 @@ CLEANED = (
 FLATTERING = (
     " There were no labelled test posts: these are the same posts, so the scores are too good."
 )
+ROBUSTNESS = """
+## Robustness
+
+A growing share of the posts loses one modality: half of them the text, half the image. NLL is in nats.
+
+$table
+
+Confidence rises in $text % of the posts when the text is taken away, and in $image % without the image.
+"""
 METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "f1",
@@ -121,10 +135,11 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         chosen=_chosen(run),
         selection_note=FLATTERING if run["scored_split"] == "validation" else "",
         table=as_markdown(run["scores"]) if len(runs) == 1 else table_over_seeds(runs),
-        per_class=_per_class(run),
+        per_class=label_table(run),
         weight_temperature=f"{run['calibration']['weight_temperature']:.3f}",
         calibration=_calibration(run),
         weights=_weights(run),
+        robustness=_robustness(run),
         parameters=f"{run['parameters']['all'] / 1e6:.1f}",
         trained=f"{run['parameters']['trained'] / 1e6:.1f}",
         seed=run["seed"],
@@ -193,14 +208,6 @@ def _chosen(run: Run) -> str:
     )
 
 
-def _per_class(run: Run) -> str:
-    decision = run["scores"][-1]
-    return "\n".join(
-        f"| {name} | {100 * decision[f'f1_{name}']:.1f} | {sum(counts)} |"
-        for name, counts in zip(run["labels"], run["confusion"], strict=True)
-    )
-
-
 def _calibration(run: Run) -> str:
     calibration = run["calibration"]
     rows = {f"validation, {given}": row for given, row in calibration["inputs"].items()}
@@ -224,6 +231,17 @@ def _weights(run: Run) -> str:
         f"| {name} | {' | '.join(f'{weight:.2f}' for weight in weights)} |"
         for name, weights in run["decision_weights"].items()
         if weights is not None
+    )
+
+
+def _robustness(run: Run) -> str:
+    """Return the section on lost modalities; nothing for older runs, or without complete posts."""
+    found = run.get("robustness", {})
+    if not found.get("lost_modality"):
+        return ""
+    text, image = (f"{100 * found['confidence_rises'][name]:.1f}" for name in ("text", "image"))
+    return Template(ROBUSTNESS).substitute(
+        table=robustness_table(found["lost_modality"]), text=text, image=image
     )
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Image, concatenate_datasets
 
 from datasets_scripts.loading import load_table
-from datasets_scripts.post import CONTRADICTORY, Rejected
-from datasets_scripts.prepared import REJECTED, rejected_lines
+from datasets_scripts.post import CONTRADICTORY, REJECTED, Rejected, rejected_lines
 from datasets_scripts.table import Table
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments

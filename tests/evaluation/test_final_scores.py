@@ -1,5 +1,6 @@
 """Calibration and final scores on posts of every kind: few, one-sided, incomplete, without labels."""
 
+import numpy as np
 import pytest
 from tiny_models import tiny_model
 from tiny_trainer import tiny_posts, trainer_of
@@ -77,6 +78,23 @@ def test_the_model_decides_as_was_calibrated(posts, tmp_path):
         assert row["nll"] == pytest.approx(found[given]["nll_after"], abs=1e-5)
     before = fitted.scores(scored.uncalibrated, scored.labels)
     assert before["nll"] == pytest.approx(found["both"]["nll_before"], abs=1e-5)
+
+
+def test_answers_to_one_modality_stand_at_the_posts_that_have_it(posts, tmp_path):
+    given = posts["validation"]
+    fitted = trainer(tmp_path, initializer_range=0.5)
+    scored = score_posts(fitted, ScoredSet("validation", "", given))
+    assert scored.ids == given["id"][:]
+    for name, row in zip(("text", "image"), scored.rows, strict=False):
+        has = np.array([value is not None for value in given[name]])
+        assert np.array_equal(np.isnan(scored.alone[name]).any(axis=1), ~has)
+        assert fitted.scores(scored.alone[name][has], scored.labels[has])["nll"] == row["nll"]
+        # A post that has nothing else is decided by it alone in any case.
+        only = has & ~scored.complete
+        assert only.any()
+        np.testing.assert_allclose(scored.alone[name][only], scored.logits[only], atol=1e-5)
+        expected = [-100 if label is None else label for label in given[f"{name}_label"]]
+        assert scored.own_labels[name].tolist() == expected
 
 
 def test_one_label_in_validation_still_calibrates(posts, tmp_path):

@@ -105,7 +105,9 @@ def test_images_say_what_they_show_and_tables_what_their_cells_are(page):
         "75.1\xa0% were decided correctly",
         "both decision 75.1 65.2 74.3 3.1 400",
         "text only decision 60.0 65.2 74.3 3.1 376",
-        "negative 70.0 100",
+        "negative 70.0 100 105",
+        "Errors among the most confident posts, percent posts kept errors 50.0 ",
+        "over all coverages: 12.3\xa0%. Classwise ECE 4.1\xa0%, Brier score 0.345.",
         "2 (kept) 0.500 75.1 65.2 74.3",
         "validation, both 1.234 8.0 2.1 3.4 2.9 0.700 0.600 0.620",
         "validation, text only 1.889 8.0",
@@ -133,6 +135,18 @@ def test_every_agreement_has_its_row(page):
     for name, group in finished_run()["agreement"].items():
         weights = " ".join(f"{x:.2f}" for x in group["weights"])
         assert f"{name} {group['posts']} {100 * group['accuracy']:.1f} {weights}" in page.text
+
+
+def test_lost_modalities_and_own_labels_have_their_rows(page):
+    found = finished_run()["robustness"]
+    for row in found["lost_modality"]:
+        shares = " ".join(f"{100 * row[name]:.1f}" for name in ("share", "accuracy", "macro_f1"))
+        assert f" {shares} {row['nll']:.3f} " in page.text
+    rises = [f"{100 * found['confidence_rises'][name]:.1f}" for name in ("text", "image")]
+    assert f"in {rises[0]} % of the posts when the text is taken away" in page.text
+    assert f"in {rises[1]} % without the image" in page.text
+    group = found["own_labels"]["text and image"]
+    assert f"text and image {group['posts']} {100 * group['accuracy']:.1f} " in page.text
 
 
 def test_a_long_text_is_cut_and_any_direction_is_its_own(page):

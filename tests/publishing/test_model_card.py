@@ -13,6 +13,7 @@ from tiny_models import picture
 
 from datasets_scripts import READERS
 from hybridsent.bundled.encoders import FURTHER_DATA
+from hybridsent.evaluation.report import robustness_table
 from hybridsent.publishing.model_card import DATA, TEMPLATE, fill_card
 from hybridsent.support.folders import write_whole
 
@@ -64,6 +65,7 @@ HEADINGS = [
     "Scores",
     "Calibration",
     "What decides",
+    "Robustness",
     "Model and run",
     "Cite",
 ]
@@ -86,9 +88,9 @@ def test_all_sections_are_there_in_order(card):
         "| text only | decision | 60.0 | 65.2 | 74.3 | 3.1 | 376 |",
         "| image only | decision | 50.0 | 65.2 | 74.3 | 3.1 | 376 |",
         "| both | decision | 75.1 | 65.2 | 74.3 | 3.1 | 400 |",
-        "| negative | 70.0 | 100 |",
-        "| neutral | 40.0 | 100 |",
-        "| positive | 80.0 | 200 |",
+        "| negative | 70.0 | 100 | 105 |",
+        "| neutral | 40.0 | 100 | 106 |",
+        "| positive | 80.0 | 200 | 189 |",
         "the decision weights (2.346)",
         "| validation, both | 1.234 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
         "| validation, text only | 1.889 | 8.0 | 2.1 | 3.4 | 2.9 | 0.700 | 0.600 | 0.620 |",
@@ -103,6 +105,17 @@ def test_all_sections_are_there_in_order(card):
 )
 def test_facts_of_the_run_stand_in_the_card(card, fact):
     assert fact in " ".join(card.split())
+
+
+def test_lost_modalities_are_shown_where_the_run_knows_them(card):
+    found = RUN["robustness"]
+    assert robustness_table(found["lost_modality"]) in card
+    assert f"in {100 * found['confidence_rises']['image']:.1f} % without the image" in card
+    older = {key: value for key, value in RUN.items() if key != "robustness"}
+    for run in (older, {**RUN, "robustness": {**found, "lost_modality": []}}):
+        text = fill_card([run], "x/y")
+        assert "Robustness" not in text
+        assert "weights.png)\n\n## Model and run" in text
 
 
 def test_further_data_of_the_text_encoder_is_named(card):

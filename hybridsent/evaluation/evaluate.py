@@ -1,0 +1,91 @@
+"""Score a trained model on the posts of a set, whole and damaged."""
+
+from typing import Any
+
+from hybridsent.evaluation.final_scores import score_posts
+from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.evaluation.noise import score_damaged
+from hybridsent.evaluation.report import (
+    ABSENT,
+    as_markdown,
+    confusion_of,
+    label_table,
+    percent,
+    robustness_table,
+    versions,
+)
+from hybridsent.evaluation.robustness import describe_robustness
+from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
+from hybridsent.training.run_posts import choose_posts, load_posts, write_synthetic_posts
+from hybridsent.training.trainer import HybridSentTrainer
+from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+
+
+def evaluate(
+    name: str, data: DataArguments, arguments: HybridSentTrainingArguments
+) -> dict[str, Any]:
+    """Score a model.
+
+    Args:
+        name: Folder or Hub id of the model.
+        data: Which posts; scored are those that a training on them would score.
+        arguments: Batch size and device.
+
+    Returns:
+        What metrics.json has by these names; `robustness` with `noise`, the rows of damaged posts.
+
+    Raises:
+        ValueError: The labels of the posts are not those of the model.
+    """
+    processor = HybridSentProcessor.from_pretrained(name)
+    model = HybridSentForSequenceClassification.from_pretrained(name)
+    write_synthetic_posts(data)
+    table = load_posts(data, processor.max_image_pixels)
+    posts = choose_posts(table, data, processor.tokenizer.mask_token)
+    labels = list(model.config.id2label.values())
+    if labels != posts.label_names:
+        raise ValueError(f"{name} has the labels {labels}, the posts {posts.label_names}.")
+    scores = SentimentScores(labels).of_logits
+    trainer = HybridSentTrainer(
+        scores=scores,
+        model=model,
+        args=arguments,
+        eval_dataset=posts.validation,  # asked for by recipes that choose an epoch
+        processing_class=processor,
+    )
+    scored = score_posts(trainer, *posts.scored)
+    noise = score_damaged(trainer, posts.scored[0].posts, processor.max_image_pixels)
+    return {
+        "dataset": {
+            "name": data.dataset,
+            "protocol": posts.counts["protocol"],
+            "counts": posts.counts,
+        },
+        "labels": labels,
+        "scored_split": scored.split,
+        "scores": scored.rows,
+        "confusion": confusion_of(scored, len(labels)),
+        "robustness": {**describe_robustness(scored, scores), "noise": noise},
+        "versions": versions(),
+    }
+
+
+def describe_evaluation(found: dict[str, Any]) -> str:
+    """Return the result of `evaluate` as Markdown tables."""
+    robustness, data = found["robustness"], found["dataset"]
+    rises = [f"{percent(x)} without {name}" for name, x in robustness["confidence_rises"].items()]
+    kept = [f"{percent(x['error'])} at {percent(x['coverage'])}" for x in robustness["risk"]]
+    own = [
+        f"{percent(group['accuracy'])} of {group['posts']} ({name})"
+        for name, group in robustness["own_labels"].items()
+    ]
+    parts = [
+        f"Percent, on the {found['scored_split']} posts of {data['name']}, {data['protocol']}:",
+        as_markdown(found["scores"]),
+        label_table(found),
+        robustness_table(robustness["lost_modality"] + robustness["noise"]),
+        f"Confidence rises: {', '.join(rises) or ABSENT}",
+        f"Errors among the most confident: {', '.join(kept)}",
+        f"Right, by whose unimodal label is the post's: {', '.join(own) or ABSENT}",
+    ]
+    return "\n\n".join(parts)

@@ -1,0 +1,126 @@
+"""How a model does where posts lose a modality, where it is unsure, and where labels disagree.
+
+All of it follows from answers that a run has anyway: the model is not asked again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from hybridsent.evaluation.final_scores import FinalScores, Row, Scores, describe_groups
+from hybridsent.evaluation.metrics import risks
+from hybridsent.training.collator import NO_LABEL
+
+LOST_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SCORES = ("accuracy", "macro_f1", "nll")
+
+
+def describe_robustness(scored: FinalScores, scores: Scores) -> dict[str, Any]:
+    """Return what metrics.json says of robustness.
+
+    Args:
+        scored: The scored posts.
+        scores: Computes named scores from logits and labels.
+
+    Returns:
+        `lost_modality`, `confidence_rises`, `risk` (rows of `coverage` and `error`) and `own_labels`,
+        the accuracy by which unimodal labels are that of the post.
+    """
+    return {
+        "lost_modality": lost_modality(scored, scores),
+        "confidence_rises": confidence_rises(scored),
+        "risk": risk_by_coverage(scored),
+        "own_labels": describe_groups(scored, own_label_groups(scored)),
+    }
+
+
+def hash_order(ids: Sequence[str], purpose: str) -> np.ndarray:
+    """Return the order of posts by the SHA-256 of purpose and id: random, but always the same."""
+    digests = [hashlib.sha256(f"{purpose} {post}".encode()).digest() for post in ids]
+    return np.array(sorted(range(len(ids)), key=digests.__getitem__), dtype=int)
+
+
+def lost_modality(scored: FinalScores, scores: Scores) -> list[Row]:
+    """Score posts of which a growing share has lost a modality: one half the text, one the image.
+
+    Posts that have lost one at one share have lost the same one at all larger shares.
+
+    Args:
+        scored: The scored posts; used are those with both modalities and a label.
+        scores: Computes named scores from logits and labels.
+
+    Returns:
+        For each of `LOST_SHARES` the `share`, the number of `posts`, and `SCORES`; empty without posts.
+    """
+    order = hash_order(scored.ids, "lost")
+    order = order[(scored.complete & scored.known)[order]]
+    if not len(order):
+        return []
+    loses_text = np.arange(len(order))[:, None] % 2 == 0
+    left = np.where(loses_text, scored.alone["image"][order], scored.alone["text"][order])
+    rows = []
+    for share in LOST_SHARES:
+        lost = round(share * len(order))
+        logits = np.concatenate([left[:lost], scored.logits[order[lost:]]])
+        found = scores(logits, scored.labels[order])
+        rows.append({"share": share, "posts": len(order), **{name: found[name] for name in SCORES}})
+    return rows
+
+
+def confidence_rises(scored: FinalScores) -> dict[str, float]:
+    """Return the share of complete posts whose confidence rises when a modality is taken away.
+
+    A model that knows less should not be more certain: Ma et al., "Calibrating Multimodal Learning",
+    ICML 2023.
+
+    Returns:
+        Modality that is taken away -> share; empty without complete posts.
+    """
+    if not scored.complete.any():
+        return {}
+    whole = _confidence(scored.logits[scored.complete])
+    others = {"text": "image", "image": "text"}
+    return {
+        taken: float((_confidence(scored.alone[left][scored.complete]) > whole).mean())
+        for taken, left in others.items()
+    }
+
+
+def _confidence(logits: np.ndarray) -> np.ndarray:
+    return softmax(logits.astype(np.float64), axis=1).max(axis=1)
+
+
+def risk_by_coverage(scored: FinalScores) -> list[Row]:
+    """Return the error among the most confident labelled posts, at each share of `COVERAGES`."""
+    known = scored.known
+    found = risks(softmax(scored.logits[known].astype(np.float64), axis=1), scored.labels[known])
+    return [
+        {"coverage": share, "error": float(found[max(1, round(share * len(found))) - 1])}
+        for share in COVERAGES
+    ]
+
+
+def own_label_groups(scored: FinalScores) -> dict[str, np.ndarray]:
+    """Group the complete posts that have all labels by which unimodal labels are that of the post.
+
+    In MVSA, where text and image never contradict, the other label is neutral if one alone is it.
+
+    Returns:
+        Name -> bool (posts,); empty if the set has no unimodal labels.
+    """
+    if not scored.own_labels:
+        return {}
+    text, image = scored.own_labels["text"], scored.own_labels["image"]
+    posts = scored.complete & scored.known & (text != NO_LABEL) & (image != NO_LABEL)
+    of_text, of_image = text == scored.labels, image == scored.labels
+    groups = {
+        "text and image": of_text & of_image,
+        "text alone": of_text & ~of_image,
+        "image alone": ~of_text & of_image,
+        "neither": ~of_text & ~of_image,
+    }
+    return {name: posts & group for name, group in groups.items()}
