@@ -21,7 +21,8 @@ def overview() -> str:
     for name in COMMANDS:
         summary = str(import_module(f"hybridsent.commands.{name}").__doc__).splitlines()[0]
         lines.append(f"  {name:<9} {summary}")
-    return "\n".join([*lines, "", "hybridsent COMMAND --help shows examples and settings."])
+    lines += ["", "hybridsent COMMAND --help shows examples and settings."]
+    return "\n".join([*lines, "hybridsent --version prints the version."])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -69,11 +69,11 @@ def run(command, folder=ROOT, **variables):
     )
 
 
-def python_here(block, folder):
-    """Run a block of Python in a folder, in this process; return what it prints."""
+def python_here(block, folder, **names):
+    """Run a block of Python that may use these names in a folder, here; return what it prints."""
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
         patch.chdir(folder)
-        exec(compile(block, "block", "exec"), {"__name__": "__main__"})
+        exec(compile(block, "block", "exec"), {"__name__": "__main__", **names})
     return printed.getvalue()
 
 

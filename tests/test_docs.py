@@ -1,13 +1,17 @@
-"""What the pages in docs/ tell people to type runs, and what they say of the code is so."""
+"""What docs/datasets.md and docs/transformers.md tell people to type runs, and is so.
+
+Of all pages: how long sentences and paragraphs are, how they open, where their links lead.
+"""
 
 import inspect
 import re
 
 import pytest
 from datasets import load_dataset
-from documented_commands import ROOT, commands, here, train
+from documented_commands import ROOT, blocks, commands, here, python_here, train
 from fabricated_sets import clmlf_ids, jpeg, write_mvsa_multiple, write_mvsa_single, write_tumemo
-from tiny_models import save_tiny_encoders
+from pages import PAGES, lines, paragraphs, sentences, words
+from tiny_models import picture, save_tiny, save_tiny_encoders
 
 from datasets_scripts import EMOTIONS, READERS
 from datasets_scripts.published.label_words import label_word_pattern
@@ -17,7 +21,7 @@ from datasets_scripts.published.tumemo import PUBLISHED as TUMEMO
 from hybridsent.bundled.synthetic import write_posts
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
-TEXT = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+TEXT = PAGES["docs/datasets.md"]
 COMMANDS = commands(TEXT)
 
 
@@ -60,6 +64,7 @@ def test_every_command_runs_in_turn(folder, monkeypatch):
     outputs = [c[c.index("--output_dir") + 1] for c in COMMANDS if "--output_dir" in c]
     for output in outputs:
         assert load_dataset(output)["train"].num_rows > 0
+    assert (folder / "audit.parquet").is_file()  # of the audit that names no file
 
 
 def test_the_table_of_sets_lists_the_options_of_every_reader():
@@ -79,3 +84,70 @@ def test_the_published_counts_stand_on_the_page(published):
 def test_what_the_page_says_of_limits_and_masks_is_so():
     assert f"{DEFAULT_MAX_IMAGE_PIXELS:,} unless set" in TEXT
     assert label_word_pattern(EMOTIONS).fullmatch("#clover")
+
+
+def test_the_block_of_the_transformers_page_runs(tmp_path):
+    _, processor = save_tiny(tmp_path / "model")
+    picture(1).save(tmp_path / "a.jpg")
+    inputs = processor(text=["so fed up", "lovely"], images=[None, picture(1)])
+    rows = [{name: x[i] for name, x in inputs.items()} | {"labels": i} for i in range(2)]
+    (block,) = blocks(PAGES["docs/transformers.md"], "python")
+    names = {"FOLDER_OR_ID": str(tmp_path / "model"), "rows": rows, "accuracy": lambda _: {}}
+    block = block.replace('TrainingArguments("out")', 'TrainingArguments("out", use_cpu=True)')
+    printed = python_here(f"{block}\nprint(model.config.id2label)", tmp_path, **names)
+    assert "positive" in printed
+
+
+def test_every_block_of_python_is_run_by_a_test():
+    run = {"README.md", "docs/scoring.md", "docs/scale.md", "docs/transformers.md"}
+    assert {name for name, text in PAGES.items() if blocks(text, "python")} == run
+
+
+def test_every_block_has_a_language_that_is_run_or_shown():
+    known = {"bash", "python", "text", "bibtex", "mermaid"}
+    for name, text in PAGES.items():
+        assert set(re.findall(r"^```(.*)$", text, re.MULTILINE)) - {""} <= known, name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_sentence_has_more_than_35_words_and_no_paragraph_more_than_six_lines(page):
+    assert [x for x in sentences(PAGES[page]) if words(x) > 35] == []
+    assert [x for x in paragraphs(PAGES[page]) if lines(x) > 6] == []
+
+
+def test_sentences_and_paragraphs_are_counted_as_a_reader_counts_them():
+    text = (
+        "---\na: b\n---\n# Title. Of it\n\nOne *two*. Three [four](x.md) -\nfive?\n\n```bash\nno. no\n"
+        "```\n- six `a b`\n- seven\n\n| eight. Nine | ten |\n"
+    )
+    found = [words(sentence) for sentence in sentences(text)]
+    assert found == [2, 3, 3, 1, 1, 1, 1]
+    assert lines("a word " * 100) == 6
+    assert lines("a word " * 110) == 7
+
+
+def test_every_page_opens_with_what_the_reader_can_do_after_it():
+    for name, text in PAGES.items():
+        if name.startswith("docs/"):
+            assert text.split("\n\n")[1].startswith("After this page you "), name
+
+
+def test_the_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 160
+    assert len(PAGES["README.md"].split()) <= 1300
+
+
+def anchors(text):
+    """The anchors that GitHub gives the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", PAGES[page]):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), target

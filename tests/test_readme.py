@@ -1,13 +1,14 @@
-"""What the README tells people to type is run here, or by CI as it stands."""
+"""What README and the pages on training, scoring, export and publishing say to type is run here."""
 
 import re
 
 import pytest
 import yaml
-from documented_commands import ROOT, blocks, commands, here, python_here, train
+from documented_commands import BIN, ROOT, blocks, commands, here, python_here, run, train
 from fabricated_sets import clmlf_ids, write_mvsa_single, write_tumemo
 from finished_runs import save_finished_run
 from loopback_hub import LoopbackHub, point_client_at
+from pages import PAGES
 from tiny_models import save_tiny_encoders
 
 from benchmarks.running_space import running_space
@@ -15,11 +16,17 @@ from datasets_scripts import EMOTIONS
 from hybridsent.bundled.synthetic import write_posts
 from hybridsent.cli import COMMANDS as COMMAND_NAMES
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = commands(README)
+README = PAGES["README.md"]
+TEXT = "\n".join(
+    [
+        README,
+        *(PAGES[f"docs/{name}.md"] for name in ("training", "scoring", "export", "publishing")),
+    ]
+)
+COMMANDS = [list(command) for command in dict.fromkeys(map(tuple, commands(TEXT)))]  # each once
 OURS = {name: [c for c in COMMANDS if c[:2] == ["hybridsent", name]] for name in COMMAND_NAMES}
 LAUNCHED = [command for command in COMMANDS if command[:2] == ["accelerate", "launch"]]
-TRAININGS = [*OURS["train"], *LAUNCHED]
+TRAININGS = [*OURS["train"], *(c for c in LAUNCHED if "run_train.py" in c)]
 SCORINGS = OURS["predict"]
 SIZES = {"train": 6, "validation": 6, "test": 30}
 SEEDS = [command for command in TRAININGS if "--seed" in command]
@@ -29,9 +36,10 @@ SEEDS = [command for command in TRAININGS if "--seed" in command]
 def folder(tmp_path_factory):
     """A folder as `make quickstart` leaves it, on a tiny scale, with the data sets beside it."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "run_train.py").symlink_to(ROOT / "run_train.py")
-    (folder / "configs").symlink_to(ROOT / "configs")
-    save_finished_run(folder / "outputs" / "quickstart")
+    for name in ("run_train.py", "run_predict.py", "configs"):
+        (folder / name).symlink_to(ROOT / name)
+    for name in ("quickstart", "posts"):
+        save_finished_run(folder / "outputs" / name)
     save_tiny_encoders(folder)
     write_posts(folder / "outputs" / "synthetic-posts", sizes=SIZES)
     fabricate_mvsa_single(folder / "mvsa_single")
@@ -52,12 +60,12 @@ def fabricate_mvsa_single(folder):
 
 
 def test_make_targets_exist_and_both_are_run_by_ci():
-    targets = {command[1] for command in COMMANDS if command[0] == "make"}
+    targets = set(re.findall(r"(?:^|`|: )make (\w+)", README, flags=re.MULTILINE))
     makefile, ci = (ROOT / "Makefile").read_text(), (ROOT / ".ci" / "run").read_text()
-    assert targets == {"quickstart", "test"}
-    for target in targets | {"demo"}:
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    assert targets == {"quickstart", "test", "demo"}
     for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    for target in targets - {"demo"}:
         assert f"make {target}" in ci
 
 
@@ -76,16 +84,17 @@ def test_commands_of_the_seeds_give_the_table(folder):
     result = here(command, folder)
     assert result.returncode == 0, result.stderr
     table = [line.split(" | ")[:2] for line in result.stdout.splitlines() if line[0] == "|"]
-    rows = [line for line in README.splitlines() if line.startswith("| ") and "±" in line]
+    rows = [line for line in TEXT.splitlines() if line.startswith("| ") and "±" in line]
     shown = [row.split(" | ")[:2] for row in rows]
     assert table[2:] == shown
 
 
 def test_every_command_is_of_a_kind_that_is_tested():
     others = [c[0] for c in COMMANDS if c not in LAUNCHED and c[0] != "hybridsent"]
-    assert set(others) <= {"make"}
+    assert set(others) <= {"make", "."}
     assert sum(map(len, OURS.values())) + len(LAUNCHED) + len(others) == len(COMMANDS)
-    assert all("run_train.py" in command for command in LAUNCHED)
+    scripts = [{"run_train.py", "run_predict.py"} & {*command} for command in LAUNCHED]
+    assert all(scripts)
 
 
 @pytest.fixture(scope="module")
@@ -108,18 +117,25 @@ def test_scoring_command_runs(command, folder, request):
     assert list((folder / command[-1]).glob("rows-*.parquet"))
 
 
-def test_data_commands_run(folder):
-    chosen = [c for name in ("prepare", "audit") for c in OURS[name] if "synthetic" not in c]
-    assert [command[2] for command in chosen] == ["mvsa_single", "prepared/mvsa_single"]
-    for command in chosen:
-        assert here(command, folder).returncode == 0
-    assert (folder / "audit.parquet").is_file()
+def test_scoring_goes_on_with_two_processes(folder):
+    (command,) = [c for c in LAUNCHED if "run_predict.py" in c]
+    assert SCORINGS[0][2:] == command[-len(SCORINGS[0][2:]) :]
+    assert here(SCORINGS[0], folder).returncode == 0
+    (half,) = (folder / command[-1]).glob("rows-*.parquet")
+    half.unlink()  # as a kill would leave it
+    result = run([BIN / command[0], *command[1:]], folder)
+    assert result.returncode == 0, result.stderr
+    assert half.is_file()
 
 
 def test_publishing_commands_run(folder, monkeypatch):
-    dry, real = OURS["publish"]
+    mine, dry, real = OURS["publish"]
     assert [*dry[:-1], "--private"] == real
+    assert mine == [word.replace("quickstart", "posts") for word in dry]
     assert dry[-1] == "--dry_run"
+    listed = here(mine, folder)  # no Hub is there
+    assert listed.returncode == 0, listed.stderr
+    assert "model.safetensors" in listed.stdout
     with LoopbackHub(user="USER") as hub:
         point_client_at(hub, monkeypatch)
         assert here(real, folder).returncode == 0
@@ -133,12 +149,27 @@ def test_generating_command_runs(folder, tmp_path):
     assert (tmp_path / command[-1] / "train.csv").is_file()
 
 
-*LOCAL_BLOCKS, CLIENT_BLOCK = blocks(README, "python")
+*LOCAL_BLOCKS, CLIENT_BLOCK = blocks(TEXT, "python")
 
 
-@pytest.mark.parametrize("block", LOCAL_BLOCKS, ids=["pipeline", "classes"])
+@pytest.mark.parametrize("block", LOCAL_BLOCKS, ids=["README", "pipeline", "classes", "answers"])
 def test_python_block_runs(block, folder):
+    if "outputs/answers" in block:
+        assert here(SCORINGS[0], folder).returncode == 0
     assert python_here(block, folder).strip()
+
+
+CODE = r"```{}\n((?:(?!```).)*)```"
+SHOWN = re.findall(CODE.format("python") + r"\n\n" + CODE.format("text"), TEXT, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(("block", "shown"), SHOWN, ids=["README", "answers"])
+def test_output_that_is_shown_has_the_form_of_what_is_printed(block, shown, folder):
+    if "outputs/answers" in block:
+        assert here(SCORINGS[0], folder).returncode == 0
+    labels = r"\b(negative|neutral|positive)\b|\d\.\d+"  # and figures, which the tiny model changes
+    forms = [re.sub(labels, "_", output) for output in (shown, python_here(block, folder))]
+    assert forms[0] == forms[1]
 
 
 def test_page_is_served_and_called_as_told(folder, tmp_path):
@@ -149,7 +180,7 @@ def test_page_is_served_and_called_as_told(folder, tmp_path):
 
 
 def test_showcase_draws_the_image(folder):
-    (line,) = re.findall(r"`(hybridsent card .*? --figure .*?)`", README)
+    (line,) = re.findall(r"`(hybridsent card .*? --figure .*?)`", TEXT)
     result = here(line.split(), folder)
     assert result.returncode == 0, result.stderr
     assert (folder / "docs" / "quickstart.png").read_bytes().startswith(b"\x89PNG")
@@ -164,12 +195,9 @@ def test_help_lists_every_setting_the_recipes_use():
             assert f"--{name}" in result.stdout, (recipe.name, name)
 
 
-def test_every_file_and_setting_that_is_named_exists():
-    for path in re.findall(r"^\| `([\w./]+)`", README, flags=re.MULTILINE):
-        if "/" in path or path.endswith((".py", ".md")):
-            assert (ROOT / path).exists(), path
+def test_every_setting_that_is_named_exists():
     config = (ROOT / "modeling_hybridsent" / "configuration_hybridsent.py").read_text()
-    switches = README.split("## How it works")[1].split("## Layout")[0]
+    switches = README.split("## How it works")[1].split("## Limits")[0]
     settings = re.findall(r"`(\w+)=", switches)
     assert len(settings) >= 5
     for setting in settings:
