@@ -207,7 +207,10 @@ def test_what_cannot_be_is_one_error_and_nothing_is_written(table, tiny, tmp_pat
     save_tiny(late)
     tiny_processor(max_length=128).save_pretrained(late)
     wrong = [
-        ((late, table[0]), "cuts texts after 128 tokens, but the text encoder 'bert' has positions"),
+        (
+            (late, table[0]),
+            "cuts texts after 128 tokens, but the text encoder 'bert' has positions",
+        ),
         ((tiny[0], tmp_path / "tweets.csv"), "needs a column 'text' or 'image'"),
         ((tiny[0], tmp_path / "none.csv"), "no posts in it"),
         ((damaged, table[0]), f"error: {damaged}: cannot be loaded"),

@@ -184,7 +184,9 @@ def test_damaged_files_are_named(exports, tmp_path):
         Predictor(str(folder), backend="onnx").load()
     (folder / "model.onnx.data").write_bytes((exports["onnx"] / "model.onnx.data").read_bytes())
     tiny_processor(max_length=65).save_pretrained(folder)
-    with pytest.raises(ValueError, match="cuts texts after 65 tokens, .*'bert' has positions for 64"):
+    with pytest.raises(
+        ValueError, match=r"cuts texts after 65 tokens, .*'bert' has positions for 64"
+    ):
         Predictor(str(folder), backend="onnx").load()
     (folder / "export.json").write_text('{"format": "tflite", "files": {}}')
     with pytest.raises(ValueError, match=r"export\.json: is damaged"):

@@ -218,5 +218,5 @@ def test_a_model_that_is_absent_or_has_a_damaged_metrics_file_is_named(model_fol
         with pytest.raises(ValueError, match=rf"metrics.json {message}"):
             load_model(str(tmp_path / "model"))
     tiny_processor(max_length=128).save_pretrained(tmp_path / "model")
-    with pytest.raises(ValueError, match="after 128 tokens, .*'bert' has positions for 64"):
+    with pytest.raises(ValueError, match=r"after 128 tokens, .*'bert' has positions for 64"):
         load_model(str(tmp_path / "model"))
