@@ -121,9 +121,9 @@ def failure(name, **arguments):
 
 
 def test_a_whole_folder_loads(folder, tmp_path):
-    assert HybridSentProcessor.from_pretrained(folder).max_length == 128
+    assert HybridSentProcessor.from_pretrained(folder).max_length == 64
     in_cache(folder, tmp_path / "hub")
-    assert HybridSentProcessor.from_pretrained(REPO, cache_dir=tmp_path / "hub").max_length == 128
+    assert HybridSentProcessor.from_pretrained(REPO, cache_dir=tmp_path / "hub").max_length == 64
 
 
 @pytest.mark.parametrize("file", [PROCESSOR, TOKENIZER, SETTINGS])
