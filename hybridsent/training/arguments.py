@@ -156,6 +156,19 @@ class HybridSentTrainingArguments(TrainingArguments):
             "others (default: train all, unless its rate is 0)."
         },
     )
+    text_encoder_lora_rank: int | None = field(
+        default=None,
+        metadata={
+            "help": "Train low-rank factors of this rank (LoRA, arXiv 2106.09685) in place of the text "
+            "encoder's weights; they are merged into the weights at the end. Needs the extra lora."
+        },
+    )
+    vision_encoder_lora_rank: int | None = field(
+        default=None,
+        metadata={
+            "help": "The same for the vision encoder; with vision_encoder_trained_layers, for these."
+        },
+    )
     encoder_layer_decay: float = field(
         default=1.0,
         metadata={
@@ -228,6 +241,7 @@ class HybridSentTrainingArguments(TrainingArguments):
                 "--vision_encoder_trained_layers, or leave out --cache_features."
             )
         self._require_one_choice_of_weights()
+        self._require_lora_where_it_works()
         for name, wanted in _NEEDED_BY_SCORES.items():
             if getattr(self, name) != wanted:
                 raise ValueError(
@@ -253,6 +267,29 @@ class HybridSentTrainingArguments(TrainingArguments):
             processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
             torch.set_num_threads(self.cpu_threads or max(1, (os.cpu_count() or 1) // processes))
 
+    def _is_deepspeed(self) -> bool:
+        """Check whether accelerate launch or a setting asks for DeepSpeed."""
+        return bool(self.deepspeed) or os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+
+    def _require_lora_where_it_works(self) -> None:
+        """Refuse ranks of factors that could not be trained or merged."""
+        for name in ("text_encoder", "vision_encoder"):
+            rank = getattr(self, f"{name}_lora_rank")
+            if rank is None:
+                continue
+            given = f"--{name}_lora_rank {rank}"
+            if rank < 1:
+                raise ValueError(f"{given}: give 1 or more, or leave it out.")
+            if getattr(self, f"{name}_learning_rate") == 0:
+                raise ValueError(
+                    f"{given}: --{name}_learning_rate 0 freezes it. Remove one of both."
+                )
+            if self._is_deepspeed() or os.environ.get("ACCELERATE_USE_FSDP") == "true":
+                raise ValueError(
+                    f"{given}: factors cannot be merged into weights that DeepSpeed or FSDP divide. "
+                    "Train with DDP, or leave this option out."
+                )
+
     def _require_one_choice_of_weights(self) -> None:
         """Refuse to average weights where an epoch is chosen as well, or where it is impossible."""
         if self.average_weights_from is None:
@@ -271,8 +308,8 @@ class HybridSentTrainingArguments(TrainingArguments):
                 "load_best_model_at_end to false, remove early_stopping_patience from the recipe; or "
                 "leave average_weights_from out."
             )
-        launch = os.environ  # variables of accelerate launch
-        is_deepspeed = self.deepspeed or launch.get("ACCELERATE_USE_DEEPSPEED") == "true"
+        launch = os.environ
+        is_deepspeed = self._is_deepspeed()
         is_fsdp1 = launch.get("ACCELERATE_USE_FSDP") == "true" and launch.get("FSDP_VERSION") != "2"
         if is_deepspeed or is_fsdp1:
             raise ValueError(

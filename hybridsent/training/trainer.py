@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
 from hybridsent.training.averaging import WeightAverage, remove_averages
 from hybridsent.training.checkpoints import STATE
@@ -27,7 +27,11 @@ from hybridsent.training.stopping import (
     memory_for_a_batch,
     not_finite,
 )
-from modeling_hybridsent import HybridSentOutput
+from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentOutput
+
+if TYPE_CHECKING:
+    from hybridsent.training.arguments import HybridSentTrainingArguments
+    from hybridsent.training.lora import LowRankFactors
 
 DRAFT = ".model-draft"  # folder in the output folder
 
@@ -53,6 +57,7 @@ class HybridSentTrainer(Trainer):
         **kwargs: Any,
     ) -> None:
         patience = kwargs["args"].early_stopping_patience
+        self._factors = _low_rank_factors(kwargs["model"], kwargs["args"])
         super().__init__(
             data_collator=PostCollator(kwargs["processing_class"], states or {}, with_ids=True),
             compute_metrics=self._compute_metrics,
@@ -73,6 +78,13 @@ class HybridSentTrainer(Trainer):
     def averaged_steps(self) -> int:
         """Number of steps whose mean weights the model has after training; 0 without averaging."""
         return self.average.steps if self.average else 0
+
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Train, and merge the low-rank factors of the encoders into their weights."""
+        result = super().train(*args, **kwargs)
+        if self._factors:
+            self._factors.merge()
+        return result
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer with a learning rate for each encoder."""
@@ -286,6 +298,17 @@ class HybridSentTrainer(Trainer):
         """
         output = self.predict(posts)
         return self._named(output.predictions), output.label_ids
+
+
+def _low_rank_factors(
+    model: HybridSentForSequenceClassification, arguments: "HybridSentTrainingArguments"
+) -> "LowRankFactors | None":
+    """Give the encoders low-rank factors if a setting asks for them; peft is loaded for these only."""
+    if arguments.text_encoder_lora_rank is arguments.vision_encoder_lora_rank is None:
+        return None
+    from hybridsent.training.lora import LowRankFactors
+
+    return LowRankFactors(model, arguments)
 
 
 def _move_files(source: Path, target: Path) -> None:
