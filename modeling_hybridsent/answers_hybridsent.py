@@ -1,4 +1,9 @@
-"""The answer to one post: what pipeline, bulk scoring, page and report speak."""
+"""The answer to one post: what pipeline, bulk scoring, page and report speak.
+
+A set of labels holds the right one for a stated share of the posts, its coverage: split conformal
+prediction with the score 1 - p (Sadinle, Lei, Wasserman, "Least Ambiguous Set-Valued Classifiers with
+Bounded Error Levels", JASA 2019).
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 BRANCHES = ("text", "image", "fusion")
+# Whether a post has a text and an image, by the names of HybridSentConfig.label_set_thresholds.
+_MODALITIES = {"both": (True, True), "text only": (True, False), "image only": (False, True)}
 
 
 @dataclass(frozen=True)
@@ -120,4 +127,59 @@ def _best(logits: Sequence[float], labels: Sequence[str]) -> tuple[str, float, d
     return label, scores[label], scores
 
 
-__all__ = ["BRANCHES", "Answer", "BranchAnswer", "make_answers"]
+def least_scores(config: Any, coverage: float) -> dict[tuple[bool, bool], float]:
+    """Return the least probability of a label in a set of labels.
+
+    Args:
+        config: Configuration of the model.
+        coverage: Share of posts, between 0 and 1, whose set holds the right label; it is rounded up to
+            whole percents.
+
+    Returns:
+        Whether a post has a text, and an image -> least probability; 0, which leaves all labels in the
+        set, for posts of a kind that validation had too few of.
+
+    Raises:
+        ValueError: No such share, or a model that cannot state it.
+    """
+    asked = f"coverage={coverage!r}"
+    if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0 < coverage < 1:
+        raise ValueError(f"{asked}: give a number between 0 and 1, such as 0.9.")
+    if config.problem_type not in (None, "single_label_classification"):
+        raise ValueError(
+            f"{asked} is for models that give each post one label, not {config.problem_type}."
+        )
+    tables = config.label_set_thresholds
+    if not tables:
+        raise ValueError(
+            f"{asked}: this model has no label_set_thresholds. Train it again, with at least 60 "
+            "labelled validation posts."
+        )
+    step = math.ceil(100 * coverage - 1e-9)
+    for name, table in tables.items():
+        if len(table) < step:
+            raise ValueError(
+                f"{asked}: the validation posts of this model ({name}) allow at most "
+                f"{len(table) / 100}. Ask for that, or train with more validation posts."
+            )
+    return {
+        has: tables[name][step - 1] if name in tables else 0.0 for name, has in _MODALITIES.items()
+    }
+
+
+def label_set(scores: Mapping[str, float], least: float) -> tuple[list[str], bool]:
+    """Return the labels that a post may have, and whether that is no answer: none of them, or all.
+
+    Args:
+        scores: Label -> calibrated probability.
+        least: That of `least_scores` for this post.
+
+    Returns:
+        The labels with at least this probability, the most probable first; True for an abstention.
+    """
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    labels = [name for name, score in ranked if score >= least]
+    return labels, len(labels) in (0, len(scores))
+
+
+__all__ = ["BRANCHES", "Answer", "BranchAnswer", "label_set", "least_scores", "make_answers"]

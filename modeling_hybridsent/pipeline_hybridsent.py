@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, Pipeline
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .answers_hybridsent import BRANCHES, make_answers
+from .answers_hybridsent import BRANCHES, label_set, least_scores, make_answers
 from .encoder_checks_hybridsent import require_fitting_texts
 from .inputs_hybridsent import has_text, load_image
 
@@ -182,16 +182,17 @@ class HybridSentPipeline(Pipeline):
         Args:
             **options: `top_k`: 1, unless given, gives the best label as a dictionary; more, or None
                 for all, gives a list of such dictionaries, best first. `return_branches`: True adds
-                the scores and weights of text, image and fusion.
+                the scores and weights of text, image and fusion. `coverage`: such as 0.9, adds the
+                set of labels that holds the right one for this share of posts.
 
         Returns:
             Options of preprocess, forward and postprocess.
 
         Raises:
             TypeError: An unknown option.
-            ValueError: `top_k` is not a positive whole number.
+            ValueError: `top_k` is not a positive whole number, or the model cannot state `coverage`.
         """
-        unknown = set(options) - {"top_k", "return_branches"}
+        unknown = set(options) - {"top_k", "return_branches", "coverage"}
         if unknown:
             raise TypeError(f"image-text-sentiment does not take {sorted(unknown)}.")
         top_k = options.get("top_k")
@@ -199,6 +200,8 @@ class HybridSentPipeline(Pipeline):
             raise ValueError(
                 f"top_k={top_k!r}: give a positive whole number, or None for all labels."
             )
+        if options.get("coverage") is not None:
+            least_scores(self.model.config, options["coverage"])  # an error before any post
         return {}, {}, options
 
     def preprocess(self, post: Any) -> dict[str, torch.Tensor]:
@@ -239,10 +242,15 @@ class HybridSentPipeline(Pipeline):
     def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         outputs = self.model(**inputs)
         wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
-        return {name: outputs[name] for name in wanted if outputs.get(name) is not None}
+        kept = {name: outputs[name] for name in wanted if outputs.get(name) is not None}
+        return {**kept, **{name: inputs[name] for name in ("has_text", "has_image")}}
 
     def postprocess(
-        self, outputs: dict[str, torch.Tensor], top_k: int | None = 1, return_branches: bool = False
+        self,
+        outputs: dict[str, torch.Tensor],
+        top_k: int | None = 1,
+        return_branches: bool = False,
+        coverage: float | None = None,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Return the answer to one post as dictionaries.
 
@@ -250,10 +258,12 @@ class HybridSentPipeline(Pipeline):
             outputs: Scores of a batch of one.
             top_k: As in `_sanitize_parameters`.
             return_branches: As in `_sanitize_parameters`.
+            coverage: As in `_sanitize_parameters`.
 
         Returns:
-            {"label", "score"} or a list of them; with `return_branches` the dictionary (or the
-            first of the list) also has "branches": name -> {"weight", "scores": label -> number}.
+            {"label", "score"} or a list of them. The dictionary (or the first of the list) also has:
+            with `return_branches`, "branches": name -> {"weight", "scores": label -> number}; with
+            `coverage`, "label_set", the labels, and "abstains", True where these are none or all.
         """
         names = [name for _, name in sorted(self.model.config.id2label.items())]
         (answer,) = make_answers({name: x.float() for name, x in outputs.items()}, names)
@@ -264,6 +274,10 @@ class HybridSentPipeline(Pipeline):
                 name: {"weight": branch.weight, "scores": branch.scores}
                 for name, branch in answer.branches.items()
             }
+        if coverage is not None:
+            has = bool(outputs["has_text"]), bool(outputs["has_image"])
+            least = least_scores(self.model.config, coverage)[has]
+            found[0]["label_set"], found[0]["abstains"] = label_set(answer.scores, least)
         return found[0] if top_k == 1 else found
 
 

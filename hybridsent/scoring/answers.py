@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from hybridsent.scoring.preparing import Prepared
 from hybridsent.scoring.rows import Row
-from modeling_hybridsent.answers_hybridsent import BRANCHES
+from modeling_hybridsent.answers_hybridsent import BRANCHES, label_set
 
 Outputs = Mapping[str, np.ndarray]  # fields of the model's output, each (rows, width)
 BATCHES = 32  # in a window: enough for texts of like length to meet
@@ -33,11 +33,13 @@ class Layout(NamedTuple):
         labels: Names of the labels by index.
         embedding_size: Width of the pooled vectors.
         columns: Those of `CHOICES` that were asked for.
+        least: Result of `least_scores`; None without sets of labels.
     """
 
     labels: Sequence[str]
     embedding_size: int
     columns: Sequence[str]
+    least: Mapping[tuple[bool, bool], float] | None = None
 
     @property
     def fields(self) -> list[str]:
@@ -67,7 +69,8 @@ class Layout(NamedTuple):
             problems: Why rows were not scored, by place.
 
         Returns:
-            `row`, `id`, `label`, `score`, `error`, and the columns of choice.
+            `row`, `id`, `label`, `score`, `error`, the columns of choice, and with `least` `label_set`
+            and `abstains`.
         """
         broken = np.isnan(outputs["logits"]).any(axis=1).nonzero()[0].tolist()
         problems = {**dict.fromkeys(broken, NOT_A_NUMBER), **problems}
@@ -85,10 +88,30 @@ class Layout(NamedTuple):
         }
         for name in self.columns:
             columns[name] = getattr(self, f"_{name}")(outputs, present, failed)
+        columns |= self._label_sets(probabilities, present, failed)
         return pa.table(columns)
 
     def _probabilities(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         return _named(softmax(outputs["logits"], axis=1), self.labels, failed)
+
+    def _label_sets(
+        self, probabilities: np.ndarray, present: np.ndarray, failed: np.ndarray
+    ) -> dict[str, pa.Array]:
+        if self.least is None:
+            return {}
+        found = [
+            (None, None)
+            if bad
+            else label_set(dict(zip(self.labels, p, strict=True)), self.least[text, image])
+            for p, (text, image, _), bad in zip(
+                probabilities.tolist(), present.tolist(), failed, strict=True
+            )
+        ]
+        kinds = {"label_set": pa.list_(pa.string()), "abstains": pa.bool_()}
+        return {
+            name: pa.array([row[i] for row in found], kind)
+            for i, (name, kind) in enumerate(kinds.items())
+        }
 
     def _branches(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         """Name the scores of each branch; null for a branch that took no part."""

@@ -12,6 +12,7 @@ from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
+from modeling_hybridsent.answers_hybridsent import least_scores
 from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
 
 
@@ -25,6 +26,8 @@ class Predictor:
         model: Folder or Hub id; for another backend than "torch" what `hybridsent export` wrote.
         columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
             "branches", "weights", "embeddings".
+        coverage: Share of posts, such as 0.9, whose `label_set` shall hold the right label; adds
+            `abstains`, whether that is none or all of the labels. None for no sets.
         revision: Of the Hub id.
         device: Such as "cpu" or "cuda:1".
         dtype: "float32"; or "bfloat16" or "float16", in which what can safely be is computed.
@@ -43,6 +46,7 @@ class Predictor:
         model: str,
         columns: Sequence[str] = (),
         *,
+        coverage: float | None = None,
         revision: str | None = None,
         device: str = "cpu",
         dtype: str = "float32",
@@ -56,6 +60,7 @@ class Predictor:
         _require_known("dtype", [dtype], DTYPES)
         _require_known("backend", [backend], BACKENDS)
         self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
+        self.coverage = coverage
         self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
         self.optimise, self.trust_remote_code = optimise, trust_remote_code
         self.preparer = Preparer(model, revision, max_image_pixels, trust_remote_code)
@@ -72,8 +77,15 @@ class Predictor:
 
     @cached_property
     def layout(self) -> Layout:
-        """What the answers look like."""
-        return Layout(self.backend.labels, self.backend.embedding_size, self.columns)
+        """What the answers look like.
+
+        Raises:
+            ValueError: The model cannot state the coverage.
+        """
+        model, least = self.backend, None
+        if self.coverage is not None:
+            least = least_scores(model.config, self.coverage)
+        return Layout(model.labels, model.embedding_size, self.columns, least)
 
     def load(self) -> None:
         """Load model and processor now rather than on first use."""
