@@ -23,6 +23,7 @@ CHOICES = {
     "branches": (*(f"{name}_logits" for name in BRANCHES), "decision_weights"),
     "weights": ("decision_weights",),
     "embeddings": (*(f"{name}_embeds" for name in BRANCHES),),
+    "explanation": (),
 }
 
 
@@ -64,7 +65,8 @@ class Layout(NamedTuple):
 
         Args:
             rows: The rows, of which only number and id count.
-            outputs: Fields of the model's output, each (rows, width); NaN where a row has none.
+            outputs: Fields of the model's output, each (rows, width); NaN where a row has none. And
+                "explanation", if asked for: fields of `Explanation`, (rows,).
             present: Whether a row has text, image and either, (rows, 3).
             problems: Why rows were not scored, by place.
 
@@ -137,6 +139,21 @@ class Layout(NamedTuple):
             parts.append(pa.FixedSizeListArray.from_arrays(flat, size, mask=absent))
         return pa.StructArray.from_arrays(parts, BRANCHES, mask=pa.array(failed))
 
+    def _explanation(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
+        effect = pa.float32()
+        by_label = pa.struct([(name, effect) for name in self.labels])
+        word = {"word": pa.string(), "start": pa.int32(), "end": pa.int32(), "effect": effect}
+        kind = {
+            "label": pa.string(),
+            "score": effect,
+            "shares": pa.struct({"text": effect, "image": effect}),
+            "without": pa.struct({"text": by_label, "image": by_label}),
+            "words": pa.list_(pa.struct(word)),
+            "regions": pa.list_(pa.list_(effect)),
+        }
+        found = outputs["explanation"].tolist()
+        return pa.array(found, pa.struct(kind), mask=failed)
+
 
 class Window:
     """Rows in the hands of the model, and the results so far.
@@ -150,10 +167,12 @@ class Window:
         self.rows = [row._replace(text=None, image=None) for row in rows]
         self.layout = layout
         self.problems = {place: row.problem for place, row in enumerate(rows) if row.problem}
-        self.outputs = {
+        self.outputs: dict[str, np.ndarray] = {
             name: np.full((len(rows), width), np.nan, dtype=np.float32)
             for name, width in layout.widths().items()
         }
+        if "explanation" in layout.columns:
+            self.outputs["explanation"] = np.full(len(rows), None, dtype=object)
         self.present = np.zeros((len(rows), 3), dtype=bool)
         self.batches: list[list[int]] = []  # places of rows; those in work, first in first out
 

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 # The names alone, so that help needs no torch: keys of answers.CHOICES, backends.BACKENDS and DTYPES.
-COLUMNS = ("probabilities", "branches", "weights", "embeddings")
+COLUMNS = ("probabilities", "branches", "weights", "embeddings", "explanation")
 BACKENDS = ("torch", "openvino", "onnx")
 DTYPES = ("float32", "bfloat16", "float16")
 POSITIVE = ("batch_size", "rows_per_shard", "cpu_threads", "max_image_pixels")
