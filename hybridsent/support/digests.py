@@ -1,6 +1,7 @@
-"""Digests of tensors."""
+"""Digests of tensors and files."""
 
 import hashlib
+from pathlib import Path
 
 import torch
 
@@ -12,3 +13,8 @@ def digest_of_weights(module: torch.nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def digest_of_file(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
