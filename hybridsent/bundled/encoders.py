@@ -20,14 +20,17 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
-from transformers import TimmWrapperConfig, TimmWrapperModel, ViTImageProcessor
 
 from hybridsent.bundled.low_rank import Difference, read_difference
 from hybridsent.support.folders import build_beside
+
+if TYPE_CHECKING:
+    from transformers import TimmWrapperConfig
 
 PREFIX = "bundled/"
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -209,6 +212,8 @@ def _efficientnet_lite0_folder() -> Path:
 
 def _save_efficientnet_lite0(folder: Path) -> None:
     """Write config, weights without the ImageNet head, and image processor into `folder`."""
+    from transformers import TimmWrapperModel, ViTImageProcessor
+
     model = TimmWrapperModel(_efficientnet_lite0_config())
     model.load_state_dict(_efficientnet_lite0_weights(), strict=True)
     model.save_pretrained(folder)
@@ -228,12 +233,14 @@ def _efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
     return {f"timm_model.{name}": tensor for name, tensor in weights.items()}
 
 
-def _efficientnet_lite0_config() -> TimmWrapperConfig:
+def _efficientnet_lite0_config() -> "TimmWrapperConfig":
     """Describe the encoder, without timm's `pretrained_cfg`.
 
     Where a config has that key, AutoImageProcessor passes over preprocessor_config.json and takes a
     processor that crops instead of squashing and cannot be saved.
     """
+    from transformers import TimmWrapperConfig
+
     return TimmWrapperConfig(
         architecture=ARCHITECTURE, num_features=1280, do_pooling=False, num_labels=0
     )

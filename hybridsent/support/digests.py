@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,6 +16,15 @@ def digest_of_weights(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def update_digest(digest: Any, file: Path) -> None:
+    """Take the content of a file, which may be large, into a digest of `hashlib`."""
+    with file.open("rb") as content:
+        while part := content.read(1 << 20):
+            digest.update(part)
+
+
 def digest_of_file(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    update_digest(digest, file)
+    return digest.hexdigest()

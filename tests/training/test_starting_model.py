@@ -90,7 +90,7 @@ def test_a_recipe_may_name_the_model_but_then_no_encoders(tmp_path):
     assert (model.model, model.text_encoder) == ("bundled/mvsa-single", None)
     file.write_text(file.read_text() + "text_encoder: bundled/all-minilm-l6-v2\n")
     with pytest.raises(
-        ValueError, match="--model bundled/mvsa-single and --text_encoder: .*recipe"
+        ValueError, match=r"--model bundled/mvsa-single and --text_encoder: .*recipe"
     ):
         parse_arguments([str(file)])
     assert parse_arguments([str(file), "--model=m"])[0].model == "m"
