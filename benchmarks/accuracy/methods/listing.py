@@ -22,8 +22,6 @@ BOTH = ("text", "image")
 # Another network behind the encoders: one classifier and its cross-entropy.
 _BASELINE = MappingProxyType(
     {
-        "evidence": "tokens",
-        "use_local_features": True,
         "use_unimodal_branches": False,
         "num_cross_modal_layers": 0,
         "recurrence": "none",
