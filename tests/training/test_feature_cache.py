@@ -211,7 +211,7 @@ def changed_processor(settings):
 
 
 def without_local_states(settings):
-    return {"model": build(settings, num_cross_modal_layers=0)}
+    return {"model": build(settings, use_local_features=False)}
 
 
 @pytest.mark.parametrize(

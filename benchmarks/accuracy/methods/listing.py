@@ -159,9 +159,7 @@ _ABLATIONS = (
     ),
     _ours(
         "without_cross_modal",
-        "without cross-modal layers and local features (S3)",
-        "without_local",
-        use_local_features=False,
+        "without cross-modal layers (S3)",
         num_cross_modal_layers=0,
     ),
     _ours("without_recurrence", "without recurrence (S4)", recurrence="none"),
