@@ -147,13 +147,6 @@ def test_autocast_stays_close_and_gives_its_own_type(birau, inputs):
     torch.testing.assert_close(out.float(), expected, atol=0.02, rtol=0)
 
 
-def test_compiled_in_one_graph(birau, inputs):
-    mask = mask_of(LENGTHS, 6)
-    expected = outputs_and_gradients(birau, inputs, mask)
-    compiled = torch.compile(birau, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(outputs_and_gradients(compiled, inputs, mask), expected)
-
-
 def test_published_weights_keep_their_names_and_shapes(birau):
     shapes = {name: tuple(tensor.shape) for name, tensor in birau.state_dict().items()}
     one = {

@@ -232,29 +232,6 @@ def test_unasked_extras_are_none(model):
     assert out.losses is None
 
 
-def test_return_dict_false_gives_a_tuple(model):
-    with torch.no_grad():
-        out = model(**batch(), return_dict=False)
-        assert torch.equal(out[0], model(**batch()).logits)
-
-
-def test_gradient_checkpointing_gives_the_same_gradients():
-    gradients = []
-    for checkpointing in (False, True):
-        model = tiny_model(hidden_dropout=0.0)
-        model.hybridsent.text_model.eval()
-        if checkpointing:
-            model.gradient_checkpointing_enable()
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        model.train()
-        model(**batch(), labels=LABELS).loss.backward()
-        gradients.append({name: p.grad for name, p in model.named_parameters()})
-    for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-6, rtol=1e-5)
-
-
 def test_frozen_encoder_stays_in_eval_mode():
     model = tiny_model(vision="resnet")
     model.hybridsent.vision_model.requires_grad_(False)
