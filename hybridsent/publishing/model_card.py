@@ -182,9 +182,12 @@ def _split_counts(counts: dict[str, Any]) -> str:
 
 
 def _encoder_note(run: Run) -> str:
-    """Return a paragraph on the further data of the text encoder, if there were any."""
+    """Return a paragraph on the further data behind encoder and first weights, if there were any."""
     encoder = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
-    return f"\n\nFurther data: {FURTHER_DATA[encoder]}." if encoder in FURTHER_DATA else ""
+    notes = [f"Further data: {FURTHER_DATA[encoder]}."] if encoder in FURTHER_DATA else []
+    if start := run.get("started_from"):
+        notes.append(f"The training started from the model {start}: what its card says holds here.")
+    return "\n\n" + " ".join(notes) if notes else ""
 
 
 def _spread(runs: Sequence[Run]) -> str:
