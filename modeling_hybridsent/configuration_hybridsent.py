@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from transformers.activations import ACT2FN
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import CONFIG_NAME
 
+# What a post may have; each has its own thresholds of label sets.
+INPUTS = ("both", "text only", "image only")
 # The end of messages about damaged files; a message with it needs no further explanation.
 REMEDY = "Save or download it again"
 # In its place where the files are sound, but of a form of the model that is no more.
@@ -95,6 +98,9 @@ class HybridSentConfig(PreTrainedConfig):
             on validation data after training so that the confidence is calibrated. 1 changes nothing.
         text_only_temperature: The same for posts that have no image.
         image_only_temperature: The same for posts that have no text.
+        label_set_thresholds: For posts with "both" modalities, "text only" and "image only": the least
+            probability of a label in the set that holds the right one for 1 %, 2 %, ... of the posts;
+            fitted with `temperature`. None, or without one of them: too few posts to tell.
 
     Raises:
         ValueError: A misspelt keyword, or values that do not go together; the message names them.
@@ -156,6 +162,7 @@ class HybridSentConfig(PreTrainedConfig):
     temperature: float | int = 1.0
     text_only_temperature: float | int = 1.0
     image_only_temperature: float | int = 1.0
+    label_set_thresholds: dict[str, list[float | int]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         _drop_older_fields(kwargs)
@@ -183,9 +190,10 @@ class HybridSentConfig(PreTrainedConfig):
         return sum(weights[name] * part for name, part in parts.items())
 
     def reset_calibration(self) -> None:
-        """Set every temperature to 1, which changes nothing: fitted ones fit no fresh classifier."""
+        """Forget temperatures and thresholds: fitted ones fit no fresh classifier."""
         for name in _TEMPERATURES:
             setattr(self, name, 1.0)
+        self.label_set_thresholds = None
 
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
@@ -258,6 +266,16 @@ class HybridSentConfig(PreTrainedConfig):
         for name in _TEMPERATURES:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
+
+    def validate_label_sets(self) -> None:
+        """Check that the thresholds of label sets are probabilities that fall as coverage rises."""
+        for name, table in (self.label_set_thresholds or {}).items():
+            falls = all(a >= b for a, b in pairwise([1, *table, 0]))
+            if name not in INPUTS or len(table) > 99 or not falls:
+                raise ValueError(
+                    f"label_set_thresholds ({name!r}: {table!r:.80}) must hold, for each of "
+                    f"{', '.join(INPUTS)}, at most 99 falling numbers between 1 and 0."
+                )
 
     def validate_dtype(self) -> None:
         """Check that the type of the weights is one of torch's."""

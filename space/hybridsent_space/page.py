@@ -34,7 +34,7 @@ def build_page(loaded: LoadedModel, settings: Settings, storage: Storage) -> gr.
         storage: Temporary folder for all that the server writes; also Gradio's own.
 
     Returns:
-        The page, with the endpoints /predict and /predict_table.
+        The page, with the endpoints /predict, /explain and /predict_table.
     """
     scorer = Scorer(loaded, settings.batch_size)
     shared = SharedResults(storage.folder / "shared", settings.max_shared_results)
