@@ -7,6 +7,7 @@ First comes a recipe, by name or as a YAML file; without one it is that of the q
 the command line win over the recipe, such as --data_dir, --output_dir, --num_train_epochs,
 --per_device_train_batch_size, --seed, --push_to_hub.
 
+  --model     start from a trained model, such as bundled/mvsa-single, also for other labels
   --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
   --debug     show where an error came from: the whole traceback
 

@@ -87,7 +87,11 @@ DATA = {
         "MVSA-Single",
         f"{_TWEETS}One annotator labelled each text and each image; the joint label follows from a "
         "rule. It is the image's label for 89.6 % of the posts and the text's for 67.8 %, neutral is "
-        "rare (one post in ten), and copies of one text or image have contradicting labels.",
+        "rare (one post in ten), and copies of one text or image have contradicting labels. So the "
+        "model is weak at neutral posts. Drawings, memes and screenshots of text are unlike what it "
+        "has seen, and it knows nothing of the people in a photograph. MCRLab of the University of "
+        "Ottawa hands out the posts on request and states no licence; "
+        "neither posts nor parts of them come with the weights.",
         citation=_MVSA,
     ),
     "mvsa_multiple": DataText(
