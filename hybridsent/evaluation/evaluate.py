@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hybridsent.bundled.models import resolve_model
 from hybridsent.evaluation.final_scores import score_posts
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.evaluation.noise import score_damaged
@@ -29,7 +30,7 @@ def evaluate(
     """Score a model.
 
     Args:
-        name: Folder or Hub id of the model.
+        name: Folder or Hub id of the model, or a bundled one.
         data: Which posts; scored are those that a training on them would score.
         arguments: Batch size and device.
 
@@ -39,8 +40,9 @@ def evaluate(
     Raises:
         ValueError: The labels of the posts are not those of the model.
     """
-    processor = HybridSentProcessor.from_pretrained(name)
-    model = HybridSentForSequenceClassification.from_pretrained(name)
+    folder = resolve_model(name)
+    processor = HybridSentProcessor.from_pretrained(folder)
+    model = HybridSentForSequenceClassification.from_pretrained(folder)
     write_synthetic_posts(data)
     table = load_posts(data, processor.max_image_pixels)
     posts = choose_posts(table, data, processor.tokenizer.mask_token)

@@ -87,7 +87,11 @@ DATA = {
         "MVSA-Single",
         f"{_TWEETS}One annotator labelled each text and each image; the joint label follows from a "
         "rule. It is the image's label for 89.6 % of the posts and the text's for 67.8 %, neutral is "
-        "rare (one post in ten), and copies of one text or image have contradicting labels.",
+        "rare (one post in ten), and copies of one text or image have contradicting labels. So the "
+        "model is weak at neutral posts. Drawings, memes and screenshots of text are unlike what it "
+        "has seen, and it knows nothing of the people in a photograph. MCRLab of the University of "
+        "Ottawa hands out the posts on request and states no licence; "
+        "neither posts nor parts of them come with the weights.",
         citation=_MVSA,
     ),
     "mvsa_multiple": DataText(
@@ -197,9 +201,12 @@ def _split_counts(counts: dict[str, Any]) -> str:
 
 
 def _encoder_note(run: Run) -> str:
-    """Return a paragraph on the further data of the text encoder, if there were any."""
+    """Return a paragraph on the further data behind encoder and first weights, if there were any."""
     encoder = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
-    return f"\n\nFurther data: {FURTHER_DATA[encoder]}." if encoder in FURTHER_DATA else ""
+    notes = [f"Further data: {FURTHER_DATA[encoder]}."] if encoder in FURTHER_DATA else []
+    if start := run.get("started_from"):
+        notes.append(f"The training started from the model {start}: what its card says holds here.")
+    return "\n\n" + " ".join(notes) if notes else ""
 
 
 def _spread(runs: Sequence[Run]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hybridsent.bundled.models import resolve_model
 from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
@@ -24,7 +25,8 @@ class Predictor:
     to what scores batches elsewhere, such as `map_batches` of Ray Data.
 
     Args:
-        model: Folder or Hub id; for another backend than "torch" what `hybridsent export` wrote.
+        model: Folder, Hub id or bundled model; for a backend other than "torch"
+            what `hybridsent export` wrote.
         columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
             "branches", "weights", "embeddings", "explanation".
         coverage: Share of posts, such as 0.9, whose `label_set` shall hold the right label; adds
@@ -60,6 +62,7 @@ class Predictor:
         _require_known("column", columns, CHOICES)
         _require_known("dtype", [dtype], DTYPES)
         _require_known("backend", [backend], BACKENDS)
+        model = resolve_model(model)
         self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
         self.coverage = coverage
         self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
