@@ -16,6 +16,8 @@ from transformers.activations import ACT2FN
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import CONFIG_NAME
 
+from .problems_hybridsent import PROBLEMS
+
 # The end of messages about damaged files; a message with it needs no further explanation.
 REMEDY = "Save or download it again"
 # Building more takes minutes, before loading can report that the weights lack them.
@@ -100,6 +102,12 @@ class HybridSentConfig(PreTrainedConfig):
             on validation data after training so that the confidence is calibrated. 1 changes nothing.
         text_only_temperature: The same for posts that have no image.
         image_only_temperature: The same for posts that have no text.
+        label_thresholds: With several labels a post, the least probability of each label that is
+            decided, fitted with `temperature`; None means 0.5.
+        score_mean: With regression, the score that a branch gives without evidence.
+        score_std: With regression, the unit of the branches and of the loss; set before training.
+        problem_type: As in transformers: "single_label_classification", which None means,
+            "multi_label_classification" or "regression".
 
     Raises:
         ValueError: A misspelt keyword, or values that do not go together; the message names them.
@@ -164,6 +172,9 @@ class HybridSentConfig(PreTrainedConfig):
     temperature: float | int = 1.0
     text_only_temperature: float | int = 1.0
     image_only_temperature: float | int = 1.0
+    label_thresholds: list[float | int] | None = None
+    score_mean: float | int = 0.0
+    score_std: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._refuse_misspelt(kwargs)
@@ -194,6 +205,7 @@ class HybridSentConfig(PreTrainedConfig):
         """Set every temperature to 1, which changes nothing: fitted ones fit no fresh classifier."""
         for name in _TEMPERATURES:
             setattr(self, name, 1.0)
+        self.label_thresholds = None
 
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
@@ -281,12 +293,29 @@ class HybridSentConfig(PreTrainedConfig):
                 raise ValueError(f'dtype ({kind!r}) must name a type of torch, such as "float32".')
 
     def validate_problem_type(self) -> None:
-        """Check that the task is the one the decision is made for."""
-        if self.problem_type not in (None, "single_label_classification"):
+        """Check that the problem type is known; that labels, thresholds and unit go with it."""
+        if self.problem_type not in (None, *PROBLEMS):
             raise ValueError(
-                f"problem_type={self.problem_type!r} is not supported: hybridsent gives each post "
-                "one label, for its decision is a weighted sum of distributions over labels; use "
-                'problem_type="single_label_classification".'
+                f"problem_type ({self.problem_type!r}) must be one of {', '.join(PROBLEMS)}."
+            )
+        if self.problem_type == "regression" and self.num_labels != 1:
+            raise ValueError(
+                f'problem_type="regression" gives one score, but num_labels is {self.num_labels}; set '
+                "num_labels=1."
+            )
+        if (limits := self.label_thresholds) is not None and (
+            self.problem_type != "multi_label_classification"
+            or len(limits) != self.num_labels
+            or not all(0 < limit < 1 for limit in limits)
+        ):
+            raise ValueError(
+                f"label_thresholds ({limits}) must be a probability for each of {self.num_labels} "
+                'labels, with problem_type="multi_label_classification".'
+            )
+        if not (math.isfinite(self.score_mean) and 0 < self.score_std < math.inf):
+            raise ValueError(
+                f"score_mean ({self.score_mean}) must be finite, and score_std ({self.score_std}) "
+                "positive."
             )
 
     def validate_rates(self) -> None:

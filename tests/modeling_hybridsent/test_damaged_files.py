@@ -203,7 +203,8 @@ NONSENSE = {
     "recurrence": "lstm",
     "vision_local_layer": 99,
     "hiden_size": 16,
-    "problem_type": "regression",
+    "problem_type": "ranking",
+    "score_std": -1.0,
     "text_config": {"hidden_size": 33},
     "vision_config": {"model_type": "no-such-model"},
 }
