@@ -116,8 +116,9 @@ def _several(inputs: Any) -> Dataset[_Place] | None:
 class HybridSentPipeline(Pipeline):
     """Score posts, each a mapping with "text" and "image"; either may be None or left out.
 
-    One post gives a dictionary with the best label and its calibrated probability. Posts that have
-    a length (a list, a tuple, a dataset) give a list; posts that stream (a generator, another
+    One post gives a dictionary with the best label and its calibrated probability, or the score of a
+    regression; with several labels a post, a list of such dictionaries, of the labels that reach their
+    thresholds, best first. Posts that have a length (a list, a tuple, a dataset) give a list; posts that stream (a generator, another
     iterator, an iterable dataset) give an iterator. See `_sanitize_parameters` for what a call may
     ask for.
     """
@@ -180,9 +181,9 @@ class HybridSentPipeline(Pipeline):
         """Assign the options of a call to its steps.
 
         Args:
-            **options: `top_k`: 1, unless given, gives the best label as a dictionary; more, or None
-                for all, gives a list of such dictionaries, best first. `return_branches`: True adds
-                the scores and weights of text, image and fusion.
+            **options: `top_k`: 1 gives the best label as a dictionary; more, or None for all, gives a
+                list of such dictionaries, best first; left out, what the model decides.
+                `return_branches`: True adds the scores and weights of text, image and fusion.
 
         Returns:
             Options of preprocess, forward and postprocess.
@@ -242,29 +243,40 @@ class HybridSentPipeline(Pipeline):
         return {name: outputs[name] for name in wanted if outputs.get(name) is not None}
 
     def postprocess(
-        self, outputs: dict[str, torch.Tensor], top_k: int | None = 1, return_branches: bool = False
+        self, outputs: dict[str, torch.Tensor], top_k: int | None = 0, return_branches: bool = False
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Return the answer to one post as dictionaries.
 
         Args:
             outputs: Scores of a batch of one.
-            top_k: As in `_sanitize_parameters`.
+            top_k: As in `_sanitize_parameters`; 0 for what the model decides.
             return_branches: As in `_sanitize_parameters`.
 
         Returns:
             {"label", "score"} or a list of them; with `return_branches` the dictionary (or the
             first of the list) also has "branches": name -> {"weight", "scores": label -> number}.
+            The list of what a model with several labels decides may be empty: with `return_branches` it
+            is "labels" of a dictionary that has "branches".
         """
         names = [name for _, name in sorted(self.model.config.id2label.items())]
-        (answer,) = make_answers({name: x.float() for name, x in outputs.items()}, names)
-        ranked = sorted(answer.scores.items(), key=lambda item: -item[1])[:top_k]
+        scores = {name: x.float() for name, x in outputs.items()}
+        (answer,) = make_answers(scores, names, problem=self.model.problem)
+        several = answer.labels if top_k == 0 else None
+        ranked = sorted(answer.scores.items(), key=lambda item: -item[1])
+        if several is not None:
+            ranked = [item for item in ranked if item[0] in several]
+        elif top_k is not None:
+            ranked = ranked[: top_k or 1]
         found: list[dict[str, Any]] = [{"label": name, "score": score} for name, score in ranked]
+        whole: dict[str, Any] = {"labels": found} if several is not None else found[0]
         if return_branches:
-            found[0]["branches"] = {
+            whole["branches"] = {
                 name: {"weight": branch.weight, "scores": branch.scores}
                 for name, branch in answer.branches.items()
             }
-        return found[0] if top_k == 1 else found
+        if several is not None:
+            return whole if return_branches else found
+        return found[0] if top_k in (0, 1) else found
 
 
 if TASK not in PIPELINE_REGISTRY.get_supported_tasks():  # for a model that is given as an object

@@ -104,6 +104,10 @@ class SingleLabel:
         """Return the numbers of the labels that are decided, given the result of `score`."""
         return [max(range(len(scores)), key=scores.__getitem__)]
 
+    def certainty(self, scores: Sequence[float], chosen: Sequence[int]) -> float:
+        """Return the probability of what was chosen."""
+        return scores[chosen[0]]
+
     def energy(self, logits: Sequence[float]) -> float | None:
         """Return the free energy of one post, high where it is unlike the known ones."""
         return -log_sum_exp(logits)
@@ -177,7 +181,8 @@ class MultiLabel(SingleLabel):
 
     def score(self, logits: Sequence[float]) -> list[float]:
         """Return the probability of each label."""
-        return [0.5 + 0.5 * math.tanh(x / 2) for x in logits]
+        small = [math.exp(-abs(x)) for x in logits]
+        return [(1.0 if x >= 0 else e) / (1 + e) for x, e in zip(logits, small, strict=True)]
 
     @property
     def thresholds(self) -> list[float]:
@@ -189,6 +194,10 @@ class MultiLabel(SingleLabel):
         limits = self.thresholds
         found = [i for i, score in enumerate(scores) if score >= limits[i]]
         return sorted(found, key=lambda i: -scores[i])
+
+    def certainty(self, scores: Sequence[float], chosen: Sequence[int]) -> float:
+        """Return the probability that each yes and no is right, were they independent."""
+        return math.prod(p if i in chosen else 1 - p for i, p in enumerate(scores))
 
     def energy(self, logits: Sequence[float]) -> float | None:
         """Return the sum of the labels' energies (Wang et al., NeurIPS 2021)."""

@@ -63,7 +63,7 @@ def train(
     from transformers import set_seed
 
     from hybridsent.evaluation import final_scores
-    from hybridsent.evaluation.metrics import SentimentScores
+    from hybridsent.evaluation.problem_scores import scores_of
     from hybridsent.evaluation.report import describe_run
     from hybridsent.evaluation.report_page import chosen_settings
     from hybridsent.publishing.results import checked_target, describe_results, write_results
@@ -88,10 +88,10 @@ def train(
         processor = build_processor(model_arguments)
         mask = processor.tokenizer.mask_token
         posts = run_posts.choose_posts(table, data_arguments, mask)
-        scores = SentimentScores(posts.label_names)
-        scores.require(training_arguments.metric_for_best_model)
         gaps = run_posts.describe_gaps(posts, training_arguments)
-        model = build_model(model_arguments, posts.label_names)
+        model = build_model(model_arguments, posts.label_names, **posts.problem())
+        scores = scores_of(model.config)
+        scores.require(training_arguments.metric_for_best_model)
     prepare_encoders(model, training_arguments)
     if is_first:
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
@@ -114,6 +114,7 @@ def train(
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = final_scores.fit_temperatures(trainer, posts.validation)
     final_scores.store_temperatures(trainer.model.config, calibration)
+    final_scores.store_thresholds(trainer, posts.validation)
     trainer.save_model()
     scored = final_scores.score_posts(trainer, *posts.scored)
 

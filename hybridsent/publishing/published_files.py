@@ -42,6 +42,7 @@ PUBLISHED = (
     "report/decision_weights.png",
     "report/learning.png",
     "report/reliability.png",
+    "report/scores.png",
     EVAL_RESULTS,
 )
 INDEX = "model.safetensors.index.json"

@@ -1,5 +1,7 @@
 """Build the model and the processor of a run."""
 
+from typing import Any
+
 from transformers import AutoImageProcessor, AutoTokenizer
 
 from hybridsent.bundled.encoders import resolve_encoder
@@ -22,6 +24,7 @@ def build_model(
     arguments: ModelArguments,
     label_names: list[str],
     model_class: type[HybridSentForSequenceClassification] = HybridSentForSequenceClassification,
+    **fields: Any,
 ) -> HybridSentForSequenceClassification:
     """Build a model from the pretrained encoders, with new fusion weights.
 
@@ -29,16 +32,26 @@ def build_model(
         arguments: Settings of the model.
         label_names: Names of the labels by index.
         model_class: Class of the model, for benchmarks that compare others with the same encoders.
+        **fields: Further fields of the configuration that the posts give, such as `problem_type`.
 
     Raises:
-        ValueError: Texts may have more tokens than the text encoder has positions.
+        ValueError: Texts may have more tokens than the text encoder has positions, or `model_config`
+            contradicts the posts.
     """
+    given = arguments.fields_of_config()
+    kind = fields.get("problem_type", "single_label_classification")
+    if given.get("problem_type", kind) != kind:
+        raise ValueError(
+            f"model_config asks for problem_type {given['problem_type']!r}, but the posts have labels "
+            f"of {kind}. Leave it out of model_config, and tell the reader of the posts: "
+            '--dataset_options \'{"problem_type": "..."}\'.'
+        )
     model = model_class.from_vision_text_pretrained(
         resolve_encoder(arguments.vision_encoder),
         resolve_encoder(arguments.text_encoder),
         id2label=dict(enumerate(label_names)),
         label2id={name: i for i, name in enumerate(label_names)},
-        **arguments.fields_of_config(),
+        **{**fields, **given},
     )
     positions = model.base_model.positions
     if positions is not None and arguments.max_text_length > positions:
