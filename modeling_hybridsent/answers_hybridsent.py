@@ -48,6 +48,7 @@ class Answer:
         error: Why the post was not scored; None if it was.
         labels: With several labels a post, those that reach their thresholds, the most probable
             first; else None.
+        problem_type: That of the model; None for single labels.
     """
 
     label: str | None = None
@@ -60,13 +61,15 @@ class Answer:
     notes: tuple[str, ...] = ()
     error: str | None = None
     labels: tuple[str, ...] | None = None
+    problem_type: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that JSON can hold; of a failed post `error` alone."""
         fields = asdict(self)
         error, notes = fields.pop("error"), fields.pop("notes")
-        if fields["labels"] is None:
-            del fields["labels"]
+        for name in ("labels", "problem_type"):  # of other problem types than single labels
+            if fields[name] is None:
+                del fields[name]
         return {"error": error} if error is not None else {**fields, "notes": list(notes)}
 
 
@@ -125,6 +128,7 @@ def _make_answer(
         energy=energy,
         familiar=None if limit is None or energy is None else energy <= limit,
         labels=several,
+        problem_type=None if problem.name == SingleLabel.name else problem.name,
     )
 
 

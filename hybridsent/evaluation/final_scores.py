@@ -7,10 +7,10 @@ import numpy as np
 from datasets import Dataset
 
 from hybridsent.evaluation.calibration import (
+    LEAST_POSTS,
     BranchAnswers,
     Calibration,
     cross_fitted,
-    LEAST_POSTS,
     energy_limits,
     error_by_chance,
     fit_calibration,

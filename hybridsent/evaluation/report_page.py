@@ -80,7 +80,9 @@ def write_page(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "number": _number, "cell": cell}
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    page = environment.from_string(
+        TEMPLATE.read_text(encoding="utf-8")
+    ).render(
         run=run,
         averaged_steps=run["learning"].get("averaged_steps", 0),  # not in runs of earlier versions
         counts=run["dataset"]["counts"],

@@ -196,9 +196,12 @@ def _as_problem_wants(card: str, run: Run) -> str:
     if run.get("problem_type") is None:
         return card
     limits = run.get("label_thresholds", {})
-    least = ", ".join(f"{name} {value:.2f}" for name, value in limits.items()) or "0.5 for each label"
+    least = (
+        ", ".join(f"{name} {value:.2f}" for name, value in limits.items()) or "0.5 for each label"
+    )
     return card.replace(
-        CONFUSION, f"*all right*: posts all of whose labels are right. Thresholds of the labels: {least}."
+        CONFUSION,
+        f"*all right*: posts all of whose labels are right. Thresholds of the labels: {least}.",
     )
 
 
@@ -295,7 +298,9 @@ def _robustness(run: Run) -> str:
     if not found.get("lost_modality"):
         return ""
     if not found["confidence_rises"]:
-        return ROBUSTNESS.partition(" NLL is")[0] + f"\n\n{robustness_table(found['lost_modality'])}\n"
+        return (
+            ROBUSTNESS.partition(" NLL is")[0] + f"\n\n{robustness_table(found['lost_modality'])}\n"
+        )
     text, image = (f"{100 * found['confidence_rises'][name]:.1f}" for name in ("text", "image"))
     return Template(ROBUSTNESS).substitute(
         table=robustness_table(found["lost_modality"]), text=text, image=image

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from hybridsent.scoring.preparing import Prepared
 from hybridsent.scoring.rows import Row
 from modeling_hybridsent.answers_hybridsent import BRANCHES
+from modeling_hybridsent.problems_hybridsent import MultiLabel, Regression, SingleLabel
 
 Outputs = Mapping[str, np.ndarray]  # fields of the model's output, each (rows, width)
 BATCHES = 32  # in a window: enough for texts of like length to meet
@@ -33,11 +34,13 @@ class Layout(NamedTuple):
         labels: Names of the labels by index.
         embedding_size: Width of the pooled vectors.
         columns: Those of `CHOICES` that were asked for.
+        problem: Problem type of the model.
     """
 
     labels: Sequence[str]
     embedding_size: int
     columns: Sequence[str]
+    problem: SingleLabel = SingleLabel()
 
     @property
     def fields(self) -> list[str]:
@@ -67,28 +70,57 @@ class Layout(NamedTuple):
             problems: Why rows were not scored, by place.
 
         Returns:
-            `row`, `id`, `label`, `score`, `error`, and the columns of choice.
+            `row`, `id`, `label`, `score`, `error`, and the columns of choice. With several labels a
+            post `label` and `score` are lists, the most probable first; a regression has no `label`.
         """
         broken = np.isnan(outputs["logits"]).any(axis=1).nonzero()[0].tolist()
         problems = {**dict.fromkeys(broken, NOT_A_NUMBER), **problems}
         failed = np.array([place in problems for place in range(len(rows))], dtype=bool)
-        probabilities = softmax(outputs["logits"], axis=1)
-        best = np.where(failed, 0, np.nan_to_num(probabilities).argmax(axis=1))
-        score = probabilities[np.arange(len(rows)), best]
-        names = [None if bad else self.labels[i] for i, bad in zip(best, failed, strict=True)]
         columns = {
             "row": pa.array([row.number for row in rows], pa.int64()),
             "id": pa.array([row.id for row in rows], pa.string()),
-            "label": pa.array(names, pa.string()),
-            "score": pa.array(score, pa.float32(), mask=failed),
+            **self._decisions(self._scores(outputs["logits"]), failed),
             "error": pa.array([writable(problems.get(i)) for i in range(len(rows))], pa.string()),
         }
         for name in self.columns:
             columns[name] = getattr(self, f"_{name}")(outputs, present, failed)
         return pa.table(columns)
 
+    def _scores(self, logits: np.ndarray) -> np.ndarray:
+        """Return probabilities, or the scores of a regression, (rows, labels)."""
+        if self.problem.name == Regression.name:
+            return logits
+        return expit(logits) if self.problem.name == MultiLabel.name else softmax(logits, axis=1)
+
+    def _decisions(self, scores: np.ndarray, failed: np.ndarray) -> dict[str, pa.Array]:
+        """Return `label` and `score`; null where a row failed."""
+        if self.problem.name == Regression.name:
+            return {"score": pa.array(scores[:, 0], pa.float32(), mask=failed)}
+        if self.problem.name == MultiLabel.name:
+            return self._several(scores, failed)
+        best = np.where(failed, 0, np.nan_to_num(scores).argmax(axis=1))
+        names = [None if bad else self.labels[i] for i, bad in zip(best, failed, strict=True)]
+        score = scores[np.arange(len(scores)), best]
+        return {
+            "label": pa.array(names, pa.string()),
+            "score": pa.array(score, pa.float32(), mask=failed),
+        }
+
+    def _several(self, scores: np.ndarray, failed: np.ndarray) -> dict[str, pa.Array]:
+        """Return the labels that reach their thresholds, and their probabilities, as lists."""
+        chosen = [
+            None if bad else self.problem.choose(row)
+            for row, bad in zip(scores.tolist(), failed, strict=True)
+        ]
+        names = [found and [self.labels[i] for i in found] for found in chosen]
+        kept = [found and row[found].tolist() for found, row in zip(chosen, scores, strict=True)]
+        return {
+            "label": pa.array(names, pa.list_(pa.string())),
+            "score": pa.array(kept, pa.list_(pa.float32())),
+        }
+
     def _probabilities(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
-        return _named(softmax(outputs["logits"], axis=1), self.labels, failed)
+        return _named(self._scores(outputs["logits"]), self.labels, failed)
 
     def _branches(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         """Name the scores of each branch; null for a branch that took no part."""
@@ -96,7 +128,7 @@ class Layout(NamedTuple):
         for i, name in enumerate(BRANCHES):
             logits = outputs[f"{name}_logits"]
             absent = ~(outputs["decision_weights"][:, i] > 0) | np.isnan(logits[:, 0])
-            parts.append(_named(softmax(logits, axis=1), self.labels, absent))
+            parts.append(_named(self._scores(logits), self.labels, absent))
         return pa.StructArray.from_arrays(parts, BRANCHES, mask=pa.array(failed))
 
     def _weights(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:

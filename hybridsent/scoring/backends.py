@@ -10,7 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from hybridsent.scoring.exported import OnnxGraph, OpenVinoGraph, require_backend, update_digest
 from hybridsent.scoring.optimising import optimise
@@ -29,11 +34,13 @@ class Backend(Protocol):
     Attributes:
         labels: Names of the labels by index.
         embedding_size: Width of the pooled vectors.
+        config: Configuration of the model.
         text_encoder: The text encoder; without weights, on the device meta, for an exported model.
     """
 
     labels: list[str]
     embedding_size: int
+    config: PreTrainedConfig
     text_encoder: PreTrainedModel
 
     def __call__(
@@ -74,6 +81,7 @@ class TorchBackend:
         )
         self.device, self.dtype = torch.device(device), DTYPES[dtype]
         self.model = loaded.to(self.device).eval()
+        self.config = loaded.config
         self.labels = [loaded.config.id2label[i] for i in range(loaded.config.num_labels)]
         self.embedding_size = loaded.config.hidden_size
         self.text_encoder = loaded.base_model.text_model

@@ -13,6 +13,7 @@ from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend,
 from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
 from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
+from modeling_hybridsent.problems_hybridsent import problem_of
 
 
 class Predictor:
@@ -73,7 +74,9 @@ class Predictor:
     @cached_property
     def layout(self) -> Layout:
         """What the answers look like."""
-        return Layout(self.backend.labels, self.backend.embedding_size, self.columns)
+        model = self.backend
+        problem = problem_of(model.config)
+        return Layout(model.labels, model.embedding_size, self.columns, problem=problem)
 
     def load(self) -> None:
         """Load model and processor now rather than on first use."""

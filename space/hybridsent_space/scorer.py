@@ -146,8 +146,11 @@ class Scorer:
             except RefusedError as error:
                 answers.append(Answer(error=str(error)))
         outputs = self.run(prepared, urgency)
+        problem = self.loaded.model.problem
         made = [
-            x for batch in outputs for x in make_answers(batch, self.labels, self.energy_limits)
+            answer
+            for batch in outputs
+            for answer in make_answers(batch, self.labels, self.energy_limits, problem)
         ]
         for place, post, answer in zip(places, prepared, made, strict=True):
             tokens = int(post["attention_mask"].sum())
