@@ -118,9 +118,9 @@ class HybridSentPipeline(Pipeline):
 
     One post gives a dictionary with the best label and its calibrated probability, or the score of a
     regression; with several labels a post, a list of such dictionaries, of the labels that reach their
-    thresholds, best first. Posts that have a length (a list, a tuple, a dataset) give a list; posts that stream (a generator, another
-    iterator, an iterable dataset) give an iterator. See `_sanitize_parameters` for what a call may
-    ask for.
+    thresholds, best first. Posts that have a length (a list, a tuple, a dataset) give a list; posts
+    that stream (a generator, another iterator, an iterable dataset) give an iterator. See
+    `_sanitize_parameters` for what a call may ask for.
     """
 
     _load_processor = True

@@ -70,7 +70,11 @@ def train(
     from hybridsent.training import run_posts
     from hybridsent.training.checkpoints import checkpoint_to_resume
     from hybridsent.training.encoder_layers import prepare_encoders
-    from hybridsent.training.model import build_model, build_processor
+    from hybridsent.training.model import (
+        build_model,
+        build_processor,
+        require_unimodal_classifiers,
+    )
     from hybridsent.training.trainer import HybridSentTrainer
 
     folder, is_first = training_arguments.output_dir, training_arguments.process_index == 0
@@ -84,12 +88,13 @@ def train(
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
         run_posts.write_synthetic_posts(data_arguments)
-        table = run_posts.load_posts(data_arguments, model_arguments.max_image_pixels)
         processor = build_processor(model_arguments)
+        table = run_posts.load_posts(data_arguments, processor.max_image_pixels)
         mask = processor.tokenizer.mask_token
         posts = run_posts.choose_posts(table, data_arguments, mask)
         gaps = run_posts.describe_gaps(posts, training_arguments)
         model = build_model(model_arguments, posts.label_names, **posts.problem())
+        require_unimodal_classifiers(model, data_arguments)
         scores = scores_of(model.config)
         scores.require(training_arguments.metric_for_best_model)
     prepare_encoders(model, training_arguments)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hybridsent.bundled.models import resolve_model
 from hybridsent.evaluation.final_scores import score_posts
 from hybridsent.evaluation.noise import score_damaged
 from hybridsent.evaluation.problem_scores import scores_of
@@ -28,7 +29,7 @@ def evaluate(
     """Score a model.
 
     Args:
-        name: Folder or Hub id of the model.
+        name: Folder or Hub id of the model, or a bundled one.
         data: Which posts; scored are those that a training on them would score.
         arguments: Batch size and device.
 
@@ -38,8 +39,9 @@ def evaluate(
     Raises:
         ValueError: The labels of the posts are not those of the model.
     """
-    processor = HybridSentProcessor.from_pretrained(name)
-    model = HybridSentForSequenceClassification.from_pretrained(name)
+    folder = resolve_model(name)
+    processor = HybridSentProcessor.from_pretrained(folder)
+    model = HybridSentForSequenceClassification.from_pretrained(folder)
     write_synthetic_posts(data)
     table = load_posts(data, processor.max_image_pixels)
     posts = choose_posts(table, data, processor.tokenizer.mask_token)

@@ -25,6 +25,7 @@ from hybridsent.evaluation.problem_scores import MultiLabelScores, RegressionSco
 from hybridsent.evaluation.robustness import describe_robustness
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments, ModelArguments
+from hybridsent.training.model import encoder_names
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent.problems_hybridsent import Regression, SingleLabel
 
@@ -162,10 +163,8 @@ def describe_run(
         "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
         "labels": names,
-        "encoders": {
-            "text": _encoder_name(model.text_encoder),
-            "vision": _encoder_name(model.vision_encoder),
-        },
+        "encoders": {m: _name_of(encoder) for m, encoder in encoder_names(model).items()},
+        "started_from": model.model and _name_of(model.model),
         "clean_text": trainer.processing_class.clean_text,
         "parameters": {
             "all": sum(p.numel() for p in trainer.model.parameters()),
@@ -196,8 +195,8 @@ def describe_run(
     }
 
 
-def _encoder_name(name_or_path: str) -> str:
-    """Return the name of an encoder; of a folder its last part, since metrics.json is published."""
+def _name_of(name_or_path: str) -> str:
+    """Return a name; of a folder its last part, since metrics.json is published."""
     path = Path(name_or_path)
     return path.resolve().name if path.is_dir() else name_or_path
 

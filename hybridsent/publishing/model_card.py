@@ -199,10 +199,8 @@ def _as_problem_wants(card: str, run: Run) -> str:
     least = (
         ", ".join(f"{name} {value:.2f}" for name, value in limits.items()) or "0.5 for each label"
     )
-    return card.replace(
-        CONFUSION,
-        f"*all right*: posts all of whose labels are right. Thresholds of the labels: {least}.",
-    )
+    note = f"*all right*: posts all of whose labels are right. Thresholds of the labels: {least}."
+    return card.replace(CONFUSION, note)
 
 
 def _header(run: Run, data: DataText, model: str) -> str:
@@ -239,9 +237,12 @@ def _split_counts(counts: dict[str, Any]) -> str:
 
 
 def _encoder_note(run: Run) -> str:
-    """Return a paragraph on the further data of the text encoder, if there were any."""
+    """Return a paragraph on the further data behind encoder and first weights, if there were any."""
     encoder = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
-    return f"\n\nFurther data: {FURTHER_DATA[encoder]}." if encoder in FURTHER_DATA else ""
+    notes = [f"Further data: {FURTHER_DATA[encoder]}."] if encoder in FURTHER_DATA else []
+    if start := run.get("started_from"):
+        notes.append(f"The training started from the model {start}: what its card says holds here.")
+    return "\n\n" + " ".join(notes) if notes else ""
 
 
 def _spread(runs: Sequence[Run]) -> str:

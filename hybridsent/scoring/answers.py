@@ -112,10 +112,12 @@ class Layout(NamedTuple):
             None if bad else self.problem.choose(row)
             for row, bad in zip(scores.tolist(), failed, strict=True)
         ]
-        names = [found and [self.labels[i] for i in found] for found in chosen]
-        kept = [found and row[found].tolist() for found, row in zip(chosen, scores, strict=True)]
+        labels = [None if x is None else [self.labels[i] for i in x] for x in chosen]
+        kept = [
+            None if x is None else row[x].tolist() for x, row in zip(chosen, scores, strict=True)
+        ]
         return {
-            "label": pa.array(names, pa.list_(pa.string())),
+            "label": pa.array(labels, pa.list_(pa.string())),
             "score": pa.array(kept, pa.list_(pa.float32())),
         }
 

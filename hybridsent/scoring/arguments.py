@@ -21,9 +21,6 @@ def _setting(default: Any, help: str, **more: Any) -> Any:
 class ScoringArguments:
     """Which posts to score with which model, and how."""
 
-    model: str = field(
-        metadata={"help": "Folder of a trained or exported model, or its id on the Hub."}
-    )
     input: str = field(
         metadata={
             "help": "CSV, JSON Lines or Parquet file with columns text, image (a path inside the "
@@ -36,6 +33,10 @@ class ScoringArguments:
             "help": "Folder for the answers. Given again, with the same images, the run goes on where "
             "it ended."
         }
+    )
+    model: str = _setting(
+        "bundled/mvsa-single",
+        "Folder of a trained or exported model, its id on the Hub, or a bundled model.",
     )
     split: str | None = _setting(None, "Only this split of a folder or data set.")
     dataset_config: str | None = _setting(None, "Configuration of a data set of the Hub.")
@@ -102,5 +103,5 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         elif each.default_factory is not MISSING:
             options |= {"default": each.default_factory(), "nargs": "+"}
         else:
-            options["required"] = True
+            options["required"] = each.name != "input"  # which may be the first word
         parser.add_argument(f"--{each.name}", type=int if "int" in each.type else str, **options)

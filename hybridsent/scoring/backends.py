@@ -17,8 +17,10 @@ from transformers import (
     PreTrainedModel,
 )
 
-from hybridsent.scoring.exported import OnnxGraph, OpenVinoGraph, require_backend, update_digest
+from hybridsent.bundled.models import resolve_model
+from hybridsent.scoring.exported import OnnxGraph, OpenVinoGraph, require_backend
 from hybridsent.scoring.optimising import optimise
+from hybridsent.support.digests import update_digest
 from hybridsent.support.errors import PostsError
 
 DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -152,7 +154,7 @@ def identify_model(
     """Find which model a name means.
 
     Args:
-        model: Folder or Hub id.
+        model: Folder, Hub id or bundled model.
         revision: Of the Hub id.
         backend: What shall run it.
         trust_remote_code: Whether code that comes with the model may run.
@@ -163,6 +165,7 @@ def identify_model(
     Raises:
         PostsError: The model does not exist, is not one of hybridsent, or needs another backend.
     """
+    model = resolve_model(model)
     try:
         config = AutoConfig.from_pretrained(
             model, revision=revision, trust_remote_code=trust_remote_code

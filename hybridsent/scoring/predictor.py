@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hybridsent.bundled.models import resolve_model
 from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
@@ -23,7 +24,8 @@ class Predictor:
     to what scores batches elsewhere, such as `map_batches` of Ray Data.
 
     Args:
-        model: Folder or Hub id; for another backend than "torch" what `hybridsent export` wrote.
+        model: Folder, Hub id or bundled model; for a backend other than "torch"
+            what `hybridsent export` wrote.
         columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
             "branches", "weights", "embeddings".
         revision: Of the Hub id.
@@ -56,6 +58,7 @@ class Predictor:
         _require_known("column", columns, CHOICES)
         _require_known("dtype", [dtype], DTYPES)
         _require_known("backend", [backend], BACKENDS)
+        model = resolve_model(model)
         self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
         self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
         self.optimise, self.trust_remote_code = optimise, trust_remote_code

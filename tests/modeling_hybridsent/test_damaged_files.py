@@ -201,7 +201,6 @@ NONSENSE = {
     "image_only_temperature": float("inf"),
     "fusion_loss_weight": -1.0,
     "recurrence": "lstm",
-    "vision_local_layer": 99,
     "hiden_size": 16,
     "problem_type": "ranking",
     "score_std": -1.0,
@@ -220,6 +219,24 @@ def test_nonsense_in_the_configuration(field, loader, folder):
     assert REMEDY in str(error)
     told = {"text_config": "33", "vision_config": "no-such-model"}.get(field, field)
     assert told in str(error)
+
+
+OLDER = {"evidence": "tokens", "text_ngram_sizes": [1, 3, 5]}  # before that there was one form
+
+
+@pytest.mark.parametrize("loader", [AutoModel, HybridSentConfig])
+@pytest.mark.parametrize("field", OLDER)
+def test_a_model_of_the_form_before_0_2_is_refused(field, loader, folder):
+    change_config(folder, **{field: OLDER[field]})
+    error = str(error_of(loader, folder))
+    assert f"{folder / 'config.json'} cannot be used: {field}={OLDER[field]!r} belongs" in error
+    assert error.endswith("Train it again, or use it with hybridsent 0.1.")
+
+
+def test_a_configuration_that_names_todays_form_loads(folder):
+    change_config(folder, evidence="levels", text_ngram_sizes=[1, 3, 5])
+    model = HybridSentForSequenceClassification.from_pretrained(folder)
+    assert not {"evidence", "text_ngram_sizes"} & set(model.config.to_dict())
 
 
 def test_nonsense_given_as_an_override(folder):

@@ -11,7 +11,6 @@ KINDS = ["dynamic", "global", "uniform", "fusion_only"]
 MODELS = {
     "bert+vit": {},
     "roberta+resnet": {"text": "roberta", "vision": "resnet"},
-    "levels": {"vision": "resnet", "evidence": "levels"},
 }
 
 

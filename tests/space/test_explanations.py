@@ -30,7 +30,7 @@ def test_attention_is_that_of_the_model(scorer):
         )
     to_text = torch.stack([x[0] for x in outputs.cross_attentions[1::2]]).mean(dim=(0, 1, 2))
     tokens = outputs.cross_attentions[0].shape[2]
-    expected = (to_text[:tokens] + to_text[tokens:])[1:-1]  # without [CLS] and [SEP]
+    expected = to_text[1 : tokens - 1]  # without [CLS], [SEP] and the levels behind them
     assert [POST.text[start:end] for start, end, _ in found.spans] == POST.text.split()
     shares = [share for *_, share in found.spans]
     assert shares == pytest.approx((expected / expected.max()).tolist(), abs=1e-5)
