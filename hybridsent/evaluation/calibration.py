@@ -221,12 +221,14 @@ def fit_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> list[float]
     """
     found = []
     for p, gold in zip(probabilities.T, labels.T, strict=True):
+        if not gold.any():
+            found.append(0.5)
+            continue
         precision, recall, limits = precision_recall_curve(gold, p)
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        best = int(f1[:-1].argmax())
-        below = p[p < limits[best]].max(initial=0.0)
-        threshold = (limits[best] + below) / 2
-        found.append(float(np.clip(threshold, 0.01, 0.99)) if gold.any() else 0.5)
+        best = limits[f1[:-1].argmax()]
+        below = p[p < best].max(initial=0.0)
+        found.append(float(np.clip((best + below) / 2, 0.01, 0.99)))
     return found
 
 
