@@ -23,7 +23,7 @@ from hybridsent_space.wording import as_json
 
 FUSION = {"hidden_size": 32, "intermediate_size": 48, "recurrent_hidden_size": 8}
 RATES = {"learning_rate": 3e-3, "text_encoder_learning_rate": 1e-3}
-RATES |= {"vision_encoder_learning_rate": 1e-3, "num_train_epochs": 12}
+RATES |= {"vision_encoder_learning_rate": 1e-3, "num_train_epochs": 6}
 POST = {"text": "a happy day"}
 METRICS = {MULTI: "macro_f1", SCORE: "r2"}
 
