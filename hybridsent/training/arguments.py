@@ -35,14 +35,6 @@ FROM_MODEL = (
 class ModelArguments:
     """Which model to train."""
 
-    model: str | None = field(
-        default=None,
-        metadata={
-            "help": "Start from this trained model (folder, Hub id or bundled/mvsa-single), which "
-            "brings encoders, architecture and processor. Other labels than its own get new "
-            "classifiers."
-        },
-    )
     text_encoder: str = field(
         default="bundled/all-minilm-l6-v2",
         metadata={"help": "Hub id or folder of any text encoder; bundled/... needs no Hub."},
@@ -68,6 +60,14 @@ class ModelArguments:
     max_image_pixels: int = field(
         default=DEFAULT_MAX_IMAGE_PIXELS,
         metadata={"help": "Refuse images with more pixels, in training and afterwards."},
+    )
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Start from this trained model (folder, Hub id or bundled/mvsa-single), which "
+            "brings encoders, architecture and processor. Other labels than its own get new "
+            "classifiers."
+        },
     )
 
     def fields_of_config(self) -> dict[str, Any]:
