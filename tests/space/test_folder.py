@@ -62,6 +62,7 @@ def test_it_works_where_the_project_is_not_installed(tmp_path):
 import sys
 sys.path.insert(0, {str(page)!r})
 from pathlib import Path
+from hybridsent_space.page import build_page
 from hybridsent_space.settings import Settings
 from hybridsent_space.table_files import open_upload
 from hybridsent_space.wording import as_json
