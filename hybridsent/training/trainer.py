@@ -57,7 +57,7 @@ class HybridSentTrainer(Trainer):
         **kwargs: Any,
     ) -> None:
         patience = kwargs["args"].early_stopping_patience
-        self._factors = _low_rank_factors(kwargs["model"], kwargs["args"])
+        self._factors = low_rank_factors(kwargs.get("model"), kwargs["args"])
         super().__init__(
             data_collator=PostCollator(kwargs["processing_class"], states or {}, with_ids=True),
             compute_metrics=self._compute_metrics,
@@ -300,11 +300,13 @@ class HybridSentTrainer(Trainer):
         return self._named(output.predictions), output.label_ids
 
 
-def _low_rank_factors(
-    model: HybridSentForSequenceClassification, arguments: "HybridSentTrainingArguments"
+def low_rank_factors(
+    model: HybridSentForSequenceClassification | None, arguments: "HybridSentTrainingArguments"
 ) -> "LowRankFactors | None":
     """Give the encoders low-rank factors if a setting asks for them; peft is loaded for these only."""
     if arguments.text_encoder_lora_rank is arguments.vision_encoder_lora_rank is None:
+        return None
+    if model is None:  # of a search, whose trials have their own
         return None
     from hybridsent.training.lora import LowRankFactors
 
