@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hybridsent.bundled.encoders import resolve_encoder as bundled_encoder
+    from hybridsent.bundled.models import bundled_model
     from hybridsent.scoring.predictor import Predictor
     from modeling_hybridsent import (
         HybridSentConfig,
@@ -28,11 +29,13 @@ __all__ = [
     "Predictor",
     "__version__",
     "bundled_encoder",
+    "bundled_model",
 ]
 
 _ELSEWHERE = {  # others of __all__ are in modeling_hybridsent under their name
     "Predictor": ("hybridsent.scoring.predictor", "Predictor"),
     "bundled_encoder": ("hybridsent.bundled.encoders", "resolve_encoder"),
+    "bundled_model": ("hybridsent.bundled.models", "bundled_model"),
 }
 
 

@@ -12,7 +12,9 @@ from importlib import import_module
 
 from hybridsent.support.command_line import run_command
 
-COMMANDS = ("train", "predict", "evaluate", "prepare", "audit", "card", "publish", "export", "demo")
+COMMANDS = (
+    "train", "predict", "evaluate", "prepare", "audit", "card", "publish", "export", "bundle", "demo",
+)  # fmt: skip
 
 
 def overview() -> str:

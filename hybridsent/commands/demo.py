@@ -1,6 +1,6 @@
 """Show a model in a browser, with attention, missing modalities and tables of posts.
 
-hybridsent demo --model outputs/quickstart
+hybridsent demo
 hybridsent demo --write_to page
 
 The second writes a folder that can be pushed as a Space: hf upload USER/SPACE page --repo-type space.
@@ -57,7 +57,7 @@ def write_page(target: Path) -> None:
 def run(words: Sequence[str]) -> None:
     """Serve the page until it is stopped, or write it."""
     parser = command_parser("demo", __doc__)
-    parser.add_argument("--model", help="folder or Hub id (outputs/quickstart)")
+    parser.add_argument("--model", help="folder, Hub id or bundled model (bundled/mvsa-single)")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub id")
     parser.add_argument(
         "--graph", help="folder of an OpenVINO export of this model, to answer faster"
@@ -69,8 +69,11 @@ def run(words: Sequence[str]) -> None:
         write_page(Path(given.write_to))
         print(f"Wrote {given.write_to}: hf upload USER/SPACE {given.write_to} --repo-type space")
         return
+    from hybridsent.bundled.models import DEFAULT_MODEL, resolve_model
+
+    model = given.model or os.environ.get("HYBRIDSENT_MODEL") or DEFAULT_MODEL
     settings = {
-        "HYBRIDSENT_MODEL": given.model,
+        "HYBRIDSENT_MODEL": resolve_model(model),
         "HYBRIDSENT_REVISION": given.revision,
         "HYBRIDSENT_GRAPH": given.graph,
         "GRADIO_SERVER_PORT": given.port,

@@ -6,7 +6,7 @@ hybridsent evaluate outputs/mvsa_single_0 mvsa_single --data_dir FOLDER
 First comes the model, a folder or Hub id, then what `hybridsent train` was given: the recipe, and
 settings such as --data_dir, --protocol, --per_device_eval_batch_size. The posts are those that this
 training would score. The results are printed, and written to evaluation.json in the model's folder;
-for a model of the Hub, in --output_dir.
+for a model of the Hub or a bundled one, in --output_dir.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from hybridsent.support.command_line import command_parser
 def run(words: Sequence[str]) -> None:
     """Export, compare, and print how to score with the result."""
     parser = command_parser("export", __doc__)
-    parser.add_argument("--model", required=True, help="folder of a trained model, or Hub id")
+    parser.add_argument(
+        "--model", required=True, help="folder of a trained model, Hub id or bundled/..."
+    )
     parser.add_argument("--output", required=True, help="folder to write, absent or empty")
     parser.add_argument(
         "--format", default="openvino", choices=("openvino", "onnx"), help="%(default)s"

@@ -1,7 +1,7 @@
 """Score many posts: a file, a folder or a data set of the Hub in, Parquet files of answers out.
 
-hybridsent predict --model outputs/quickstart --input posts.csv --output answers
-hybridsent predict --model USER/MODEL --input USER/DATASET --split test --output answers
+hybridsent predict posts.csv --output answers
+hybridsent predict --model outputs/quickstart --input USER/DATASET --split test --output answers
 
 Killed or stopped, the same command goes on where it ended, with any number of processes:
 accelerate launch -m hybridsent predict ... With --ray the workers of a Ray cluster score the files; a
@@ -32,14 +32,18 @@ def parse(words: Sequence[str]) -> tuple[ScoringArguments, dict[str, int] | None
         Those of any run, and those of a cluster: None without --ray.
     """
     parser = command_parser("predict", __doc__)
+    parser.add_argument("posts", nargs="?", help="what --input says, in fewer words")
     add_settings(parser)
     cluster = parser.add_argument_group("on a Ray cluster (pip install 'hybridsent[ray]')")
     cluster.add_argument("--ray", action="store_true", help="score with the workers of a cluster")
     cluster.add_argument("--concurrency", type=int, help="Workers, each with a model (2).")
     cluster.add_argument("--rows_per_block", type=int, help="Rows a worker gets at a time (1000).")
     given = vars(parser.parse_args(words))
-    ray = given.pop("ray")
+    ray, posts = given.pop("ray"), given.pop("posts")
     del given["debug"]
+    if (posts is None) == (given["input"] is None):
+        parser.error("say once which posts to score: hybridsent predict POSTS --output FOLDER")
+    given["input"] = posts or given["input"]
     of_ray = {name: value for name in OF_RAY if (value := given.pop(name)) is not None}
     try:
         if wrong := [name for name in NOT_OF_RAY if ray and given[name] is not None]:

@@ -14,7 +14,9 @@ from hybridsent.support.command_line import command_parser
 def run(words: Sequence[str]) -> None:
     """Publish the model, or try out all but the sending."""
     parser = command_parser("publish", __doc__)
-    parser.add_argument("--model", required=True, help="folder that a training run wrote")
+    parser.add_argument(
+        "--model", required=True, help="folder that a training wrote, or bundled/..."
+    )
     parser.add_argument("--repo_id", required=True, metavar="USER/NAME", help="where it goes")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--revision", help="branch to commit to; made if it is absent")
@@ -23,10 +25,12 @@ def run(words: Sequence[str]) -> None:
     )
     given = parser.parse_args(words)
 
+    from hybridsent.bundled.models import resolve_model
     from hybridsent.publishing.publish import Target, publish, try_out
 
+    model = resolve_model(given.model)
     if given.dry_run:
-        try_out(given.model, given.repo_id)
+        try_out(model, given.repo_id)
     else:
         target = Target(given.repo_id, given.private or None, given.revision)
-        print(f"Published: {publish(given.model, target)}")
+        print(f"Published: {publish(model, target)}")

@@ -8,6 +8,7 @@ First comes a recipe, by name or as a YAML file; without one it is that of the q
 the command line win over the recipe, such as --data_dir, --output_dir, --num_train_epochs,
 --per_device_train_batch_size, --seed, --push_to_hub.
 
+  --model     start from a trained model, such as bundled/mvsa-single, also for other labels
   --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
   --debug     show where an error came from: the whole traceback
 
@@ -71,7 +72,11 @@ def train(
     from hybridsent.training import run_posts
     from hybridsent.training.checkpoints import checkpoint_to_resume
     from hybridsent.training.encoder_layers import prepare_encoders
-    from hybridsent.training.model import build_model, build_processor
+    from hybridsent.training.model import (
+        build_model,
+        build_processor,
+        require_unimodal_classifiers,
+    )
     from hybridsent.training.trainer import HybridSentTrainer
 
     folder, is_first = training_arguments.output_dir, training_arguments.process_index == 0
@@ -85,14 +90,15 @@ def train(
     set_seed(training_arguments.seed)
     with training_arguments.main_process_first(desc="preparing posts and encoders"):
         run_posts.write_synthetic_posts(data_arguments)
-        table = run_posts.load_posts(data_arguments, model_arguments.max_image_pixels)
         processor = build_processor(model_arguments)
+        table = run_posts.load_posts(data_arguments, processor.max_image_pixels)
         mask = processor.tokenizer.mask_token
         posts = run_posts.choose_posts(table, data_arguments, mask)
         scores = SentimentScores(posts.label_names)
         scores.require(training_arguments.metric_for_best_model)
         gaps = run_posts.describe_gaps(posts, training_arguments)
         model = build_model(model_arguments, posts.label_names)
+        require_unimodal_classifiers(model, data_arguments)
     prepare_encoders(model, training_arguments)
     if is_first:
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")

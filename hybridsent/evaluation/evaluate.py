@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hybridsent.bundled.models import resolve_model
 from hybridsent.evaluation.final_scores import score_posts
 from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.evaluation.noise import score_damaged
@@ -9,8 +10,10 @@ from hybridsent.evaluation.report import (
     ABSENT,
     as_markdown,
     confusion_of,
+    label_set_table,
     label_table,
     percent,
+    risk_table,
     robustness_table,
     versions,
 )
@@ -27,7 +30,7 @@ def evaluate(
     """Score a model.
 
     Args:
-        name: Folder or Hub id of the model.
+        name: Folder or Hub id of the model, or a bundled one.
         data: Which posts; scored are those that a training on them would score.
         arguments: Batch size and device.
 
@@ -37,8 +40,9 @@ def evaluate(
     Raises:
         ValueError: The labels of the posts are not those of the model.
     """
-    processor = HybridSentProcessor.from_pretrained(name)
-    model = HybridSentForSequenceClassification.from_pretrained(name)
+    folder = resolve_model(name)
+    processor = HybridSentProcessor.from_pretrained(folder)
+    model = HybridSentForSequenceClassification.from_pretrained(folder)
     write_synthetic_posts(data)
     table = load_posts(data, processor.max_image_pixels)
     posts = choose_posts(table, data, processor.tokenizer.mask_token)
@@ -65,7 +69,7 @@ def evaluate(
         "scored_split": scored.split,
         "scores": scored.rows,
         "confusion": confusion_of(scored, len(labels)),
-        "robustness": {**describe_robustness(scored, scores), "noise": noise},
+        "robustness": {**describe_robustness(scored, scores, model.config), "noise": noise},
         "versions": versions(),
     }
 
@@ -74,7 +78,6 @@ def describe_evaluation(found: dict[str, Any]) -> str:
     """Return the result of `evaluate` as Markdown tables."""
     robustness, data = found["robustness"], found["dataset"]
     rises = [f"{percent(x)} without {name}" for name, x in robustness["confidence_rises"].items()]
-    kept = [f"{percent(x['error'])} at {percent(x['coverage'])}" for x in robustness["risk"]]
     own = [
         f"{percent(group['accuracy'])} of {group['posts']} ({name})"
         for name, group in robustness["own_labels"].items()
@@ -85,7 +88,8 @@ def describe_evaluation(found: dict[str, Any]) -> str:
         label_table(found),
         robustness_table(robustness["lost_modality"] + robustness["noise"]),
         f"Confidence rises: {', '.join(rises) or ABSENT}",
-        f"Errors among the most confident: {', '.join(kept)}",
+        risk_table(robustness["risk"]),
+        label_set_table(robustness["label_sets"]),
         f"Right, by whose unimodal label is the post's: {', '.join(own) or ABSENT}",
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))

@@ -23,6 +23,7 @@ from hybridsent.evaluation.final_scores import (
 from hybridsent.evaluation.robustness import describe_robustness
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments, ModelArguments
+from hybridsent.training.model import encoder_names
 from hybridsent.training.trainer import HybridSentTrainer
 
 PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
@@ -49,6 +50,22 @@ def robustness_table(rows: list[Row]) -> str:
         shares = " | ".join(percent(row[name]) for name in ("accuracy", "macro_f1"))
         lines.append(f"| {given} | {shares} | {row['nll']:.3f} |")
     return "\n".join(lines)
+
+
+def risk_table(rows: list[Row]) -> str:
+    """Return the result of `risk_by_coverage` as a Markdown table, in percent."""
+    lines = ["| most confident posts | errors |", "|---:|---:|"]
+    lines += [f"| {percent(row['coverage'])} | {percent(row['error'])} |" for row in rows]
+    return "\n".join(lines)
+
+
+def label_set_table(rows: list[Row]) -> str:
+    """Return the result of `label_sets` as a Markdown table, shares in percent; "" without rows."""
+    lines = ["| asked | covered | no answer | labels in a set |", "|---:|---:|---:|---:|"]
+    for row in rows:
+        shares = " | ".join(percent(row[name]) for name in ("coverage", "covered", "abstained"))
+        lines.append(f"| {shares} | {row['labels']:.2f} |")
+    return "\n".join(lines) if rows else ""
 
 
 def label_table(run: dict[str, Any]) -> str:
@@ -125,10 +142,8 @@ def describe_run(
         "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
         "labels": names,
-        "encoders": {
-            "text": _encoder_name(model.text_encoder),
-            "vision": _encoder_name(model.vision_encoder),
-        },
+        "encoders": {m: _name_of(encoder) for m, encoder in encoder_names(model).items()},
+        "started_from": model.model and _name_of(model.model),
         "clean_text": trainer.processing_class.clean_text,
         "parameters": {
             "all": sum(p.numel() for p in trainer.model.parameters()),
@@ -152,15 +167,15 @@ def describe_run(
         "confusion": confusion_of(scored, len(names)),
         "decision_weights": _mean_weights(scored, names),
         "agreement": describe_groups(scored, agreement_groups(scored)),
-        "robustness": describe_robustness(scored, trainer.scores),
+        "robustness": describe_robustness(scored, trainer.scores, trainer.model.config),
         "processes": trainer.args.world_size,
         "seconds": round(seconds, 1),
         "versions": versions(),
     }
 
 
-def _encoder_name(name_or_path: str) -> str:
-    """Return the name of an encoder; of a folder its last part, since metrics.json is published."""
+def _name_of(name_or_path: str) -> str:
+    """Return a name; of a folder its last part, since metrics.json is published."""
     path = Path(name_or_path)
     return path.resolve().name if path.is_dir() else name_or_path
 

@@ -13,20 +13,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from hybridsent.bundled.models import resolve_model
 from hybridsent.exporting.comparison import TOLERANCE, compare, made_up_rows
 from hybridsent.exporting.conversion import convert
 from hybridsent.scoring.backends import identify_model
 from hybridsent.scoring.exported import (
     ENGINES,
     MANIFEST,
-    digest_of_file,
     read_export,
     require_package,
 )
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.rows import Assignment, Row
-from hybridsent.support.digests import digest_of_weights
+from hybridsent.support.digests import digest_of_file, digest_of_weights
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, is_taken, write_whole
 
@@ -40,7 +40,7 @@ def export(
     """Export a model and compare the two; the folder appears only if they agree.
 
     Args:
-        model: Folder of a trained model, or Hub id.
+        model: Folder of a trained model, Hub id or bundled model.
         output: Folder to write, absent or empty.
         format: One of `GRAPHS`.
         posts: File or folder to compare on, as `hybridsent predict` reads it; None means made-up posts.
@@ -52,7 +52,7 @@ def export(
         PostsError: No such model or posts, the folder is taken, a package is missing, or the exported
             model does not agree with the model. No folder is left then.
     """
-    output = Path(output)
+    model, output = resolve_model(model), Path(output)
     _require_possible(model, output, format)
     revision = identify_model(model)[1]
     rows = _rows_of(posts)

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 # The names alone, so that help needs no torch: keys of answers.CHOICES, backends.BACKENDS and DTYPES.
-COLUMNS = ("probabilities", "branches", "weights", "embeddings")
+COLUMNS = ("probabilities", "branches", "weights", "embeddings", "explanation")
 BACKENDS = ("torch", "openvino", "onnx")
 DTYPES = ("float32", "bfloat16", "float16")
 POSITIVE = ("batch_size", "rows_per_shard", "cpu_threads", "max_image_pixels")
@@ -21,9 +21,6 @@ def _setting(default: Any, help: str, **more: Any) -> Any:
 class ScoringArguments:
     """Which posts to score with which model, and how."""
 
-    model: str = field(
-        metadata={"help": "Folder of a trained or exported model, or its id on the Hub."}
-    )
     input: str = field(
         metadata={
             "help": "CSV, JSON Lines or Parquet file with columns text, image (a path inside the "
@@ -37,6 +34,10 @@ class ScoringArguments:
             "it ended."
         }
     )
+    model: str = _setting(
+        "bundled/mvsa-single",
+        "Folder of a trained or exported model, its id on the Hub, or a bundled model.",
+    )
     split: str | None = _setting(None, "Only this split of a folder or data set.")
     dataset_config: str | None = _setting(None, "Configuration of a data set of the Hub.")
     revision: str | None = _setting(None, "Branch, tag or commit of a model of the Hub.")
@@ -46,6 +47,11 @@ class ScoringArguments:
             "help": "What to write besides row, id, label, score, error.",
             "choices": COLUMNS,
         },
+    )
+    coverage: float | None = _setting(
+        None,
+        "Such as 0.9: also write the set of labels (label_set) that holds the right one for this share "
+        "of posts, and whether it is no answer (abstains).",
     )
     batch_size: int = _setting(32, "Posts in a batch.")
     rows_per_shard: int | None = _setting(
@@ -80,12 +86,14 @@ class ScoringArguments:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name} {value}: give a positive whole number.")
+        if self.coverage is not None and not 0 < self.coverage < 1:
+            raise ValueError(f"--coverage {self.coverage}: give a number between 0 and 1.")
         if self.num_workers is not None and self.num_workers < 0:
             raise ValueError(f"--num_workers {self.num_workers}: give 0 or more.")
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings that decide about each answer; the others about speed and files."""
-        names = ("columns", "dtype", "backend", "max_image_pixels")
+        names = ("columns", "coverage", "dtype", "backend", "max_image_pixels")
         return {name: getattr(self, name) for name in names}
 
 
@@ -102,5 +110,6 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         elif each.default_factory is not MISSING:
             options |= {"default": each.default_factory(), "nargs": "+"}
         else:
-            options["required"] = True
-        parser.add_argument(f"--{each.name}", type=int if "int" in each.type else str, **options)
+            options["required"] = each.name != "input"  # which may be the first word
+        kind = next((x for x in (int, float) if x.__name__ in each.type), str)
+        parser.add_argument(f"--{each.name}", type=kind, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import torch
 from torch.nn.functional import pad
 from transformers import AutoConfig
 
+from hybridsent.support.digests import digest_of_file
 from hybridsent.support.errors import PostsError
 from modeling_hybridsent.encoder_checks_hybridsent import count_positions
 from modeling_hybridsent.encoders_hybridsent import build_encoder
@@ -96,20 +96,6 @@ def require_backend(model: str, backend: str) -> None:
         require_package(ENGINES[backend], f"--backend {backend}")
 
 
-def update_digest(digest: Any, file: Path) -> None:
-    """Take the content of a file, which may be large, into a digest of `hashlib`."""
-    with file.open("rb") as content:
-        while part := content.read(1 << 20):
-            digest.update(part)
-
-
-def digest_of_file(file: Path) -> str:
-    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    update_digest(digest, file)
-    return digest.hexdigest()
-
-
 class Exported(ABC):
     """An exported model, as a `Backend`.
 
@@ -136,7 +122,7 @@ class Exported(ABC):
             file = Path(model, name)
             if not file.is_file() or digest_of_file(file) != digest:
                 raise PostsError.about(file, "is absent or damaged", remedy=AGAIN)
-        config = AutoConfig.from_pretrained(model)
+        self.config = config = AutoConfig.from_pretrained(model)
         self.labels = [config.id2label[i] for i in range(config.num_labels)]
         self.embedding_size = config.hidden_size
         with torch.device("meta"):

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Literal, NoReturn
@@ -25,10 +25,25 @@ _NEEDED_BY_SCORES = {
 }
 
 
+# What a trained model brings; only a model that is built from encoders has settings for it.
+FROM_MODEL = (
+    *("text_encoder", "vision_encoder", "model_config"),
+    *("max_text_length", "clean_text", "max_image_pixels"),
+)
+
+
 @dataclass
 class ModelArguments:
     """Which model to train."""
 
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Start from this trained model (folder, Hub id or bundled/mvsa-single), which "
+            "brings encoders, architecture and processor. Other labels than its own get new "
+            "classifiers."
+        },
+    )
     text_encoder: str = field(
         default="bundled/all-minilm-l6-v2",
         metadata={"help": "Hub id or folder of any text encoder; bundled/... needs no Hub."},
@@ -339,11 +354,12 @@ class HybridSentTrainingArguments(TrainingArguments):
             )
 
 
-def read_recipe(file: str) -> list[str]:
+def read_recipe(file: str, without: Collection[str] = ()) -> list[str]:
     """Convert a YAML recipe to command-line arguments, so that one parser checks both.
 
     Args:
         file: YAML file with one setting per line; a nested mapping becomes JSON.
+        without: Settings to leave out.
 
     Returns:
         Arguments such as ["--learning_rate", "0.001"].
@@ -357,7 +373,7 @@ def read_recipe(file: str) -> list[str]:
         if isinstance(value, dict):
             value = json.dumps(value, default=str)  # of a date, for instance
         values = value if isinstance(value, list) else [value]
-        if value is not None:
+        if value is not None and name not in without:
             arguments += [f"--{name}", *map(str, values)]
     return arguments
 
@@ -366,6 +382,11 @@ def _without_bare_debug(words: Sequence[str]) -> list[str]:
     """Remove a --debug without a value, which is ours; the library's option of that name has one."""
     pairs = zip(words, [*words, "--"][1:], strict=False)
     return [word for word, after in pairs if word != "--debug" or not after.startswith("--")]
+
+
+def _names(words: Sequence[str]) -> set[str]:
+    """Return the options among words of a command line, with their dashes."""
+    return {word.partition("=")[0] for word in words if word.startswith("--")}
 
 
 class _Parser(HfArgumentParser):
@@ -382,7 +403,8 @@ def parse_arguments(
 ) -> tuple[ModelArguments, DataArguments, HybridSentTrainingArguments]:
     """Parse settings from a recipe and the command line; the command line wins.
 
-    In `model_config` it wins field by field: other fields keep their values from the recipe.
+    In `model_config` it wins field by field: other fields keep their values from the recipe. With
+    `--model` there, the recipe's settings of encoders, architecture and processor do not count.
 
     Args:
         argv: Arguments without the program's name (default: those of this process); the first may be
@@ -396,7 +418,8 @@ def parse_arguments(
     """
     given = _without_bare_debug(sys.argv[1:] if argv is None else argv)
     recipe = given.pop(0) if given and not given[0].startswith("-") else DEFAULT_RECIPE
-    written = [] if {"-h", "--help"} & set(given) else read_recipe(recipe)
+    from_model = FROM_MODEL if "--model" in _names(given) else ()
+    written = [] if {"-h", "--help"} & set(given) else read_recipe(recipe, from_model)
     try:
         return _parse(recipe, written, given)
     except ImportError:  # a missing package, not a wrong setting
@@ -421,9 +444,22 @@ def _parse(recipe: str, written: list[str], given: list[str]) -> Any:
     if "--model_config" in written:
         fields = ModelArguments(model_config=written[written.index("--model_config") + 1])
         model.model_config = fields.fields_of_config() | model.fields_of_config()
-    if data.use_contradictory_posts and not model.fields_of_config().get("own_label_loss_weight"):
+    if model.model is not None:
+        _leave_to_model(model, _names([*written, *given]))
+    elif data.use_contradictory_posts and not model.fields_of_config().get("own_label_loss_weight"):
         raise ValueError(
             "--use_contradictory_posts: these posts have only unimodal labels, which are learned with "
             "own_label_loss_weight above 0 in model_config. Set it, or leave this option out."
         )
     return parsed
+
+
+def _leave_to_model(arguments: ModelArguments, names: Collection[str]) -> None:
+    """Clear what the trained model of `--model` brings; refuse settings that say otherwise."""
+    if wrong := [f"--{name}" for name in FROM_MODEL if f"--{name}" in names]:
+        raise ValueError(
+            f"--model {arguments.model} and {', '.join(wrong)}: a trained model brings its encoders, "
+            "architecture and processor. Leave out one of both."
+        )
+    for name in FROM_MODEL:
+        setattr(arguments, name, None)

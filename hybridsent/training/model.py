@@ -1,14 +1,27 @@
-"""Build the model and the processor of a run."""
+"""Build the model and the processor of a run, from encoders or from a trained model."""
+
+import copy
+import json
+from pathlib import Path
 
 from transformers import AutoImageProcessor, AutoTokenizer
+from transformers.utils import cached_file
 
 from hybridsent.bundled.encoders import resolve_encoder
-from hybridsent.training.arguments import ModelArguments
+from hybridsent.training.arguments import DataArguments, ModelArguments
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+
+# Parts of the model whose weights belong to labels.
+OF_LABELS = (
+    *("text_classifier", "image_classifier", "fusion_classifier", "own_label_classifiers"),
+    "decision_fusion",
+)
 
 
 def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
-    """Build a processor from the tokenizer and the image processor of the encoders."""
+    """Build a processor from tokenizer and image processor of the encoders, or load the model's."""
+    if arguments.model is not None:
+        return HybridSentProcessor.from_pretrained(_folder_of(arguments.model))
     return HybridSentProcessor(
         AutoImageProcessor.from_pretrained(resolve_encoder(arguments.vision_encoder)),
         AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
@@ -23,7 +36,7 @@ def build_model(
     label_names: list[str],
     model_class: type[HybridSentForSequenceClassification] = HybridSentForSequenceClassification,
 ) -> HybridSentForSequenceClassification:
-    """Build a model from the pretrained encoders, with new fusion weights.
+    """Build a model from the pretrained encoders, with new fusion weights, or start from a model.
 
     Args:
         arguments: Settings of the model.
@@ -33,6 +46,8 @@ def build_model(
     Raises:
         ValueError: Texts may have more tokens than the text encoder has positions.
     """
+    if arguments.model is not None:
+        return start_from(arguments.model, label_names)
     model = model_class.from_vision_text_pretrained(
         resolve_encoder(arguments.vision_encoder),
         resolve_encoder(arguments.text_encoder),
@@ -47,3 +62,55 @@ def build_model(
             f"{arguments.text_encoder} has positions for {positions} tokens; give at most that."
         )
     return model
+
+
+def start_from(name: str, label_names: list[str]) -> HybridSentForSequenceClassification:
+    """Load a trained model to train it further, uncalibrated.
+
+    Args:
+        name: Folder, Hub id or bundled model.
+        label_names: Names of the labels by index. Where they are not those of the model, in its
+            order, classifiers and decision weights start anew.
+    """
+    model = HybridSentForSequenceClassification.from_pretrained(_folder_of(name))
+    model.config.reset_calibration()  # temperatures do not belong into the loss
+    model.config._name_or_path = ""  # a path of this machine
+    if list(model.config.id2label.values()) == label_names:
+        return model
+    config = copy.deepcopy(model.config)
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {name: i for i, name in enumerate(label_names)}
+    fresh = HybridSentForSequenceClassification(config)
+    kept = {k: v for k, v in model.state_dict().items() if k.partition(".")[0] not in OF_LABELS}
+    fresh.load_state_dict(kept, strict=False)
+    fresh.base_model.freeze_unused_parameters()
+    return fresh.eval()
+
+
+def encoder_names(arguments: ModelArguments) -> dict[str, str]:
+    """Return the names of the encoders by modality; of a trained model, from its metrics.json."""
+    if arguments.model is None:
+        return {"text": arguments.text_encoder, "vision": arguments.vision_encoder}
+    file = cached_file(
+        _folder_of(arguments.model), "metrics.json", _raise_exceptions_for_missing_entries=False
+    )
+    known = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+    return {m: known.get("encoders", {}).get(m, arguments.model) for m in ("text", "vision")}
+
+
+def require_unimodal_classifiers(
+    model: HybridSentForSequenceClassification, arguments: DataArguments
+) -> None:
+    """Raise ValueError if posts with unimodal labels alone would teach the model nothing."""
+    if arguments.use_contradictory_posts and not model.config.own_label_loss_weight:
+        raise ValueError(
+            "--use_contradictory_posts: the model has no classifiers of unimodal labels, from which "
+            "these posts could teach. Set use_contradictory_posts to false."
+        )
+
+
+def _folder_of(name: str) -> str:
+    """Return the folder of a bundled model, or the name of another model."""
+    from hybridsent.bundled.models import resolve_model  # few trainings start from a model
+
+    return resolve_model(name)

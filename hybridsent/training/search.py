@@ -16,6 +16,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from transformers import Trainer
 from transformers.trainer_utils import SaveStrategy, TrainOutput
 
 from hybridsent.support.folders import write_whole
@@ -38,7 +39,8 @@ class SearchTrainer(HybridSentTrainer):
     def train(self, *args: Any, trial: Any = None, **kwargs: Any) -> TrainOutput:
         """Train the model of one trial."""
         try:
-            return super().train(*args, trial=trial, **kwargs)
+            # Not that of our trainer, which adds low-rank factors: the model is not there yet.
+            return Trainer.train(self, *args, trial=trial, **kwargs)
         except TrainingError as error:
             if not _ended(trial.study):  # the recipe's own settings
                 raise

@@ -35,7 +35,7 @@ def build_page(loaded: LoadedModel, settings: Settings, storage: Storage) -> gr.
         storage: Temporary folder for all that the server writes; also Gradio's own.
 
     Returns:
-        The page, with the endpoints /predict, /predict_table and /score_post, which is a tool, too.
+        The page, with the endpoints /predict, /explain, /predict_table and the tool /score_post.
     """
     scorer = Scorer(loaded, settings.batch_size)
     shared = SharedResults(storage.folder / "shared", settings.max_shared_results)

@@ -46,6 +46,7 @@ def command(tmp_path_factory):
         cache_features=True,
         cache_folder=str(folder / "states"),
         cpu_threads=1,
+        text_encoder_lora_rank=2,
     )
     return [str(recipe), "--folds", "2", "--results", str(folder / "out")], folder / "out"
 

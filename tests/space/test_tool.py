@@ -45,7 +45,7 @@ def use_tool(space, *posts, tool="score_post"):
     return [(answer.isError, answer.content[0].text) for answer in answers]
 
 
-def test_an_agent_finds_one_tool_and_three_endpoints_that_say_what_they_do(space):
+def test_an_agent_finds_one_tool_and_endpoints_that_say_what_they_do(space):
     tools, resources, prompts = as_client(
         space, ("list_tools",), ("list_resources",), ("list_prompts",)
     )
@@ -60,11 +60,17 @@ def test_an_agent_finds_one_tool_and_three_endpoints_that_say_what_they_do(space
     assert "Leave it out" in inputs["properties"]["text"]["description"]
     # The Hub writes the agents.md of a Space from this.
     endpoints = HTTP.get(f"{space.url}{API}/info").json()
-    assert set(endpoints["named_endpoints"]) == {"/predict", "/predict_table", "/score_post"}
+    assert set(endpoints["named_endpoints"]) == {
+        "/predict", "/explain", "/predict_table", "/score_post",
+    }  # fmt: skip
     assert endpoints["unnamed_endpoints"] == {}
     for endpoint in endpoints["named_endpoints"].values():
-        assert endpoint["description"].startswith("Score ")
-        assert "Returns" in endpoint["description"]
+        assert endpoint["description"].endswith(".")
+        assert {each["parameter_name"] for each in endpoint["parameters"]} <= {
+            "text",
+            "image",
+            "file",
+        }
 
 
 def test_the_tool_answers_as_the_page(space):
