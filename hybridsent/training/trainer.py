@@ -86,7 +86,7 @@ class HybridSentTrainer(Trainer):
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         """Train; low-rank factors of the encoders are there meanwhile, and end in their weights."""
-        factors = _low_rank_factors(self.model, self.args)
+        factors = low_rank_factors(self.model, self.args)
         self.trained_parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         result = super().train(*args, **kwargs)
         if factors:
@@ -307,7 +307,7 @@ class HybridSentTrainer(Trainer):
         return self._named(output.predictions), output.label_ids
 
 
-def _low_rank_factors(
+def low_rank_factors(
     model: HybridSentForSequenceClassification, arguments: "HybridSentTrainingArguments"
 ) -> "LowRankFactors | None":
     """Give the encoders low-rank factors if a setting asks for them; peft is loaded for these only."""

@@ -59,6 +59,10 @@ class OnePost:
         (scores), what the branches text, image and fusion say and how much each weighed, whether text
         and image agree, the energy and whether the post looks familiar, a summary and warnings. A
         post that cannot be scored gives only an error that says why.
+
+        Args:
+            text: The text, or null.
+            image: The uploaded image, or null.
         """
         posts = (self._post(*given) for given in zip(text, image, strict=True))
         return (list(map(as_json, self.scorer.answer(posts, URGENT))),)
