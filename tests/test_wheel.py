@@ -116,5 +116,15 @@ def test_uv_runs_both_scripts_without_a_clone(built, tmp_path):
     assert f"Installed {len(list(wheels.iterdir()))} packages" in trained.stderr
     assert "| both | decision |" in trained.stdout
     table = tmp_path / "posts" / "test.csv"
-    uv_run("run_predict.py", "--model", "out", "--input", table, "--output", "answers")
+    uv_run(
+        "run_predict.py",
+        "--model",
+        "out",
+        "--input",
+        table,
+        "--output",
+        "answers",
+        "--num_workers",
+        0,
+    )
     assert [*Path(there, "answers").glob("*.parquet")]
