@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +17,13 @@ from transformers.activations import ACT2FN
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import CONFIG_NAME
 
+# What a post may have; each has its own thresholds of label sets.
+INPUTS = ("both", "text only", "image only")
 # The end of messages about damaged files; a message with it needs no further explanation.
 REMEDY = "Save or download it again"
+# In its place where the files are sound, but of a form of the model that is no more.
+RETRAIN = "Train it again"
+_OLDER_FIELDS = ("evidence", "text_ngram_sizes", "vision_local_layer")
 # Building more takes minutes, before loading can report that the weights lack them.
 _MOST_LAYERS = 1000
 # Settings of backbones and of timm by which building a model loads weights.
@@ -67,23 +73,15 @@ class HybridSentConfig(PreTrainedConfig):
         attention_dropout: Dropout probability on attention weights.
         layer_norm_eps: Epsilon of the layer normalisations.
         initializer_range: Standard deviation of newly initialised weights.
-        evidence: S1 and S4. What local features are, and what the recurrence runs over. "tokens": an
-            n-gram feature a word and a finer stage of the image, which the cross-attention may look
-            at; the recurrence runs over all tokens. "levels": states of a middle text layer, and
-            mean, deviation and maximum of several image stages, which enter the unimodal branches
-            too; the recurrence runs over one vector a level, from words to early stages.
-        use_local_features: S1. False removes the local features.
-        text_ngram_sizes: S1. Kernel widths, in tokens, of the convolutions behind the local text
-            features of "tokens".
-        vision_local_layer: S1, "tokens". Index into the vision encoder's `hidden_states` that gives
-            the local image features; None lets the model pick the last stage with a finer grid than
-            the final one, or the middle layer where all layers share one grid.
-        vision_feature_sizes: Channels of the vision encoder's global features and of each local
-            layer; None lets the model measure them once, after which they are stored here.
+        use_local_features: S1. False removes the middle layer of the text encoder and the earlier
+            stages of the vision encoder: only last layers are read.
+        vision_feature_sizes: Channels of the vision encoder's last stage and of each earlier stage
+            that is read; None lets the model measure them once, after which they are stored here.
         use_unimodal_branches: S2. False removes the unimodal self-attention and classifiers; only
             `decision_fusion="fusion_only"` is possible then.
         num_cross_modal_layers: S3. Number of cross-modal layers; 0 removes them.
-        recurrence: S4. "birau", "bigru" (the same without its attention gate) or "none".
+        recurrence: S4. "birau", "bigru" (the same without its attention gate) or "none". It runs over
+            one vector a level, from the words to the earliest stage of the image.
         recurrent_hidden_size: S4. Hidden units of the recurrence per direction.
         decision_fusion: S5. "dynamic" weights per post, one learned "global" vector of weights,
             "uniform" weights, or "fusion_only".
@@ -100,6 +98,9 @@ class HybridSentConfig(PreTrainedConfig):
             on validation data after training so that the confidence is calibrated. 1 changes nothing.
         text_only_temperature: The same for posts that have no image.
         image_only_temperature: The same for posts that have no text.
+        label_set_thresholds: For posts with "both" modalities, "text only" and "image only": the least
+            probability of a label in the set that holds the right one for 1 %, 2 %, ... of the posts;
+            fitted with `temperature`. None, or without one of them: too few posts to tell.
 
     Raises:
         ValueError: A misspelt keyword, or values that do not go together; the message names them.
@@ -144,10 +145,7 @@ class HybridSentConfig(PreTrainedConfig):
     initializer_range: float = 0.02
 
     # S1 to S5
-    evidence: Literal["tokens", "levels"] = "tokens"
     use_local_features: bool = True
-    text_ngram_sizes: list[int] | tuple[int, ...] = (1, 3, 5)  # odd: centred on their token
-    vision_local_layer: int | None = None
     vision_feature_sizes: list[int] | tuple[int, ...] | None = None
     use_unimodal_branches: bool = True
     num_cross_modal_layers: int = 2
@@ -164,10 +162,11 @@ class HybridSentConfig(PreTrainedConfig):
     temperature: float | int = 1.0
     text_only_temperature: float | int = 1.0
     image_only_temperature: float | int = 1.0
+    label_set_thresholds: dict[str, list[float | int]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
+        _drop_older_fields(kwargs)
         self._refuse_misspelt(kwargs)
-        self.text_ngram_sizes = list(self.text_ngram_sizes)
         super().__post_init__(**kwargs)
         # Always all entries: saving writes only that of the class being saved.
         self.auto_map = dict(_AUTO_MAP)
@@ -191,9 +190,10 @@ class HybridSentConfig(PreTrainedConfig):
         return sum(weights[name] * part for name, part in parts.items())
 
     def reset_calibration(self) -> None:
-        """Set every temperature to 1, which changes nothing: fitted ones fit no fresh classifier."""
+        """Forget temperatures and thresholds: fitted ones fit no fresh classifier."""
         for name in _TEMPERATURES:
             setattr(self, name, 1.0)
+        self.label_set_thresholds = None
 
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
@@ -221,10 +221,6 @@ class HybridSentConfig(PreTrainedConfig):
             raise ValueError(
                 f"num_cross_modal_layers ({self.num_cross_modal_layers}) must lie between 0 and "
                 f"{_MOST_LAYERS} and recurrent_hidden_size ({self.recurrent_hidden_size}) be positive."
-            )
-        if not self.text_ngram_sizes or min(self.text_ngram_sizes) < 1:
-            raise ValueError(
-                f"text_ngram_sizes ({self.text_ngram_sizes}) must be positive numbers."
             )
 
     def validate_encoders(self) -> None:
@@ -270,6 +266,16 @@ class HybridSentConfig(PreTrainedConfig):
         for name in _TEMPERATURES:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
+
+    def validate_label_sets(self) -> None:
+        """Check that the thresholds of label sets are probabilities that fall as coverage rises."""
+        for name, table in (self.label_set_thresholds or {}).items():
+            falls = all(a >= b for a, b in pairwise([1, *table, 0]))
+            if name not in INPUTS or len(table) > 99 or not falls:
+                raise ValueError(
+                    f"label_set_thresholds ({name!r}: {table!r:.80}) must hold, for each of "
+                    f"{', '.join(INPUTS)}, at most 99 falling numbers between 1 and 0."
+                )
 
     def validate_dtype(self) -> None:
         """Check that the type of the weights is one of torch's."""
@@ -376,6 +382,21 @@ class HybridSentConfig(PreTrainedConfig):
         )
 
 
+def _drop_older_fields(fields: dict[str, Any]) -> None:
+    """Drop fields that are no more; raises ValueError if they describe a model that is no more.
+
+    Such a model had a recurrence over all tokens and n-grams as local features. Each configuration
+    of it was saved with these fields; one that says "levels" is today's model.
+    """
+    older = {name: fields.pop(name) for name in _OLDER_FIELDS if name in fields}
+    if older and older.get("evidence") != "levels":
+        name, value = next(iter(older.items()))
+        raise ValueError(
+            f"{name}={value!r} belongs to the form that the model had before hybridsent 0.2, whose "
+            f"weights do not fit any more. {RETRAIN}, or use it with hybridsent 0.1."
+        )
+
+
 class _OverrideError(ValueError):
     """A keyword of the caller does not fit a sound configuration."""
 
@@ -409,12 +430,19 @@ def _fields_of(content: Any) -> Iterator[tuple[str, Any]]:
 def _naming(name: str, error: Exception) -> Exception:
     """Return an error that names the configuration it is about and says what to do."""
     no_json = isinstance(error.__context__, (UnicodeDecodeError, json.JSONDecodeError))
-    complete = isinstance(error, _OverrideError) or REMEDY in str(error)
+    complete = isinstance(error, _OverrideError) or is_explained(error)
     if complete or (isinstance(error, OSError) and not no_json):
         return error  # complete already
     kind = OSError if isinstance(error, OSError) else ValueError
     file = Path(name, CONFIG_NAME) if Path(name).is_dir() else name
-    return kind(f"{file} cannot be used: {as_sentence(error)} {REMEDY}, or correct it.")
+    remedy = "" if RETRAIN in str(error) else f" {REMEDY}, or correct it."
+    return kind(f"{file} cannot be used: {as_sentence(error)}{remedy}")
+
+
+def is_explained(error: Exception) -> bool:
+    """Check whether an error names the configuration's file and says what to do."""
+    named = " cannot be used: " in str(error)
+    return REMEDY in str(error) or (named and RETRAIN in str(error))
 
 
 def as_sentence(error: Exception) -> str:

@@ -1,18 +1,14 @@
 """The two encoders and row S1 of the system: global and local features of each modality.
 
-| feature      | what it is                                                                       |
-|--------------|----------------------------------------------------------------------------------|
-| text global  | token states of the text encoder's last layer                                    |
-| text local   | n-gram convolutions over the text encoder's non-contextual embedding output      |
-| image global | tokens of the vision encoder's last stage                                        |
-| image local  | tokens of an earlier stage: a finer grid, or a middle layer where all grids match |
-
-With `evidence="levels"`, local are instead
-
+| feature      | what it is                                                                        |
+|--------------|-----------------------------------------------------------------------------------|
+| text global  | token states of the text encoder's last layer                                     |
 | text local   | token states of a layer two thirds of the way up                                  |
+| image global | tokens of the vision encoder's last stage                                         |
 | image local  | mean, standard deviation and maximum over the tokens of up to four earlier stages |
 
-The abstract names global and local features but does not define them; this reading is ours.
+Each of these levels also gives one vector a post, its evidence, which branches and fusion read. The
+abstract names global and local features but does not define them; this reading is ours.
 """
 
 import json
@@ -191,20 +187,17 @@ def encode_image(
     return as_tokens(outputs.last_hidden_state), [as_tokens(x) for x in outputs.hidden_states]
 
 
-def encode_text(
-    encoder: PreTrainedModel, tokens: dict[str, torch.Tensor], middle: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
+def encode_text(encoder: PreTrainedModel, tokens: dict[str, torch.Tensor]) -> EncoderOutputs:
     """Run the text encoder once.
 
     Args:
         encoder: A text encoder.
         tokens: `input_ids` (batch, tokens) or `inputs_embeds` (batch, tokens, text width), and
             `attention_mask` (batch, tokens), which never has an empty row.
-        middle: Return the states of a middle layer in place of the embeddings.
 
     Returns:
-        Token states of the last layer and non-contextual embeddings, or states of the layer two
-        thirds of the way up, each (batch, tokens, text width).
+        Token states of the last layer and of that two thirds of the way up, each (batch, tokens, text
+        width).
 
     Raises:
         ValueError: The encoder takes no `inputs_embeds`.
@@ -214,7 +207,7 @@ def encode_text(
             f"The text encoder {encoder.config.model_type!r} takes no inputs_embeds; give input_ids."
         )
     outputs = encoder(**tokens, output_hidden_states=True, return_dict=True)
-    layer = 2 * (len(outputs.hidden_states) - 1) // 3 if middle else 0
+    layer = 2 * (len(outputs.hidden_states) - 1) // 3
     return outputs.last_hidden_state, outputs.hidden_states[layer]
 
 
@@ -357,11 +350,9 @@ def _example_text() -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": ids.clone()}
 
 
-def _check_text_states(
-    config: PreTrainedConfig, states: torch.Tensor, embeddings: torch.Tensor
-) -> None:
+def _check_text_states(config: PreTrainedConfig, last: torch.Tensor, middle: torch.Tensor) -> None:
     wanted = (1, _TOKENS, config.hidden_size)
-    for found in (states, embeddings):
+    for found in (last, middle):
         if tuple(found.shape) != wanted:
             raise ValueError(f"it returns states of shape {tuple(found.shape)}, not {wanted}")
 
@@ -382,12 +373,6 @@ def expected_image_size(config: PreTrainedConfig) -> int:
     if size is None:
         size = ((getattr(config, "pretrained_cfg", None) or {}).get("input_size") or [224])[-1]
     return size if isinstance(size, int) else max(size)
-
-
-def _pick_local_layer(global_tokens: int, stage_tokens: list[int]) -> int:
-    """Return the last stage with a finer grid than the final one, else the middle layer."""
-    finer = [i for i, tokens in enumerate(stage_tokens) if tokens > global_tokens]
-    return finer[-1] if finer else len(stage_tokens) // 2
 
 
 def level_layers(count: int) -> list[int]:
@@ -418,32 +403,17 @@ def level_statistics(stages: list[torch.Tensor]) -> torch.Tensor:
 
 
 def measure_vision_features(config: HybridSentConfig) -> None:
-    """Fill in `vision_local_layer` and `vision_feature_sizes` where they are None.
+    """Fill in `vision_feature_sizes` where it is None.
 
     Encoders name their widths in too many ways to read them off their configurations.
 
     Args:
         config: Changed in place.
-
-    Raises:
-        ValueError: The vision encoder has no such layer.
     """
-    (tokens, width), *stages = probe_encoder(config.vision_config, "vision").sizes
-    if config.evidence == "levels":
-        if config.vision_feature_sizes is None:
-            channels = [stages[i][1] for i in level_layers(len(stages))]
-            config.vision_feature_sizes = [width, *channels]
-        return
-    if config.vision_local_layer is None:
-        config.vision_local_layer = _pick_local_layer(tokens, [count for count, _ in stages])
-    layer, count = config.vision_local_layer, len(stages)
-    if not -count <= layer < count:
-        raise ValueError(
-            f"vision_local_layer ({layer}) must be one of the {count} hidden states of the vision "
-            "encoder."
-        )
     if config.vision_feature_sizes is None:
-        config.vision_feature_sizes = [width, stages[layer][1]]
+        (_, width), *stages = probe_encoder(config.vision_config, "vision").sizes
+        channels = [stages[i][1] for i in level_layers(len(stages))]
+        config.vision_feature_sizes = [width, *channels]
 
 
 class HybridSentImageNorm(nn.LayerNorm):
@@ -484,66 +454,6 @@ class HybridSentProjection(nn.Module):
         return projected.masked_fill(~mask[..., None], 0.0)
 
 
-class HybridSentNgrams(nn.Module):
-    """Local text features: convolutions over neighbouring word embeddings (S1)."""
-
-    def __init__(self, config: HybridSentConfig) -> None:
-        super().__init__()
-        width = config.text_config.hidden_size
-        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, config.hidden_size, kernel_size=n, padding="same")
-            for n in config.text_ngram_sizes
-        )
-        self.dropout = nn.Dropout(config.hidden_dropout)
-
-    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Sum the n-gram features of all widths at every token.
-
-        Args:
-            embeddings: Non-contextual token embeddings, (batch, tokens, text width).
-            mask: True at real tokens, (batch, tokens).
-
-        Returns:
-            (batch, tokens, hidden_size), zero where masked.
-        """
-        embeddings = self.norm(embeddings).masked_fill(~mask[..., None], 0.0).transpose(1, 2)
-        features = sum(torch.relu(convolution(embeddings)) for convolution in self.convolutions)
-        return self.dropout(features.transpose(1, 2)).masked_fill(~mask[..., None], 0.0)
-
-
-class HybridSentTextFeatures(nn.Module):
-    """Global and local text features from what one pass of the text encoder gives (S1)."""
-
-    count = None  # no evidence
-
-    def __init__(self, config: HybridSentConfig) -> None:
-        super().__init__()
-        self.global_projection = HybridSentProjection(config.text_config.hidden_size, config)
-        self.ngrams = HybridSentNgrams(config) if config.use_local_features else None
-
-    @property
-    def reads_local(self) -> bool:
-        """Whether there are local features."""
-        return self.ngrams is not None
-
-    def forward(
-        self, states: torch.Tensor, embeddings: torch.Tensor | None, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Project the text encoder's output.
-
-        Args:
-            states: Token states of the last layer, (batch, tokens, text width).
-            embeddings: Non-contextual token embeddings, (batch, tokens, text width).
-            mask: True at real tokens of present texts, (batch, tokens).
-
-        Returns:
-            Global and local features, each (batch, tokens, hidden_size); local is None when off.
-        """
-        local = None if self.ngrams is None else self.ngrams(embeddings, mask)
-        return self.global_projection(states, mask), local
-
-
 class HybridSentEvidence(nn.Module):
     """Bring a summary of a text or an image to the width of the fusion."""
 
@@ -565,7 +475,7 @@ def _mean_of_tokens(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
 
 
-class HybridSentTextLevels(nn.Module):
+class HybridSentTextFeatures(nn.Module):
     """Text features of two layers of the text encoder, as tokens and as evidence (S1).
 
     Attributes:
@@ -603,7 +513,7 @@ class HybridSentTextLevels(nn.Module):
         return tokens, torch.stack([project(mean, present) for project, mean in pairs], dim=1)
 
 
-class HybridSentImageLevels(nn.Module):
+class HybridSentImageFeatures(nn.Module):
     """Image features of the last stage as tokens, and of several stages as evidence (S1).
 
     Attributes:
@@ -642,44 +552,3 @@ class HybridSentImageLevels(nn.Module):
         pairs = zip(self.evidence, summaries, strict=True)
         evidence = torch.stack([project(x, has_image) for project, x in pairs], dim=1)
         return self.global_projection(last, mask), evidence, mask
-
-
-class HybridSentImageFeatures(nn.Module):
-    """Global and local image features from what one pass of the vision encoder gives (S1)."""
-
-    count = None  # no evidence
-
-    def __init__(self, config: HybridSentConfig) -> None:
-        super().__init__()
-        global_size, local_size = config.vision_feature_sizes
-        norm = HybridSentImageNorm
-        self.global_projection = HybridSentProjection(global_size, config, norm)
-        self.local_projection = None
-        if config.use_local_features:
-            self.local_projection = HybridSentProjection(local_size, config, norm)
-
-    @property
-    def reads_local(self) -> bool:
-        """Whether there are local features."""
-        return self.local_projection is not None
-
-    def forward(
-        self, last: torch.Tensor, local: torch.Tensor | None, has_image: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-        """Project the vision encoder's output.
-
-        Args:
-            last: Tokens of the last stage, (batch, tokens, channels).
-            local: Tokens of the local layer, (batch, finer tokens, its channels); None when off.
-            has_image: True where the post has an image, (batch,).
-
-        Returns:
-            Global features (batch, tokens, hidden_size); local features (batch, finer tokens,
-            hidden_size), None when off; mask of the global tokens (batch, tokens).
-        """
-        mask = has_image[:, None].expand(-1, last.shape[1])
-        global_features = self.global_projection(last, mask)
-        if self.local_projection is None:
-            return global_features, None, mask
-        local_mask = has_image[:, None].expand(-1, local.shape[1])
-        return global_features, self.local_projection(local, local_mask), mask

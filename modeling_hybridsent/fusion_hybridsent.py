@@ -53,19 +53,18 @@ class HybridSentUnimodalBranch(nn.Module):
 
     Args:
         config: The configuration.
-        evidence: Vectors of evidence that join the pooled one; 0 with `evidence="tokens"`.
+        evidence: Vectors of evidence that join the pooled one.
     """
 
-    def __init__(self, config: HybridSentConfig, evidence: int = 0) -> None:
+    def __init__(self, config: HybridSentConfig, evidence: int) -> None:
         super().__init__()
         self.self_attention = HybridSentSelfAttentionBlock(config)
         self.pooling = HybridSentAttentionPooling(config)
-        self.dropout, self.joint = nn.Dropout(config.hidden_dropout), None
-        if evidence:
-            self.joint = nn.Linear((1 + evidence) * config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.joint = nn.Linear((1 + evidence) * config.hidden_size, config.hidden_size)
 
     def forward(
-        self, features: torch.Tensor, mask: torch.Tensor, evidence: torch.Tensor | None = None
+        self, features: torch.Tensor, mask: torch.Tensor, evidence: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Attend and pool.
 
@@ -80,11 +79,9 @@ class HybridSentUnimodalBranch(nn.Module):
         """
         features, weights = self.self_attention(features, mask)
         pooled = self.pooling(features, mask)
-        if self.joint is not None:
-            both = self.dropout(torch.cat([pooled, evidence.flatten(1)], dim=-1))  # type: ignore[union-attr]
-            pooled = pooled + nn.functional.gelu(self.joint(both))
-            pooled = pooled.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
-        return features, pooled, weights
+        both = self.dropout(torch.cat([pooled, evidence.flatten(1)], dim=-1))
+        pooled = pooled + nn.functional.gelu(self.joint(both))
+        return features, pooled.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0), weights
 
 
 class HybridSentCrossAttentionBlock(nn.Module):
@@ -121,29 +118,22 @@ class HybridSentCrossAttentionBlock(nn.Module):
         return hidden_states + self.dropout(update), weights
 
 
-def _with_local(
-    states: torch.Tensor, mask: torch.Tensor, local: torch.Tensor | None, one_a_token: bool = False
+def _with_evidence(
+    states: torch.Tensor, mask: torch.Tensor, evidence: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Append local features to global states, with their mask.
-
-    Either there is one local feature a token, or all are visible or missing together.
-    """
-    if local is None:
-        return states, mask
-    present = mask.any(dim=1, keepdim=True)
-    local_mask = mask if one_a_token else present.expand(-1, local.shape[1])
-    return torch.cat([states, local], dim=1), torch.cat([mask, local_mask], dim=1)
+    """Append evidence, which is visible where any token is, to states; and to their mask."""
+    seen = mask.any(dim=1, keepdim=True).expand(-1, evidence.shape[1])
+    return torch.cat([states, evidence], dim=1), torch.cat([mask, seen], dim=1)
 
 
 class HybridSentCrossModalLayer(GradientCheckpointingLayer):
     """Text looks at the image and the image at the text, at once (one layer of S3).
 
-    Each side sees the other's global states as the layer below left them, and its local features.
+    Each side sees the other's tokens as the layer below left them, and its evidence.
     """
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
-        self.local_words = config.evidence == "tokens"
         self.text_to_image = HybridSentCrossAttentionBlock(config)
         self.image_to_text = HybridSentCrossAttentionBlock(config)
 
@@ -152,8 +142,8 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
         hidden_states: torch.Tensor,
         mask: torch.Tensor,
         text_length: int,
-        text_local: torch.Tensor | None,
-        image_local: torch.Tensor | None,
+        text_evidence: torch.Tensor,
+        image_evidence: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Exchange information between the two halves of the sequence.
 
@@ -161,83 +151,24 @@ class HybridSentCrossModalLayer(GradientCheckpointingLayer):
             hidden_states: Text states then image states, (batch, text + image tokens, hidden_size).
             mask: True at real tokens of present modalities, (batch, text + image tokens).
             text_length: Number of text tokens at the front.
-            text_local: Local text features, (batch, text tokens, hidden_size), or evidence, (batch,
-                vectors, hidden_size), or None.
-            image_local: Local image features, (batch, finer tokens, hidden_size), or likewise.
+            text_evidence: (batch, its vectors, hidden_size).
+            image_evidence: (batch, its vectors, hidden_size).
 
         Returns:
             The updated sequence in the same order; the weights of the text's attention to the image
-            (batch, heads, text tokens, image global + local tokens) and of the image's to the text
-            (batch, heads, image tokens, text global + local tokens), None unless attention is eager.
+            (batch, heads, text tokens, image tokens + vectors) and of the image's to the text (batch,
+            heads, image tokens, text tokens + vectors), None unless attention is eager.
         """
         text, image = hidden_states[:, :text_length], hidden_states[:, text_length:]
         text_mask, image_mask = mask[:, :text_length], mask[:, text_length:]
-        new_text, to_image = self.text_to_image(text, *_with_local(image, image_mask, image_local))
-        words = _with_local(text, text_mask, text_local, self.local_words)
+        regions = _with_evidence(image, image_mask, image_evidence)
+        words = _with_evidence(text, text_mask, text_evidence)
+        new_text, to_image = self.text_to_image(text, *regions)
         new_image, to_text = self.image_to_text(image, *words)
         return torch.cat([new_text, new_image], dim=1), to_image, to_text
 
 
 class HybridSentFusionBranch(nn.Module):
-    """Fuse the two modalities' tokens: BiRAU, self-attention, pooling (S4).
-
-    Each modality is pooled by itself, so that an image's many tokens do not outweigh a text's few,
-    and a hidden layer joins the two vectors.
-    """
-
-    def __init__(self, config: HybridSentConfig) -> None:
-        super().__init__()
-        self.modality_embedding = nn.Embedding(2, config.hidden_size)
-        self.recurrence, self.recurrence_output = None, None
-        if config.recurrence != "none":
-            self.recurrence_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-            self.recurrence = BiRAU(
-                config.hidden_size,
-                config.recurrent_hidden_size,
-                attention_gate=config.recurrence == "birau",
-            )
-            self.recurrence_output = nn.Linear(2 * config.recurrent_hidden_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.hidden_dropout)
-        self.self_attention = HybridSentSelfAttentionBlock(config)
-        self.text_pooling = HybridSentAttentionPooling(config)
-        self.image_pooling = HybridSentAttentionPooling(config)
-        self.joint_norm = nn.LayerNorm(2 * config.hidden_size, eps=config.layer_norm_eps)
-        self.joint = nn.Linear(2 * config.hidden_size, config.hidden_size)
-
-    def _pool(
-        self, hidden_states: torch.Tensor, mask: torch.Tensor, text_length: int
-    ) -> torch.Tensor:
-        """Pool the two parts of the sequence into one vector a post, (batch, hidden_size)."""
-        text = self.text_pooling(hidden_states[:, :text_length], mask[:, :text_length])
-        image = self.image_pooling(hidden_states[:, text_length:], mask[:, text_length:])
-        both = self.joint_norm(torch.cat([text, image], dim=-1))
-        return nn.functional.gelu(self.joint(self.dropout(both)))
-
-    def forward(
-        self, hidden_states: torch.Tensor, mask: torch.Tensor, text_length: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Fuse the tokens of a post and pool them.
-
-        Args:
-            hidden_states: Text states then image states, (batch, text + image tokens, hidden_size).
-            mask: True at real tokens of present modalities, (batch, text + image tokens).
-            text_length: Number of text tokens at the front.
-
-        Returns:
-            The fused sequence (batch, text + image tokens, hidden_size), the pooled vector (batch,
-            hidden_size) and the attention weights (batch, heads, text + image tokens, text + image
-            tokens), None unless attention is eager.
-        """
-        modality = (torch.arange(mask.shape[1], device=mask.device) >= text_length).long()
-        hidden_states = hidden_states + self.modality_embedding(modality)
-        if self.recurrence is not None:
-            update = self.recurrence(self.recurrence_norm(hidden_states), mask)
-            hidden_states = hidden_states + self.dropout(self.recurrence_output(update))  # type: ignore[misc]
-        hidden_states, weights = self.self_attention(hidden_states, mask)
-        return hidden_states, self._pool(hidden_states, mask, text_length), weights
-
-
-class HybridSentEvidenceFusion(nn.Module):
     """Fuse a short sequence, one vector a level: BiRAU, self-attention, pooling (S4).
 
     Its order is the recurrence's: middle and last layer of the text, the text after it looked at the
@@ -292,7 +223,8 @@ class HybridSentEvidenceFusion(nn.Module):
         text = self.text_pooling(hidden_states[:, :text_length], text_mask)
         image = self.image_pooling(hidden_states[:, text_length:], image_mask)
         levels = torch.cat([text_evidence, text[:, None], image[:, None], image_evidence], dim=1)
-        levels = levels + self.level_embedding.weight
+        # Called, not read: offloaded weights come back for a call.
+        levels = levels + self.level_embedding(torch.arange(levels.shape[1], device=levels.device))
         seen = [
             side.any(dim=1, keepdim=True).expand(-1, 1 + evidence.shape[1])
             for side, evidence in ((text_mask, text_evidence), (image_mask, image_evidence))

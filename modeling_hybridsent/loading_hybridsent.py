@@ -13,7 +13,7 @@ import torch
 from transformers.modeling_utils import load_state_dict
 from transformers.utils import CONFIG_NAME, cached_file
 
-from .configuration_hybridsent import REMEDY, as_sentence
+from .configuration_hybridsent import REMEDY, as_sentence, is_explained
 
 # What says where in the Hub, or in its cache, a file lies.
 _PLACE = ("cache_dir", "revision", "subfolder", "token")
@@ -75,7 +75,7 @@ def explain_failure(error: Exception, folder: Path, build: Callable[[], Any]) ->
         with torch.device("meta"):
             build()
     except Exception as nonsense:
-        if REMEDY in str(nonsense):  # found by the configuration itself
+        if is_explained(nonsense):  # found by the configuration itself
             return nonsense
         if isinstance(nonsense, OSError):  # there is no such file, as `error` says
             return error

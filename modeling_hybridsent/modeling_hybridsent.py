@@ -20,9 +20,7 @@ from .encoder_checks_hybridsent import count_positions, require_own_answer, requ
 from .encoders_hybridsent import (
     EncoderOutputs,
     HybridSentImageFeatures,
-    HybridSentImageLevels,
     HybridSentTextFeatures,
-    HybridSentTextLevels,
     build_encoder,
     check_encoder_outputs,
     clear_encoder_outputs,
@@ -42,7 +40,6 @@ from .fusion_hybridsent import (
     HybridSentClassifier,
     HybridSentCrossModalLayer,
     HybridSentDecisionFusion,
-    HybridSentEvidenceFusion,
     HybridSentFusionBranch,
     HybridSentUnimodalBranch,
 )
@@ -57,7 +54,7 @@ from .pretrained_hybridsent import (
 )
 from .processing_hybridsent import HybridSentProcessor  # noqa: F401
 
-# Global features, local features (None when off) and mask of the global ones.
+# Tokens, evidence (None in networks that read none) and mask of the tokens.
 _Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
@@ -109,8 +106,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
     """Encoders, unimodal branches, cross-modal layers and fusion branch, without classifiers.
 
     Args:
-        config: The configuration; `vision_feature_sizes` and `vision_local_layer` are filled in
-            where they are None.
+        config: The configuration; `vision_feature_sizes` is filled in where it is None.
     """
 
     def __init__(self, config: HybridSentConfig) -> None:
@@ -121,10 +117,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
         require_own_answer(self.vision_model, "vision")
         self.positions = count_positions(self.text_model)
         measure_vision_features(config)
-        levels = config.evidence == "levels"
-        self.text_features = (HybridSentTextLevels if levels else HybridSentTextFeatures)(config)
-        self.image_features = (HybridSentImageLevels if levels else HybridSentImageFeatures)(config)
-        evidence = self.text_features.count or 0, self.image_features.count or 0
+        self.text_features = HybridSentTextFeatures(config)
+        self.image_features = HybridSentImageFeatures(config)
+        evidence = self.text_features.count, self.image_features.count
         self.text_branch, self.image_branch = None, None
         if config.use_unimodal_branches:
             self.text_branch, self.image_branch = (
@@ -133,13 +128,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         self.cross_modal_layers = nn.ModuleList(
             HybridSentCrossModalLayer(config) for _ in range(config.num_cross_modal_layers)
         )
-        if not (self.cross_modal_layers or levels):  # nobody reads them: they would get no gradient
-            self.text_features.ngrams, self.image_features.local_projection = None, None
-        self.fusion_branch = (
-            HybridSentEvidenceFusion(config, *evidence)
-            if levels
-            else HybridSentFusionBranch(config)
-        )
+        self.fusion_branch = HybridSentFusionBranch(config, *evidence)
         self.post_init()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -195,9 +184,8 @@ class HybridSentModel(HybridSentPreTrainedModel):
             inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
 
         Returns:
-            Token states of the last layer and non-contextual embeddings, or with
-            `evidence="levels"` states of a middle layer, each (batch, tokens, text width); the second
-            is None where the model uses no local features.
+            Token states of the last layer and of a middle layer, each (batch, tokens, text width); the
+            second is None where the model uses no local features.
 
         Raises:
             ValueError: Texts have more tokens than the encoder has positions.
@@ -208,11 +196,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
             require_positions(self.text_model, given.shape[1], self.positions)
         tokens = {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         tokens = {name: value for name, value in tokens.items() if value is not None}
-        states, local = encode_text(
-            self.text_model,
-            {**tokens, "attention_mask": attention_mask},
-            middle=self.config.evidence == "levels",
-        )
+        states, local = encode_text(self.text_model, {**tokens, "attention_mask": attention_mask})
         return states, local if self.text_features.reads_local else None
 
     def get_image_encoder_outputs(
@@ -225,9 +209,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
             local: The second result, where it is known beforehand.
 
         Returns:
-            Tokens of the last stage (batch, tokens, channels) and of the local layer (batch, finer
-            tokens, its channels), or with `evidence="levels"` statistics of the levels (batch, 1, 3 *
-            sum of their channels); the second is None where the model uses no local features.
+            Tokens of the last stage (batch, tokens, channels) and statistics of the levels before it
+            (batch, 1, 3 * sum of their channels); the second is None where the model uses no local
+            features.
         """
         pixel_values = pixel_values.to(self.dtype)
         # Convolutions follow the memory order of their input; this one is twice as fast on a CPU.
@@ -235,9 +219,11 @@ class HybridSentModel(HybridSentPreTrainedModel):
         last, stages = encode_image(self.vision_model, pixel_values)
         if local is not None or not self.image_features.reads_local:
             return last, local
-        if self.config.evidence == "levels":
-            return last, level_statistics(stages).to(self.dtype)
-        return last, stages[self.config.vision_local_layer]
+        return last, self._local_states(stages)
+
+    def _local_states(self, stages: list[torch.Tensor]) -> torch.Tensor:
+        """Return what is read of the hidden states of the vision encoder, (batch, tokens, width)."""
+        return level_statistics(stages).to(self.dtype)
 
     def _encode_text(
         self,
@@ -266,7 +252,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         attention_mask: torch.Tensor,
         has_text: torch.Tensor,
     ) -> _Features:
-        """Return global and local text features and their mask; a missing text leaves no trace."""
+        """Return text tokens, their evidence and mask; a missing text leaves no trace."""
         mask = attention_mask.bool() & has_text[:, None]
         if outputs is None:
             outputs = self._encode_text(**given, attention_mask=attention_mask, has_text=has_text)
@@ -281,7 +267,7 @@ class HybridSentModel(HybridSentPreTrainedModel):
         has_image: torch.Tensor,
         local: torch.Tensor | None,
     ) -> _Features:
-        """Return global and local image features and their mask; a missing image leaves no trace."""
+        """Return image tokens, their evidence and mask; a missing image leaves no trace."""
         if outputs is None:
             pixel_values = pixel_values.masked_fill(~has_image[:, None, None, None], 0.0)
             outputs = self.get_image_encoder_outputs(pixel_values, local)
@@ -292,11 +278,10 @@ class HybridSentModel(HybridSentPreTrainedModel):
     def encoder_output_widths(self) -> dict[str, tuple[int, int | None]]:
         """Return the widths of precomputed states by modality: global, local (None: not read)."""
         text = self.config.text_config.hidden_size
-        image, *local = self.config.vision_feature_sizes
-        local = 3 * sum(local) if self.config.evidence == "levels" else local[0]
+        image, *levels = self.config.vision_feature_sizes
         return {
             "text": (text, text if self.text_features.reads_local else None),
-            "image": (image, local if self.image_features.reads_local else None),
+            "image": (image, 3 * sum(levels) if self.image_features.reads_local else None),
         }
 
     def _nothing(self, batch: int, evidence: int | None = None) -> _Features:
@@ -337,9 +322,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
                 `pixel_values` give.
             inputs_embeds: Token embeddings in place of `input_ids`, (batch, tokens, text width).
             text_encoder_outputs: Result of `get_text_encoder_outputs` in place of `input_ids`: token
-                states and embeddings, each (batch, tokens, text width). The encoder does not run.
+                states of two layers, each (batch, tokens, text width). The encoder does not run.
             image_encoder_outputs: Result of `get_image_encoder_outputs` in place of `pixel_values`:
-                last stage (batch, tokens, channels), local layer (batch, finer tokens, its channels).
+                last stage (batch, tokens, channels), statistics of earlier ones (batch, 1, width).
             image_local_states: The second of these alone, beside `pixel_values` of which it cannot be
                 computed: those of a vision encoder whose frozen front has run already.
             **kwargs: `output_attentions`, `output_hidden_states`, `return_dict`.
@@ -381,15 +366,16 @@ class HybridSentModel(HybridSentPreTrainedModel):
     # library's `capture_outputs`, those of the encoders would be recorded twice.
     def _fuse(self, text: _Features, image: _Features) -> dict[str, Any]:
         """Run everything behind the encoders; returns fields of `HybridSentModelOutput`."""
-        text, text_local, text_mask = text
+        text, text_evidence, text_mask = text
         # Spread over devices, the two encoders may have ended on different ones.
-        image, image_local, image_mask = (
-            None if part is None else part.to(text.device) for part in image
-        )
+        image, image_evidence, image_mask = (part.to(text.device) for part in image)
+        evidence = text_evidence, image_evidence
         text_embeds, image_embeds, attentions = None, None, []
         if self.text_branch is not None:
-            text, text_embeds, text_weights = self.text_branch(text, text_mask, text_local)
-            image, image_embeds, image_weights = self.image_branch(image, image_mask, image_local)
+            text, text_embeds, text_weights = self.text_branch(text, text_mask, text_evidence)
+            image, image_embeds, image_weights = self.image_branch(
+                image, image_mask, image_evidence
+            )
             attentions = [text_weights, image_weights]
 
         text_length = text.shape[1]
@@ -397,10 +383,9 @@ class HybridSentModel(HybridSentPreTrainedModel):
         mask = torch.cat([text_mask, image_mask], dim=1)
         cross_attentions = []
         for layer in self.cross_modal_layers:
-            after, *weights = layer(states[-1], mask, text_length, text_local, image_local)
+            after, *weights = layer(states[-1], mask, text_length, *evidence)
             states.append(after)
             cross_attentions += weights
-        evidence = (text_local, image_local) if self.config.evidence == "levels" else ()
         fused, fusion_embeds, weights = self.fusion_branch(states[-1], mask, text_length, *evidence)
         return {
             "last_hidden_state": fused,

@@ -17,7 +17,6 @@ from .configuration_hybridsent import HybridSentConfig
 from .fusion_hybridsent import (
     HybridSentClassifierLinear,
     HybridSentDecisionFusion,
-    HybridSentEvidenceFusion,
     HybridSentFusionBranch,
 )
 from .loading_hybridsent import (
@@ -31,10 +30,14 @@ from .loading_hybridsent import (
 
 @dataclass
 class HybridSentModelOutput(ModelOutput):
-    """Fused tokens and pooled vectors of the three branches.
+    """Fused levels and pooled vectors of the three branches.
+
+    A level is one vector a post: of each layer or stage of an encoder that is read, and of each
+    modality after the cross-modal layers.
 
     Attributes:
-        last_hidden_state: Fused sequence, (batch, text + image tokens, hidden_size).
+        last_hidden_state: Fused levels, (batch, levels, hidden_size), from the middle layer of the text
+            encoder to the earliest stage of the vision encoder.
         fusion_embeds: (batch, hidden_size).
         text_embeds: (batch, hidden_size), zero where the text is missing; None without unimodal
             branches.
@@ -47,14 +50,13 @@ class HybridSentModelOutput(ModelOutput):
             what leaves each; empty when there are none.
         attentions: With `output_attentions=True` and eager attention, the self-attention of text
             branch (batch, heads, text tokens, text tokens), image branch (batch, heads, image
-            tokens, image tokens) and fusion branch (batch, heads, text + image tokens, text + image
-            tokens); without unimodal branches only the last. Empty with sdpa, which does not keep
-            weights.
+            tokens, image tokens) and fusion branch (batch, heads, levels, levels); without unimodal
+            branches only the last. Empty with sdpa, which does not keep weights.
         cross_attentions: With `output_attentions=True` and eager attention, a tuple of
             2 * num_cross_modal_layers tensors: for each layer the text's attention to the image
-            (batch, heads, text tokens, image global + local tokens), then the image's to the text
-            (batch, heads, image tokens, text global + local tokens). Empty with sdpa;
-            meaningless for posts with a missing modality.
+            (batch, heads, text tokens, image tokens + levels), then the image's to the text (batch,
+            heads, image tokens, text tokens + levels). Empty with sdpa; meaningless for posts with a
+            missing modality.
     """
 
     last_hidden_state: torch.FloatTensor | None = None
@@ -118,8 +120,7 @@ def _last_of_residual(module: nn.Module) -> nn.Linear | None:
         return module.output
     if isinstance(module, HybridSentFeedForward):
         return module.outer
-    fuses = isinstance(module, HybridSentFusionBranch | HybridSentEvidenceFusion)
-    return module.recurrence_output if fuses else None
+    return module.recurrence_output if isinstance(module, HybridSentFusionBranch) else None
 
 
 class HybridSentPreTrainedModel(PreTrainedModel):
@@ -133,7 +134,6 @@ class HybridSentPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = [  # noqa: RUF012
         "HybridSentCrossModalLayer",
-        "HybridSentEvidenceFusion",
         "HybridSentFusionBranch",
         "HybridSentSelfAttentionBlock",
     ]

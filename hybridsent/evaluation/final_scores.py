@@ -13,6 +13,7 @@ from hybridsent.evaluation.calibration import (
     energy_limits,
     error_by_chance,
     fit_calibration,
+    label_set_thresholds,
     number_of_folds,
     present_branches,
 )
@@ -43,15 +44,16 @@ def fit_temperatures(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, An
 
     Returns:
         `weight_temperature` of the decision's weights, which as all is 1 where there are fewer than
-        `LEAST_POSTS` labelled posts, `energy_limits`, and `inputs`: for "both",
-        "text only" and "image only", unless no labelled post has that, the `temperature`, the number
-        of `posts`, and likelihood and ECE: `nll_before`, `ece_before` without temperatures;
-        `nll_after`, `ece_after` with them, which are too good, since the same posts fitted them;
-        `nll_cross_fitted`, `ece_cross_fitted`, where the temperatures of each post were fitted on the
-        other of `folds` folds, None, all three, if the posts are too few for that; `ece_by_chance`,
-        which a perfectly calibrated model would still show on these posts.
+        `LEAST_POSTS` labelled posts, `energy_limits`, `label_set_thresholds` as the configuration
+        has them, and `inputs`: for "both", "text only" and "image only", unless no labelled post has
+        that, the `temperature`, the number of `posts`, and likelihood and ECE: `nll_before`,
+        `ece_before` without temperatures; `nll_after`, `ece_after` with them, which are too good,
+        since the same posts fitted them; `nll_cross_fitted`, `ece_cross_fitted`, where the
+        temperatures of each post were fitted on the other of `folds` folds, None, all three, if the
+        posts are too few for that; `ece_by_chance`, which a perfectly calibrated model would still
+        show on these posts.
     """
-    config, inputs = trainer.model.config, {}
+    config, inputs, thresholds = trainer.model.config, {}, {}
     outputs, labels = trainer.predict_posts(posts)
     complete = present_branches(posts)["fusion"]
     limits, weight_temperature = energy_limits(outputs, posts), config.decision_weight_temperature
@@ -64,15 +66,19 @@ def fit_temperatures(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, An
             continue
         answers, labels = answers[known], labels[known]
         fitted = fit_calibration(answers, labels)
+        held_out = cross_fitted(answers, labels, trainer.args.seed)
+        if table := label_set_thresholds(held_out, labels):
+            thresholds[name] = table
         inputs[name] = {
             "temperature": fitted.temperature,
             "posts": len(labels),
-            **_likelihood_and_ece(answers, fitted, labels, trainer),
+            **_likelihood_and_ece(answers, fitted, held_out, labels, trainer),
         }
         weight_temperature *= fitted.weight_temperature  # 1 except for "both"
     return {
         "weight_temperature": weight_temperature,
         "energy_limits": limits,
+        "label_set_thresholds": thresholds,
         "inputs": inputs,
     }
 
@@ -82,6 +88,7 @@ def store_temperatures(config: HybridSentConfig, calibration: dict[str, Any]) ->
     for given, row in calibration["inputs"].items():
         setattr(config, TEMPERATURES[given], row["temperature"])
     config.decision_weight_temperature = calibration["weight_temperature"]
+    config.label_set_thresholds = calibration["label_set_thresholds"] or None
 
 
 def _each_alone(
@@ -109,15 +116,15 @@ def branch_answers(outputs: dict[str, np.ndarray], config: HybridSentConfig) -> 
 
 
 def _likelihood_and_ece(
-    answers: BranchAnswers, fitted: Calibration, labels: np.ndarray, trainer: HybridSentTrainer
+    answers: BranchAnswers,
+    fitted: Calibration,
+    held_out: np.ndarray | None,
+    labels: np.ndarray,
+    trainer: HybridSentTrainer,
 ) -> dict[str, float | None]:
     """Return the errors in `fit_temperatures` of one input, whose labels are all known."""
-    decided, seed = fitted.decide(answers), trainer.args.seed
-    compared = {
-        "before": answers.mixed(),
-        "after": decided,
-        "cross_fitted": cross_fitted(answers, labels, seed),
-    }
+    decided = fitted.decide(answers)
+    compared = {"before": answers.mixed(), "after": decided, "cross_fitted": held_out}
     scores = {
         when: None if logits is None else trainer.scores(logits, labels)
         for when, logits in compared.items()
@@ -130,7 +137,7 @@ def _likelihood_and_ece(
     return {
         **errors,
         "folds": number_of_folds(labels),
-        "ece_by_chance": error_by_chance(decided, seed),
+        "ece_by_chance": error_by_chance(decided, trainer.args.seed),
     }
 
 
@@ -175,6 +182,11 @@ class FinalScores(NamedTuple):
     def decided(self) -> np.ndarray:
         """Index of the label that was decided, (posts,)."""
         return self.logits.argmax(axis=1)
+
+    def has(self, modality: str) -> np.ndarray:
+        """Return which posts have "text" or "image", bool (posts,)."""
+        logits = self.alone.get(modality)
+        return np.zeros(len(self.labels), bool) if logits is None else ~np.isnan(logits[:, 0])
 
     def answers(self, posts: np.ndarray, names: Sequence[str]) -> list[Answer]:
         """Return the answers to some posts, given by number, with the names of the labels."""

@@ -48,11 +48,7 @@ def _write_onnx(model: PreTrainedModel, inputs: Inputs, file: Path) -> None:
 
 
 def _write_openvino(model: PreTrainedModel, inputs: Inputs, file: Path) -> None:
-    """Convert the ONNX model: OpenVINOExporter of transformers 5.24 fails on the recurrence.
-
-    OpenVINO 2026.4 cannot convert torch's `scan`, with which `torch.export` keeps the text length
-    dynamic, but ONNX's Scan, which is made from it.
-    """
+    """Convert the ONNX model, so that both formats hold one graph with the same names."""
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:

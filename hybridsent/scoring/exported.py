@@ -122,7 +122,7 @@ class Exported(ABC):
             file = Path(model, name)
             if not file.is_file() or digest_of_file(file) != digest:
                 raise PostsError.about(file, "is absent or damaged", remedy=AGAIN)
-        config = AutoConfig.from_pretrained(model)
+        self.config = config = AutoConfig.from_pretrained(model)
         self.labels = [config.id2label[i] for i in range(config.num_labels)]
         self.embedding_size = config.hidden_size
         with torch.device("meta"):

@@ -30,7 +30,7 @@ from hybridsent.training.encoder_states import (
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 from modeling_hybridsent.inputs_hybridsent import has_text
 
-FORMAT_VERSION = 2  # raise it when the same encoder and posts give different files
+FORMAT_VERSION = 3  # raise it when the same encoder and posts give different files
 
 
 class FeatureCache:
@@ -141,8 +141,6 @@ class FeatureCache:
 
     def _level_width(self) -> int | None:
         """Return the width of what a front stores beside its output: statistics of the levels."""
-        if self.model.config.evidence != "levels":
-            return None
         return self.model.hybridsent.encoder_output_widths()["image"][1]
 
     def _require_frozen_levels(self) -> None:
@@ -155,8 +153,8 @@ class FeatureCache:
             _, statistics = base.get_image_encoder_outputs(image.to(base.device))
         if statistics.requires_grad:
             raise ValueError(
-                "--cache_features: with evidence=levels, stages that are trained are read as levels. "
-                "Train fewer stages (--vision_encoder_trained_layers), or leave out --cache_features."
+                "--cache_features: stages that are trained are read as levels. Train fewer stages "
+                "(--vision_encoder_trained_layers), or leave out --cache_features."
             )
 
     def _half_precision(self) -> torch.dtype | None:
@@ -223,8 +221,6 @@ class FeatureCache:
             "encoder": [encoder.config.to_dict(), digest_of_weights(encoder)],
             "trained_layers": self._front_of(modality)
             and self.arguments.vision_encoder_trained_layers,
-            "layer": self.model.config.vision_local_layer if modality == "image" else 0,
-            "evidence": self.model.config.evidence,
             "widths": self._widths(modality),
             "processor": describe_processor(self.processor, modality),
             "dtypes": [encoder.dtype, self._half_precision(), self.arguments.cache_dtype],

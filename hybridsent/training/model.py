@@ -8,7 +8,6 @@ from transformers import AutoImageProcessor, AutoTokenizer
 from transformers.utils import cached_file
 
 from hybridsent.bundled.encoders import resolve_encoder
-from hybridsent.bundled.models import resolve_model
 from hybridsent.training.arguments import DataArguments, ModelArguments
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 
@@ -22,7 +21,7 @@ OF_LABELS = (
 def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
     """Build a processor from tokenizer and image processor of the encoders, or load the model's."""
     if arguments.model is not None:
-        return HybridSentProcessor.from_pretrained(resolve_model(arguments.model))
+        return HybridSentProcessor.from_pretrained(_folder_of(arguments.model))
     return HybridSentProcessor(
         AutoImageProcessor.from_pretrained(resolve_encoder(arguments.vision_encoder)),
         AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
@@ -73,7 +72,7 @@ def start_from(name: str, label_names: list[str]) -> HybridSentForSequenceClassi
         label_names: Names of the labels by index. Where they are not those of the model, in its
             order, classifiers and decision weights start anew.
     """
-    model = HybridSentForSequenceClassification.from_pretrained(resolve_model(name))
+    model = HybridSentForSequenceClassification.from_pretrained(_folder_of(name))
     model.config.reset_calibration()  # temperatures do not belong into the loss
     model.config._name_or_path = ""  # a path of this machine
     if list(model.config.id2label.values()) == label_names:
@@ -93,7 +92,7 @@ def encoder_names(arguments: ModelArguments) -> dict[str, str]:
     if arguments.model is None:
         return {"text": arguments.text_encoder, "vision": arguments.vision_encoder}
     file = cached_file(
-        resolve_model(arguments.model), "metrics.json", _raise_exceptions_for_missing_entries=False
+        _folder_of(arguments.model), "metrics.json", _raise_exceptions_for_missing_entries=False
     )
     known = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
     return {m: known.get("encoders", {}).get(m, arguments.model) for m in ("text", "vision")}
@@ -108,3 +107,10 @@ def require_unimodal_classifiers(
             "--use_contradictory_posts: the model has no classifiers of unimodal labels, from which "
             "these posts could teach. Set use_contradictory_posts to false."
         )
+
+
+def _folder_of(name: str) -> str:
+    """Return the folder of a bundled model, or the name of another model."""
+    from hybridsent.bundled.models import resolve_model  # few trainings start from a model
+
+    return resolve_model(name)

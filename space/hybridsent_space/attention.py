@@ -11,7 +11,7 @@ from PIL import Image
 from hybridsent_space.posts import Post
 from hybridsent_space.scorer import Scorer
 
-HEAT_SIDE = 64  # both grids of the image are brought to this, to be added
+HEAT_SIDE = 64  # the grid of the image is brought to this
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,13 @@ def look(scorer: Scorer, post: Post) -> Look | None:
     to_text = torch.stack([x[0].mean(dim=0) for x in weights[1::2]]).mean(dim=0)  # (image, keys)
     real = prepared["attention_mask"][0].bool()
     tokens, image_tokens = len(real), to_text.shape[0]
-    on_tokens = to_text.mean(dim=0)
-    if len(on_tokens) == 2 * tokens:  # each token once as global and once as local feature
-        on_tokens = on_tokens[:tokens] + on_tokens[tokens:]
-    on_image = to_image[real].mean(dim=0).numpy()
-    grids = [_as_grid(on_image[:image_tokens]), _as_grid(on_image[image_tokens:])]
-    heats = [_stretch(grid) for grid in grids if grid is not None]
+    on_tokens = to_text.mean(dim=0)[:tokens]  # behind them stand levels, which have no place
+    grid = _as_grid(to_image[real].mean(dim=0)[:image_tokens].numpy())
     text = _as_read(scorer.loaded.processor, post.text)
     return Look(
         text,
         _spans(scorer.loaded.processor, text, on_tokens.tolist()),
-        _up_to_one(np.sum(heats, axis=0)) if heats else None,
+        None if grid is None else _up_to_one(_stretch(grid)),
     )
 
 

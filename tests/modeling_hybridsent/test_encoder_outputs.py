@@ -11,7 +11,6 @@ OUTPUTS = ["loss", "logits", "text_logits", "image_logits", "fusion_logits", "de
 MODELS = {
     "bert+vit": {},
     "distilbert+resnet": {"text": "distilbert", "vision": "resnet"},
-    "levels": {"vision": "resnet", "evidence": "levels"},
 }
 
 

@@ -76,6 +76,7 @@ HEADINGS = [
     "Calibration",
     "What decides",
     "Robustness",
+    "Risk and coverage",
     "Model and run",
     "Cite",
 ]
@@ -117,12 +118,22 @@ def test_facts_of_the_run_stand_in_the_card(card, fact):
     assert fact in " ".join(card.split())
 
 
+def test_risk_and_sets_of_labels_are_shown_where_the_run_knows_them(card):
+    found = RUN["robustness"]
+    covered = found["label_sets"][0]["covered"]
+    assert f"| 50.0 | {100 * found['risk'][0]['error']:.1f} |" in card
+    assert f"| 80.0 | {100 * covered:.1f} |" in card
+    text = fill_card([{**RUN, "robustness": {**found, "label_sets": []}}], "x/y")
+    assert "## Risk and coverage" in text
+    assert "coverage=0.9" not in text
+
+
 def test_lost_modalities_are_shown_where_the_run_knows_them(card):
     found = RUN["robustness"]
     assert robustness_table(found["lost_modality"]) in card
     assert f"in {100 * found['confidence_rises']['image']:.1f} % without the image" in card
     older = {key: value for key, value in RUN.items() if key != "robustness"}
-    for run in (older, {**RUN, "robustness": {**found, "lost_modality": []}}):
+    for run in (older, {**RUN, "robustness": {"lost_modality": []}}):
         text = fill_card([run], "x/y")
         assert "Robustness" not in text
         assert "weights.png)\n\n## Model and run" in text

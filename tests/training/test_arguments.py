@@ -65,7 +65,7 @@ def test_without_arguments_the_quickstart_is_run(monkeypatch):
 
 
 def test_nested_settings_reach_the_model(recipe):
-    file = recipe(model_config={"recurrence": "none", "text_ngram_sizes": [1, 3]})
+    file = recipe(model_config={"recurrence": "none", "hidden_size": 64})
     model, _, _ = parse_arguments([file])
     assert "none" in str(model.model_config)
 

@@ -89,16 +89,14 @@ def test_losses_and_scores_are_those_without_cache(frozen, vision, posts, tmp_pa
     assert (cached[3], plain[3]) == ({"text"} if frozen == "image" else set(), {"text", "vision"})
 
 
-@pytest.mark.parametrize("evidence", ["tokens", "levels"])
 @pytest.mark.parametrize("vision", ["timm", "resnet"])
-def test_a_cached_front_trains_as_the_whole_encoder_does(vision, evidence, posts, tmp_path):
+def test_a_cached_front_trains_as_the_whole_encoder_does(vision, posts, tmp_path):
     settings = {"vision_encoder_learning_rate": 0.001, "vision_encoder_trained_layers": 1}
-    model = {"vision": vision, "evidence": evidence}
-    plain = run(posts, arguments(tmp_path, cache_features=False, **settings), **model)
-    cached = run(posts, arguments(tmp_path, **settings), **model)
+    plain = run(posts, arguments(tmp_path, cache_features=False, **settings), vision=vision)
+    cached = run(posts, arguments(tmp_path, **settings), vision=vision)
     assert_close(cached[0], plain[0])
     assert_close(cached[2].logits, plain[2].logits)
-    fresh = build(arguments(tmp_path, **settings), **model).state_dict()
+    fresh = build(arguments(tmp_path, **settings), vision=vision).state_dict()
     moved = set()
     for name, tensor in cached[4].state_dict().items():
         torch.testing.assert_close(tensor, plain[4].state_dict()[name], atol=1e-4, rtol=0)
@@ -213,7 +211,7 @@ def changed_processor(settings):
 
 
 def without_local_states(settings):
-    return {"model": build(settings, num_cross_modal_layers=0)}
+    return {"model": build(settings, use_local_features=False)}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks.accuracy.methods.networks import mean_of_tokens
 from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassification
+from modeling_hybridsent.encoders_hybridsent import HybridSentImageNorm, HybridSentProjection
 from modeling_hybridsent.fusion_hybridsent import HybridSentClassifier
 from modeling_hybridsent.modeling_hybridsent import HybridSentModel
 
@@ -19,12 +20,46 @@ from modeling_hybridsent.modeling_hybridsent import HybridSentModel
 # is refused without unimodal branches.
 UNIMODAL_LABEL_WEIGHT = "baseline_own_labels"
 
-# Global features, local features or None, mask of the global ones.
+# Tokens, what else a method reads or None, mask of the tokens.
 Features = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
+class TextTokens(nn.Module):
+    """Token states of the text encoder's last layer, at the width of the fusion."""
+
+    count, reads_local = None, False
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        self.global_projection = HybridSentProjection(config.text_config.hidden_size, config)
+
+    def forward(
+        self, states: torch.Tensor, local: torch.Tensor | None, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, None]:
+        """Project (batch, tokens, text width), masked by (batch, tokens); nothing else is read."""
+        return self.global_projection(states, mask), None
+
+
+class ImageTokens(nn.Module):
+    """Tokens of the vision encoder's last stage, at the width of the fusion."""
+
+    count, reads_local = None, False
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__()
+        width = config.vision_feature_sizes[0]
+        self.global_projection = HybridSentProjection(width, config, HybridSentImageNorm)
+
+    def forward(
+        self, last: torch.Tensor, local: torch.Tensor | None, has_image: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Project (batch, tokens, channels) of the images there are, (batch,), and mask the rest."""
+        mask = has_image[:, None].expand(-1, last.shape[1])
+        return self.global_projection(last, mask), None, mask
+
+
 class BaselineModel(HybridSentModel):
-    """Encoders and projections of hybridsent with another network behind them.
+    """Encoders of hybridsent with another network behind them, which reads their last layers.
 
     Args:
         config: A configuration without cross-modal layers.
@@ -32,6 +67,7 @@ class BaselineModel(HybridSentModel):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
+        self.text_features, self.image_features = TextTokens(config), ImageTokens(config)
         self.text_branch, self.image_branch, self.fusion_branch = None, None, None
         self.pools_modalities = bool(getattr(config, UNIMODAL_LABEL_WEIGHT, 0))
 

@@ -22,8 +22,6 @@ BOTH = ("text", "image")
 # Another network behind the encoders: one classifier and its cross-entropy.
 _BASELINE = MappingProxyType(
     {
-        "evidence": "tokens",
-        "use_local_features": True,
         "use_unimodal_branches": False,
         "num_cross_modal_layers": 0,
         "recurrence": "none",
@@ -161,9 +159,7 @@ _ABLATIONS = (
     ),
     _ours(
         "without_cross_modal",
-        "without cross-modal layers and local features (S3)",
-        "without_local",
-        use_local_features=False,
+        "without cross-modal layers (S3)",
         num_cross_modal_layers=0,
     ),
     _ours("without_recurrence", "without recurrence (S4)", recurrence="none"),

@@ -2,19 +2,54 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from benchmarks.accuracy.methods.baselines import (
     BaselineForSequenceClassification,
     BaselineModel,
     Features,
+    ImageTokens,
 )
 from benchmarks.accuracy.methods.networks import PooledHead, QueryAttention, mean_of_tokens
 from modeling_hybridsent import HybridSentConfig
-from modeling_hybridsent.encoders_hybridsent import HybridSentImageFeatures
+from modeling_hybridsent.encoders_hybridsent import (
+    HybridSentImageNorm,
+    HybridSentProjection,
+    probe_encoder,
+)
 
 HOPS = 2
 VIEWS = ("text", "object", "scene")
+
+
+class TwoViews(ImageTokens):
+    """Tokens of the last stage and of an earlier one.
+
+    Attributes:
+        layer: Index of the earlier one among the hidden states: the last with a finer grid, or the
+            middle layer where all share one grid.
+        width: Its channels.
+    """
+
+    reads_local = True
+
+    def __init__(self, config: HybridSentConfig) -> None:
+        super().__init__(config)
+        (tokens, _), *stages = probe_encoder(config.vision_config, "vision").sizes
+        finer = [i for i, (count, _) in enumerate(stages) if count > tokens]
+        self.layer = finer[-1] if finer else len(stages) // 2
+        self.width = stages[self.layer][1]
+        self.local_projection = HybridSentProjection(self.width, config, HybridSentImageNorm)
+
+    def forward(
+        self, last: torch.Tensor, local: torch.Tensor | None, has_image: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Project both, each (batch, tokens, its channels), of the images there are, (batch,)."""
+        assert local is not None
+        seen = has_image[:, None].expand(-1, local.shape[1])
+        scene, _, mask = super().forward(last, None, has_image)
+        return scene, self.local_projection(local, seen), mask
 
 
 class MVANModel(BaselineModel):
@@ -22,7 +57,7 @@ class MVANModel(BaselineModel):
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
-        self.image_features = HybridSentImageFeatures(config)
+        self.image_features = TwoViews(config)
         self.hops = nn.ModuleList(
             nn.ModuleDict({view: QueryAttention(config) for view in VIEWS}) for _ in range(HOPS)
         )
@@ -31,6 +66,14 @@ class MVANModel(BaselineModel):
         )
         self.head = PooledHead(config, len(VIEWS))
         self.post_init()
+
+    def _local_states(self, stages: list[torch.Tensor]) -> torch.Tensor:
+        return stages[self.image_features.layer]
+
+    def encoder_output_widths(self) -> dict[str, tuple[int, int | None]]:
+        """Return the widths of precomputed states by modality."""
+        widths = super().encoder_output_widths()
+        return {**widths, "image": (widths["image"][0], self.image_features.width)}
 
     def _pooled(self, text: Features, image: Features) -> dict[str, Any]:
         scene, objects, scene_mask = image
