@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SENTIMENTS = ("negative", "neutral", "positive")
+"""Labels of MVSA, and of own posts unless they have others."""
 SPLITS = ("train", "validation", "test")
 REJECTED = "rejected.jsonl"  # file
 CONTRADICTORY = "contradictory"  # posts without joint label, kept for their unimodal labels

@@ -61,7 +61,7 @@ class HybridSentConfig(PreTrainedConfig):
     cross-attention, S4 BiRAU and self-attention fusion, S5 decision fusion with dynamic weights.
     Every size below is our choice, since the abstract gives none.
 
-    Args:
+    Attributes:
         text_config: Configuration of the text encoder (any `AutoModel` that takes `input_ids`).
         vision_config: Configuration of the vision encoder (any `AutoModel` that takes
             `pixel_values`); it may return tokens or a feature map.

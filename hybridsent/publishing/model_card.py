@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hybridsent.bundled.encoders import FURTHER_DATA
+from hybridsent.bundled.encoders import FURTHER_DATA, HUB_IDS, PREFIX
 from hybridsent.evaluation.report import (
     as_markdown,
     label_set_table,
@@ -191,9 +191,18 @@ def _header(run: Run, data: DataText, model: str) -> str:
         license="apache-2.0",
         language="en" if run["dataset"]["name"] != "posts" else None,
         tags=["image-text-sentiment", "multimodal", "hybridsent"],
+        base_model=_base_models(run) or None,
+        datasets=None if run["dataset"]["name"] == "posts" else [run["dataset"]["name"]],
         model_name=Path(model).name,
         eval_results=results,
     ).to_yaml()
+
+
+def _base_models(run: Run) -> list[str]:
+    """Return the Hub ids of both encoders; a folder's name in metrics.json has no slash."""
+    names = run.get("encoders", {}).values()  # runs of older versions lack the names
+    ids = [HUB_IDS.get(name, name) for name in names]
+    return [x for x in dict.fromkeys(ids) if x.count("/") == 1 and not x.startswith(PREFIX)]
 
 
 def _split_counts(counts: dict[str, Any]) -> str:
