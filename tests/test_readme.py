@@ -177,7 +177,7 @@ def score_what_is_read(block, folder):
             assert here(command, folder).returncode == 0
 
 
-BLOCKS = ["README", "pipeline", "classes", "answers", "doubtful"]
+BLOCKS = ["README", "pipeline", "classes", "answers", "doubtful", "coverage", "explanation"]
 
 
 @pytest.mark.parametrize("block", LOCAL_BLOCKS, ids=BLOCKS)
