@@ -44,6 +44,7 @@ class _Readers(Mapping[str, Callable[..., Reading]]):
 
 
 READERS = _Readers()
+"""Name of a set -> the function that reads it."""
 ON_BAD_ROWS = ("stop", "drop")
 
 

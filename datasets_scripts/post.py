@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from datasets_scripts.intake import SCORE_NAME, SINGLE
 
 SENTIMENTS = ("negative", "neutral", "positive")
+"""Labels of MVSA, and of own posts unless they have others."""
 SPLITS = ("train", "validation", "test")
 REJECTED = "rejected.jsonl"  # file
 CONTRADICTORY = "contradictory"  # posts without joint label, kept for their unimodal labels

@@ -1,13 +1,27 @@
-"""The answer to one post: what pipeline, bulk scoring, page and report speak."""
+"""The answer to one post, and its explanation: what pipeline, bulk scoring, page and report speak.
 
-from collections.abc import Iterator, Mapping, Sequence
+A set of labels holds the right one for a stated share of the posts, its coverage: split conformal
+prediction with the score 1 - p (Sadinle, Lei, Wasserman, "Least Ambiguous Set-Valued Classifiers with
+Bounded Error Levels", JASA 2019).
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
+
+from .inputs_hybridsent import has_text
 from .problems_hybridsent import MultiLabel, Regression, SingleLabel
 
 BRANCHES = ("text", "image", "fusion")
 NO_LABELS = "no label"  # in the place of labels none of which reaches its threshold
+REGIONS = 4  # rows and columns that an image is cut into for an explanation
+MOST_WORDS = 40  # a longer text is taken away in groups of words
+# Whether a post has a text and an image, by the names of HybridSentConfig.label_set_thresholds.
+_MODALITIES = {"both": (True, True), "text only": (True, False), "image only": (False, True)}
 
 
 @dataclass(frozen=True)
@@ -143,4 +157,227 @@ def _decide(
     return label, problem.certainty(scores, chosen), named, several
 
 
-__all__ = ["BRANCHES", "Answer", "BranchAnswer", "make_answers"]
+def require_one_label(config: Any, asked: str) -> None:
+    """Raise ValueError if a model does not give each post one label, which `asked` is about."""
+    if config.problem_type not in (None, "single_label_classification"):
+        raise ValueError(
+            f"{asked} is for models that give each post one label, not {config.problem_type}."
+        )
+
+
+def least_scores(config: Any, coverage: float) -> dict[tuple[bool, bool], float]:
+    """Return the least probability of a label in a set of labels.
+
+    Args:
+        config: Configuration of the model.
+        coverage: Share of posts, between 0 and 1, whose set holds the right label; it is rounded up to
+            whole percents.
+
+    Returns:
+        Whether a post has a text, and an image -> least probability; 0, which leaves all labels in the
+        set, for posts of a kind that validation had too few of.
+
+    Raises:
+        ValueError: No such share, or a model that cannot state it.
+    """
+    asked = f"coverage={coverage!r}"
+    if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0 < coverage < 1:
+        raise ValueError(f"{asked}: give a number between 0 and 1, such as 0.9.")
+    require_one_label(config, asked)
+    tables = config.label_set_thresholds
+    if not tables:
+        raise ValueError(
+            f"{asked}: this model has no label_set_thresholds. Train it again, with at least 60 "
+            "labelled validation posts."
+        )
+    step = math.ceil(100 * coverage - 1e-9)
+    for name, table in tables.items():
+        if len(table) < step:
+            raise ValueError(
+                f"{asked}: the validation posts of this model ({name}) allow at most "
+                f"{len(table) / 100}. Ask for that, or train with more validation posts."
+            )
+    return {
+        has: tables[name][step - 1] if name in tables else 0.0 for name, has in _MODALITIES.items()
+    }
+
+
+def label_set(scores: Mapping[str, float], least: float) -> tuple[list[str], bool]:
+    """Return the labels that a post may have, and whether that is no answer: none of them, or all.
+
+    Args:
+        scores: Label -> calibrated probability.
+        least: That of `least_scores` for this post.
+
+    Returns:
+        The labels with at least this probability, the most probable first; True for an abstention.
+    """
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    labels = [name for name, score in ranked if score >= least]
+    return labels, len(labels) in (0, len(scores))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each part of a post did for its label: the part is taken away and the model asked again.
+
+    Attributes:
+        label: Most probable label of the whole post.
+        score: Its calibrated probability.
+        shares: "text" and "image" -> Shapley value of the modality: how much of the label's probability
+            it brings, beyond an even guess (1 / labels), which stands for a post of neither. They
+            sum to `score` less that guess. A modality that the post lacks brings 0.
+        without: "text" and "image" -> label -> probability without that modality; empty unless the
+            post has both.
+        words: Each word, or group of words, as "word", "start" and "end" in the text, and "effect":
+            by how much its absence lowers the label's probability. Empty for one word alone.
+        regions: The same effect of each region of the image as the model sees it, row by row; None
+            without an image.
+    """
+
+    label: str
+    score: float
+    shares: dict[str, float]
+    without: dict[str, dict[str, float]]
+    words: list[dict[str, Any]]
+    regions: list[list[float]] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dictionary that JSON can hold."""
+        return asdict(self)
+
+
+class _Variant(NamedTuple):
+    """A post of which a part was taken away: its text, its image or a region, by number."""
+
+    text: str | None
+    has_image: bool
+    region: int | None = None
+
+
+def explain_post(
+    text: str | None,
+    inputs: Mapping[str, torch.Tensor],
+    encode_texts: Callable[[Sequence[str | None]], Mapping[str, torch.Tensor]],
+    labels: Sequence[str],
+    score: Callable[[dict[str, torch.Tensor]], Any],
+    batch_size: int = 16,
+) -> Explanation:
+    """Explain the label of a post; up to 59 posts are scored for it.
+
+    Args:
+        text: Its text.
+        inputs: What the processor makes of the post, as a batch of one.
+        encode_texts: `HybridSentProcessor.encode_texts`.
+        labels: Names of the labels, by index.
+        score: Takes model inputs of a batch and returns their logits, (batch, labels).
+        batch_size: Posts in one call of `score`.
+
+    Returns:
+        The explanation.
+    """
+    text = text if inputs["has_text"].item() else None
+    has_image = bool(inputs["has_image"].item())
+    modalities = [_Variant(None, True), _Variant(text, False)] if text and has_image else []
+    words = [(*span, _without(text, *span)) for span in _words(text or "")]
+    words = [word for word in words if has_image or has_text(word[-1])]  # else nothing is left
+    regions = range(REGIONS**2 if has_image else 0)
+    variants = [
+        _Variant(text, has_image),
+        *modalities,
+        *(_Variant(left, has_image) for *_, left in words),
+        *(_Variant(text, True, region) for region in regions),
+    ]
+    rows = _score_variants(variants, inputs, encode_texts, score, batch_size)
+    best = int(rows[0].argmax())
+    effects = (rows[0, best] - rows[:, best]).tolist()[1 + len(modalities) :]
+    without = dict(zip(("text", "image"), rows[1 : 1 + len(modalities)].tolist(), strict=False))
+    return Explanation(
+        label=labels[best],
+        score=float(rows[0, best]),
+        shares=_shares(
+            rows[0, best].item(), {x: p[best] for x, p in without.items()}, text, labels
+        ),
+        without={name: dict(zip(labels, p, strict=True)) for name, p in without.items()},
+        words=[
+            {"word": (text or "")[start:end], "start": start, "end": end, "effect": effect}
+            for (start, end, _), effect in zip(words, effects, strict=False)
+        ],
+        regions=_grid(effects[len(words) :]) if has_image else None,
+    )
+
+
+def _shares(
+    score: float, without: Mapping[str, float], text: str | None, labels: Sequence[str]
+) -> dict[str, float]:
+    """Return the Shapley values of the modalities, from the label's probability without each."""
+    guess = 1 / len(labels)
+    if not without:
+        return {"text": 0.0, "image": 0.0, "text" if text else "image": score - guess}
+    text_alone, image_alone = without["image"], without["text"]
+    return {
+        "text": (text_alone - guess + score - image_alone) / 2,
+        "image": (image_alone - guess + score - text_alone) / 2,
+    }
+
+
+def _grid(effects: Sequence[float]) -> list[list[float]]:
+    return [list(effects[start : start + REGIONS]) for start in range(0, len(effects), REGIONS)]
+
+
+def _words(text: str) -> list[tuple[int, int]]:
+    """Find where words begin and end, neighbours together where there are too many."""
+    places = [match.span() for match in re.finditer(r"\S+", text)]
+    size = -(-len(places) // MOST_WORDS) or 1
+    groups = [places[start : start + size] for start in range(0, len(places), size)]
+    return [(group[0][0], group[-1][1]) for group in groups]
+
+
+def _without(text: str | None, start: int, end: int) -> str:
+    return f"{(text or '')[:start]}{(text or '')[end:]}"
+
+
+def _score_variants(
+    variants: Sequence[_Variant],
+    inputs: Mapping[str, torch.Tensor],
+    encode_texts: Callable[[Sequence[str | None]], Mapping[str, torch.Tensor]],
+    score: Callable[[dict[str, torch.Tensor]], Any],
+    batch_size: int,
+) -> torch.Tensor:
+    """Return the probabilities of the variants of a post, (variants, labels), in float64."""
+    texts, logits = encode_texts([variant.text for variant in variants]), []
+    pixels = inputs.get("pixel_values")
+    for start in range(0, len(variants), batch_size):
+        some = variants[start : start + batch_size]
+        batch = {name: x[start : start + batch_size] for name, x in texts.items()}
+        batch["has_image"] = torch.tensor([variant.has_image for variant in some])
+        if pixels is not None:
+            painted = [_paint_region(pixels, variant.region) for variant in some]
+            batch["pixel_values"] = torch.cat(painted)
+        logits.append(torch.as_tensor(score(batch)).double().cpu())
+    return torch.cat(logits).softmax(dim=-1)
+
+
+def _paint_region(pixels: torch.Tensor, region: int | None) -> torch.Tensor:
+    """Paint a region of an image (1, 3, height, width) in the image's mean colour."""
+    if region is None:
+        return pixels
+    slices = []
+    for number, size in zip(divmod(region, REGIONS), pixels.shape[2:], strict=True):
+        slices.append(slice(number * size // REGIONS, (number + 1) * size // REGIONS))
+    painted = pixels.clone()
+    painted[..., slices[0], slices[1]] = pixels.mean(dim=(2, 3), keepdim=True)
+    return painted
+
+
+__all__ = [
+    "BRANCHES",
+    "Answer",
+    "BranchAnswer",
+    "Explanation",
+    "explain_post",
+    "label_set",
+    "least_scores",
+    "make_answers",
+    "require_one_label",
+]

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from transformers.utils import CONFIG_NAME
 
 from .problems_hybridsent import PROBLEMS
 
+# What a post may have; each has its own thresholds of label sets.
+INPUTS = ("both", "text only", "image only")
 # The end of messages about damaged files; a message with it needs no further explanation.
 REMEDY = "Save or download it again"
 # In its place where the files are sound, but of a form of the model that is no more.
@@ -60,7 +63,7 @@ class HybridSentConfig(PreTrainedConfig):
     cross-attention, S4 BiRAU and self-attention fusion, S5 decision fusion with dynamic weights.
     Every size below is our choice, since the abstract gives none.
 
-    Args:
+    Attributes:
         text_config: Configuration of the text encoder (any `AutoModel` that takes `input_ids`).
         vision_config: Configuration of the vision encoder (any `AutoModel` that takes
             `pixel_values`); it may return tokens or a feature map.
@@ -103,6 +106,9 @@ class HybridSentConfig(PreTrainedConfig):
         score_std: With regression, the unit of the branches and of the loss; set before training.
         problem_type: As in transformers: "single_label_classification", which None means,
             "multi_label_classification" or "regression".
+        label_set_thresholds: For posts with "both" modalities, "text only" and "image only": the least
+            probability of a label in the set that holds the right one for 1 %, 2 %, ... of the posts;
+            fitted with `temperature`. None, or without one of them: too few posts to tell.
 
     Raises:
         ValueError: A misspelt keyword, or values that do not go together; the message names them.
@@ -167,6 +173,7 @@ class HybridSentConfig(PreTrainedConfig):
     label_thresholds: list[float | int] | None = None
     score_mean: float | int = 0.0
     score_std: float | int = 1.0
+    label_set_thresholds: dict[str, list[float | int]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         _drop_older_fields(kwargs)
@@ -194,10 +201,11 @@ class HybridSentConfig(PreTrainedConfig):
         return sum(weights[name] * part for name, part in parts.items())
 
     def reset_calibration(self) -> None:
-        """Set every temperature to 1, which changes nothing: fitted ones fit no fresh classifier."""
+        """Forget temperatures and thresholds: fitted ones fit no fresh classifier."""
         for name in _TEMPERATURES:
             setattr(self, name, 1.0)
         self.label_thresholds = None
+        self.label_set_thresholds = None
 
     @classmethod
     def _refuse_misspelt(cls, unknown: Iterable[str]) -> None:
@@ -270,6 +278,16 @@ class HybridSentConfig(PreTrainedConfig):
         for name in _TEMPERATURES:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
+
+    def validate_label_sets(self) -> None:
+        """Check that the thresholds of label sets are probabilities that fall as coverage rises."""
+        for name, table in (self.label_set_thresholds or {}).items():
+            falls = all(a >= b for a, b in pairwise([1, *table, 0]))
+            if name not in INPUTS or len(table) > 99 or not falls:
+                raise ValueError(
+                    f"label_set_thresholds ({name!r}: {table!r:.80}) must hold, for each of "
+                    f"{', '.join(INPUTS)}, at most 99 falling numbers between 1 and 0."
+                )
 
     def validate_dtype(self) -> None:
         """Check that the type of the weights is one of torch's."""

@@ -224,7 +224,8 @@ class HybridSentFusionBranch(nn.Module):
         text = self.text_pooling(hidden_states[:, :text_length], text_mask)
         image = self.image_pooling(hidden_states[:, text_length:], image_mask)
         levels = torch.cat([text_evidence, text[:, None], image[:, None], image_evidence], dim=1)
-        levels = levels + self.level_embedding.weight
+        # Called, not read: offloaded weights come back for a call.
+        levels = levels + self.level_embedding(torch.arange(levels.shape[1], device=levels.device))
         seen = [
             side.any(dim=1, keepdim=True).expand(-1, 1 + evidence.shape[1])
             for side, evidence in ((text_mask, text_evidence), (image_mask, image_evidence))

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-import torch
 from torch.utils.data import Dataset, IterableDataset
 from transformers import AutoModelForSequenceClassification, Pipeline
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .answers_hybridsent import BRANCHES, make_answers
+from .answers_hybridsent import (
+    BRANCHES,
+    explain_post,
+    label_set,
+    least_scores,
+    make_answers,
+    require_one_label,
+)
 from .encoder_checks_hybridsent import require_fitting_texts
 from .inputs_hybridsent import has_text, load_image
 
@@ -184,15 +190,19 @@ class HybridSentPipeline(Pipeline):
             **options: `top_k`: 1 gives the best label as a dictionary; more, or None for all, gives a
                 list of such dictionaries, best first; left out, what the model decides.
                 `return_branches`: True adds the scores and weights of text, image and fusion.
+                `coverage`: such as 0.9, adds the set of labels that holds the right one for this
+                share of posts. `explain`: True adds what text, image, words and regions did for the
+                label, for up to 59 more posts to score.
 
         Returns:
             Options of preprocess, forward and postprocess.
 
         Raises:
             TypeError: An unknown option.
-            ValueError: `top_k` is not a positive whole number.
+            ValueError: `top_k` is not a positive whole number, or the model cannot state `coverage`, or
+                does not give each post one label to explain.
         """
-        unknown = set(options) - {"top_k", "return_branches"}
+        unknown = set(options) - {"top_k", "return_branches", "coverage", "explain"}
         if unknown:
             raise TypeError(f"image-text-sentiment does not take {sorted(unknown)}.")
         top_k = options.get("top_k")
@@ -200,28 +210,34 @@ class HybridSentPipeline(Pipeline):
             raise ValueError(
                 f"top_k={top_k!r}: give a positive whole number, or None for all labels."
             )
-        return {}, {}, options
+        if options.get("coverage") is not None:
+            least_scores(self.model.config, options["coverage"])  # an error before any post
+        before = {"explain": options["explain"]} if "explain" in options else {}
+        if options.get("explain"):
+            require_one_label(self.model.config, "explain=True")
+        return before, {}, options
 
-    def preprocess(self, post: Any) -> dict[str, torch.Tensor]:
+    def preprocess(self, post: Any, explain: bool = False) -> dict[str, Any]:
         """Prepare one post.
 
         Args:
             post: "text": string or None; "image": what `load_image` takes.
+            explain: As in `_sanitize_parameters`.
 
         Returns:
-            Model inputs of a batch of one.
+            Model inputs of a batch of one; to be explained, also its "text".
 
         Raises:
             ValueError: The post is not such a mapping, or has neither text nor image.
         """
         if not isinstance(post, _Place):
-            return self._prepare(post)
+            return self._prepare(post, explain)
         try:
-            return self._prepare(post.post)
+            return self._prepare(post.post, explain)
         except (ValueError, TypeError, OSError) as error:
             raise _at(post.index, str(error)) from error
 
-    def _prepare(self, post: Any) -> dict[str, torch.Tensor]:
+    def _prepare(self, post: Any, explain: bool) -> dict[str, Any]:
         if isinstance(post, Mapping):
             _refuse_misspelt(post)
         if not isinstance(post, Mapping) or not set(_COLUMNS) & set(post):
@@ -235,15 +251,23 @@ class HybridSentPipeline(Pipeline):
         image = load_image(post.get("image"), processor.max_image_pixels, "its image", ratio)
         if not has_text(text, "its text") and image is None:
             raise ValueError("The post has neither text nor image; give it one of them.")
-        return processor(text=[text], images=[image])
+        inputs = processor(text=[text], images=[image])
+        return {**inputs, "text": text} if explain else inputs
 
-    def _forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        outputs = self.model(**inputs)
+    def _forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        outputs = self.model(**{name: x for name, x in inputs.items() if name != "text"})
         wanted = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
-        return {name: outputs[name] for name in wanted if outputs.get(name) is not None}
+        kept = {name: outputs[name] for name in wanted if outputs.get(name) is not None}
+        carried = ["has_text", "has_image", *(["text", "pixel_values"] if "text" in inputs else [])]
+        return {**kept, **{name: inputs[name] for name in carried}}
 
     def postprocess(
-        self, outputs: dict[str, torch.Tensor], top_k: int | None = 0, return_branches: bool = False
+        self,
+        outputs: dict[str, Any],
+        top_k: int | None = 0,
+        return_branches: bool = False,
+        coverage: float | None = None,
+        explain: bool = False,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Return the answer to one post as dictionaries.
 
@@ -251,16 +275,20 @@ class HybridSentPipeline(Pipeline):
             outputs: Scores of a batch of one.
             top_k: As in `_sanitize_parameters`; 0 for what the model decides.
             return_branches: As in `_sanitize_parameters`.
+            coverage: As in `_sanitize_parameters`.
+            explain: As in `_sanitize_parameters`.
 
         Returns:
-            {"label", "score"} or a list of them; with `return_branches` the dictionary (or the
-            first of the list) also has "branches": name -> {"weight", "scores": label -> number}.
-            The list of what a model with several labels decides may be empty: with `return_branches` it
-            is "labels" of a dictionary that has "branches".
+            {"label", "score"} or a list of them. The dictionary (or the first of the list) also has:
+            with `return_branches`, "branches": name -> {"weight", "scores": label -> number}; with
+            `coverage`, "label_set", the labels, and "abstains", True where these are none or all;
+            with `explain`, "explanation": the fields of `Explanation`. The list of what a model with
+            several labels decides may be empty: with `return_branches` it is "labels" of a dictionary
+            that has "branches".
         """
         names = [name for _, name in sorted(self.model.config.id2label.items())]
-        scores = {name: x.float() for name, x in outputs.items()}
-        (answer,) = make_answers(scores, names, problem=self.model.problem)
+        tensors = {name: x.float() for name, x in outputs.items() if name != "text"}
+        (answer,) = make_answers(tensors, names, problem=self.model.problem)
         several = answer.labels if top_k == 0 else None
         ranked = sorted(answer.scores.items(), key=lambda item: -item[1])
         if several is not None:
@@ -276,6 +304,18 @@ class HybridSentPipeline(Pipeline):
             }
         if several is not None:
             return whole if return_branches else found
+        if coverage is not None:
+            has = bool(outputs["has_text"]), bool(outputs["has_image"])
+            least = least_scores(self.model.config, coverage)[has]
+            whole["label_set"], whole["abstains"] = label_set(answer.scores, least)
+        if explain:
+            whole["explanation"] = explain_post(
+                outputs["text"],
+                outputs,
+                self.processor.encode_texts,
+                names,
+                lambda batch: self.forward(batch)["logits"],
+            ).to_dict()
         return found[0] if top_k in (0, 1) else found
 
 

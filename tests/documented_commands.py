@@ -83,15 +83,15 @@ def here(command, folder):
 
 
 def train(command, folder, **overrides):
-    """Run a training command as it stands, on tiny encoders."""
-    tiny = {
+    """Run a training command as it stands, on tiny encoders unless it starts from a model."""
+    encoders = {
         "text_encoder": folder / "text",
         "vision_encoder": folder / "vision",
         "model_config": '{"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}',
-        "max_steps": 2,
-        "bf16": "false",
-        **overrides,
     }
+    tiny = {"max_steps": 2, "bf16": "false", **overrides}
+    if "--model" not in command:
+        tiny |= encoders
     extra = [str(part) for name, value in tiny.items() for part in (f"--{name}", value)]
     for start in (["accelerate", "launch", "run_train.py"], ["hybridsent", "train"]):
         if command[: len(start)] == start:  # one process: without the launcher

@@ -6,7 +6,7 @@ import numpy as np
 from datasets import Dataset
 from hostile_pictures import encoded
 from scipy.special import softmax
-from tiny_models import picture, save_tiny
+from tiny_models import picture, save_tiny, tiny_config
 
 from hybridsent.evaluation.figures import write_figures
 from hybridsent.evaluation.final_scores import FinalScores, agreement_groups, describe_groups
@@ -18,6 +18,7 @@ from hybridsent.support.folders import write_whole
 
 LABELS = ["negative", "neutral", "positive"]
 TEMPERATURE = 1.5
+CONFIG = tiny_config(label_set_thresholds={"both": [0.6] * 92, "text only": [0.5] * 99})
 PRIVATE = "what only those who may see the posts should read"
 
 
@@ -90,7 +91,9 @@ def finished_run(**changed):
             "all": [0.15, 0.2, 0.65],
         },
         "agreement": describe_groups(made_up_answers(), agreement_groups(made_up_answers())),
-        "robustness": describe_robustness(made_up_answers(), SentimentScores(LABELS).of_logits),
+        "robustness": describe_robustness(
+            made_up_answers(), SentimentScores(LABELS).of_logits, CONFIG
+        ),
         "processes": 1,
         "seconds": 150,
         "versions": {"python": "3.11", "torch": "2.99"},

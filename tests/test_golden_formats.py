@@ -16,7 +16,7 @@ from tiny_runs import SIZES, run_here, write_recipe
 from datasets_scripts import prepare
 
 GOLDEN = ROOT / "tests" / "golden"
-COLUMNS = ("probabilities", "branches", "weights", "embeddings")
+COLUMNS = ("probabilities", "branches", "weights", "embeddings", "explanation")
 
 
 def shape(value):

@@ -155,10 +155,8 @@ def test_report_card_and_evaluate_say_what_there_is(trained):
         return
     assert figures == {"learning", "decision_weights", "reliability", "agreement"}
     assert "| all right | macro F1 | micro F1 |" in card
-    assert (
-        f"Thresholds of the labels: anger {metrics_of(folder)['label_thresholds']['anger']:.2f}"
-        in card
-    )
+    least = metrics_of(folder)["label_thresholds"]["anger"]
+    assert f"Thresholds of the labels: anger {least:.2f}" in card
     assert f"macro F1 is {100 * decision['macro_f1']:.1f}" in page
     assert "| all right | macro F1 | micro F1 |" in result.stdout
 

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 import yaml
 from documented_commands import BIN, ROOT, blocks, commands, here, python_here, run, train
@@ -38,15 +39,24 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     for name in ("run_train.py", "run_predict.py", "configs"):
         (folder / name).symlink_to(ROOT / name)
-    for name in ("quickstart", "posts"):
+    for name in ("quickstart", "posts", "mine"):
         save_finished_run(folder / "outputs" / name)
     save_tiny_encoders(folder)
     write_posts(folder / "outputs" / "synthetic-posts", sizes=SIZES)
     fabricate_mvsa_single(folder / "mvsa_single")
     (folder / "tumemo").mkdir()
     write_tumemo(folder / "tumemo", {str(i): EMOTIONS[i % 7] for i in range(70)})
-    write_posts(folder / "my_posts", sizes={"train": 12, "validation": 8, "test": 8})
+    for name in ("my_posts", "labelled"):
+        write_posts(folder / name, sizes={"train": 12, "validation": 8, "test": 8})
+    write_own_posts(folder)
     return folder
+
+
+def write_own_posts(folder):
+    """`posts.csv` with images beside it, as a user's own."""
+    posts = pd.read_csv(folder / "outputs" / "synthetic-posts" / "test.csv")
+    images = "outputs/synthetic-posts/" + posts["image"]
+    posts.assign(image=images).drop(columns="label").to_csv(folder / "posts.csv", index=False)
 
 
 def fabricate_mvsa_single(folder):
@@ -119,8 +129,9 @@ def test_scoring_command_runs(command, folder, request):
 
 def test_scoring_goes_on_with_two_processes(folder):
     (command,) = [c for c in LAUNCHED if "run_predict.py" in c]
-    assert SCORINGS[0][2:] == command[-len(SCORINGS[0][2:]) :]
-    assert here(SCORINGS[0], folder).returncode == 0
+    (alone,) = [c for c in SCORINGS if c[-1] == command[-1]]
+    assert alone[2:] == command[-len(alone[2:]) :]
+    assert here(alone, folder).returncode == 0
     (half,) = (folder / command[-1]).glob("rows-*.parquet")
     half.unlink()  # as a kill would leave it
     result = run([BIN / command[0], *command[1:]], folder)
@@ -142,6 +153,13 @@ def test_publishing_commands_run(folder, monkeypatch):
         assert hub.repos["model", "USER/NAME"].private
 
 
+@pytest.mark.parametrize("command", OURS["evaluate"], ids=lambda command: command[2])
+def test_evaluating_command_runs(command, folder):
+    result = here(command, folder)
+    assert result.returncode == 0, result.stderr
+    assert "both | decision" in result.stdout
+
+
 def test_generating_command_runs(folder, tmp_path):
     (command,) = [c for c in OURS["prepare"] if "synthetic" in c]
     result = here([*command, "--train", "6", "--validation", "6"], tmp_path)
@@ -152,10 +170,19 @@ def test_generating_command_runs(folder, tmp_path):
 *LOCAL_BLOCKS, CLIENT_BLOCK = blocks(TEXT, "python")
 
 
-@pytest.mark.parametrize("block", LOCAL_BLOCKS, ids=["README", "pipeline", "classes", "answers"])
+def score_what_is_read(block, folder):
+    """Run the commands that write what a block reads."""
+    for command in SCORINGS:
+        if f'"{command[-1]}' in block:
+            assert here(command, folder).returncode == 0
+
+
+BLOCKS = ["README", "pipeline", "classes", "answers", "doubtful", "coverage", "explanation"]
+
+
+@pytest.mark.parametrize("block", LOCAL_BLOCKS, ids=BLOCKS)
 def test_python_block_runs(block, folder):
-    if "outputs/answers" in block:
-        assert here(SCORINGS[0], folder).returncode == 0
+    score_what_is_read(block, folder)
     assert python_here(block, folder).strip()
 
 
@@ -165,8 +192,7 @@ SHOWN = re.findall(CODE.format("python") + r"\n\n" + CODE.format("text"), TEXT, 
 
 @pytest.mark.parametrize(("block", "shown"), SHOWN, ids=["README", "answers"])
 def test_output_that_is_shown_has_the_form_of_what_is_printed(block, shown, folder):
-    if "outputs/answers" in block:
-        assert here(SCORINGS[0], folder).returncode == 0
+    score_what_is_read(block, folder)
     labels = r"\b(negative|neutral|positive)\b|\d\.\d+"  # and figures, which the tiny model changes
     forms = [re.sub(labels, "_", output) for output in (shown, python_here(block, folder))]
     assert forms[0] == forms[1]

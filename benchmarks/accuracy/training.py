@@ -87,7 +87,6 @@ class NetworkTraining:
         """
         with tempfile.TemporaryDirectory() as folder:
             trainer, posts = self._trainer(method, part, rate, folder)
-            parameters = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
             start = time.perf_counter()
             trainer.train()
             seconds = time.perf_counter() - start
@@ -95,7 +94,9 @@ class NetworkTraining:
         def answer(numbers: np.ndarray, alone: bool) -> Answers:
             return _ask(trainer, posts.select(numbers), method, alone)
 
-        return Trained(answer, {"seconds": seconds, "trainable_parameters": parameters})
+        return Trained(
+            answer, {"seconds": seconds, "trainable_parameters": trainer.trained_parameters}
+        )
 
     def _trainer(
         self, method: Method, part: Part, rate: float, folder: str

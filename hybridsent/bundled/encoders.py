@@ -272,6 +272,11 @@ FURTHER_DATA = {  # what the model card discloses
         "text encoder further trained on 9,300 rated sentences (vaderSentiment 3.3.2, MIT)"
     ),
 }
+HUB_IDS = {  # the repositories of the same networks, for the model card
+    "bundled/all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
+    "bundled/all-minilm-l6-v2-sentiment": "sentence-transformers/all-MiniLM-L6-v2",
+    "bundled/efficientnet-lite0": "timm/tf_efficientnet_lite0.in1k",
+}
 BUNDLED_ENCODERS = {
     "bundled/all-minilm-l6-v2": _minilm_folder,
     "bundled/all-minilm-l6-v2-sentiment": _sentiment_minilm_folder,

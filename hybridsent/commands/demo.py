@@ -20,11 +20,7 @@ from hybridsent.support.command_line import command_parser
 
 PACKAGE = Path(__file__).parents[1]
 # Files of ours that the page imports; where our packages are installed, it takes theirs.
-SHARED = (
-    "datasets_scripts/intake/*.py",
-    "modeling_hybridsent/answers_hybridsent.py",
-    "modeling_hybridsent/inputs_hybridsent.py",
-)
+SHARED = ("datasets_scripts/intake/*.py", "modeling_hybridsent/*_hybridsent.py")
 
 
 def page_folder() -> Path:

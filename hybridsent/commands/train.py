@@ -2,11 +2,13 @@
 
 hybridsent train
 hybridsent train mvsa_single --data_dir FOLDER --learning_rate 1.0e-4
+hybridsent train posts --data_dir FOLDER --hyperparameter_search 10
 
 First comes a recipe, by name or as a YAML file; without one it is that of the quickstart. Settings on
 the command line win over the recipe, such as --data_dir, --output_dir, --num_train_epochs,
 --per_device_train_batch_size, --seed, --push_to_hub.
 
+  --model     start from a trained model, such as bundled/mvsa-single, also for other labels
   --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
   --debug     show where an error came from: the whole traceback
 
@@ -20,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hybridsent.training.arguments import (
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 def run(words: Sequence[str]) -> None:
     """Read the settings, and train where no other run does."""
     if {"-h", "--help"} & set(words):
-        from hybridsent.training.recipes import recipe_names
+        from hybridsent.support.recipes import recipe_names
 
         print(f"usage: hybridsent train [RECIPE] [settings]\n\n{__doc__}")
         print(f"Recipes: {', '.join(recipe_names())}")
@@ -105,15 +107,17 @@ def train(
         run_posts.write_rejected(table.rejected, folder)
 
     posts, states = cache_states(model, processor, posts, training_arguments)
-    trainer = HybridSentTrainer(
-        scores=scores.of_logits,
-        states=states,
-        model=model,
-        args=training_arguments,
-        train_dataset=posts.train,
-        eval_dataset=posts.validation,
-        processing_class=processor,
-    )
+    parts = {
+        "scores": scores.of_logits,
+        "states": states,
+        "train_dataset": posts.train,
+        "eval_dataset": posts.validation,
+        "processing_class": processor,
+    }
+    if training_arguments.hyperparameter_search:
+        chosen = choose_settings(model_arguments, data_arguments, training_arguments, posts, parts)
+        model, model_arguments, training_arguments = chosen
+    trainer = HybridSentTrainer(model=model, args=training_arguments, **parts)
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
@@ -157,3 +161,43 @@ def cache_states(
     if arguments.process_index == 0:
         print(f"Cached encoder states: {cache.describe(states)}")
     return posts.with_posts(named), states
+
+
+def choose_settings(
+    model_arguments: ModelArguments,
+    data_arguments: DataArguments,
+    training_arguments: HybridSentTrainingArguments,
+    posts: RunPosts,
+    parts: dict[str, Any],
+) -> tuple[HybridSentForSequenceClassification, ModelArguments, HybridSentTrainingArguments]:
+    """Search for settings on the validation posts; return a new model with the best, and these.
+
+    Args:
+        model_arguments: Settings of the model.
+        data_arguments: Settings of the data.
+        training_arguments: Settings of the training.
+        posts: Posts of the run.
+        parts: Further arguments of `HybridSentTrainer`.
+    """
+    from transformers import set_seed
+
+    from hybridsent.evaluation.report_page import chosen_settings
+    from hybridsent.training.encoder_layers import prepare_encoders
+    from hybridsent.training.model import build_model
+    from hybridsent.training.search import SettingsSearch, with_settings
+
+    def build(
+        models: ModelArguments, training: HybridSentTrainingArguments
+    ) -> HybridSentForSequenceClassification:
+        set_seed(training.seed)
+        model = build_model(models, posts.label_names)
+        prepare_encoders(model, training)
+        return model
+
+    groups = (model_arguments, data_arguments, training_arguments)
+    what = {**chosen_settings(*groups), "posts": posts.counts["fingerprint"]}
+    search = SettingsSearch(model_arguments, training_arguments, build, what, **parts)
+    chosen = search.choose(training_arguments.hyperparameter_search)
+    print(search.describe(posts.scored[0].split), flush=True)
+    models, training = with_settings(chosen, model_arguments, training_arguments)
+    return build(models, training), models, training

@@ -1,4 +1,4 @@
-"""Temperatures of the decision and of its weights, and limits of the energy of familiar posts.
+"""Temperatures of the decision and of its weights, thresholds of label sets, limits of energy.
 
 Sources: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017; Liu,
 Wang, Owens, Li, "Energy-based Out-of-distribution Detection", NeurIPS 2020.
@@ -23,6 +23,8 @@ from hybridsent.training.run_posts import has_modality
 BOUNDS = (0.05, 20.0)
 FOLDS = 10
 LEAST_POSTS = 30  # with fewer, a temperature tells of these posts alone and may end at a bound
+# Even in two folds, the temperatures of each post are then fitted on others: as in the model.
+LEAST_POSTS_FOR_SETS = 2 * LEAST_POSTS
 # As in the source: the limit that keeps 95 % of the posts it was set on.
 KEPT_BY_LIMIT = 0.95
 DRAWS = 200  # sets of labels; the mean error is then known to about a twentieth of its value
@@ -181,6 +183,30 @@ def cross_fitted(
         fitted = fit_calibration(answers[others], labels[others])
         decided[held_out] = fitted.decide(answers[held_out])
     return decided
+
+
+def label_set_thresholds(held_out: np.ndarray | None, labels: np.ndarray) -> list[float]:
+    """Find the least probability of a label in a set that holds the right one for a share of posts.
+
+    A share c of further posts like these has its right label in the set, on average at least, since
+    of n posts the one of rank ceil((n + 1) c) decides. This is split conformal prediction: see
+    `modeling_hybridsent/answers_hybridsent.py`.
+
+    Args:
+        held_out: Result of `cross_fitted`, for no post may take part in its own temperatures.
+        labels: (posts,), all known.
+
+    Returns:
+        The least probabilities for c = 0.01, 0.02, ..., as far as so many posts allow; empty for fewer
+        than `LEAST_POSTS_FOR_SETS` posts.
+    """
+    posts = len(labels)
+    if held_out is None or posts < LEAST_POSTS_FOR_SETS:
+        return []
+    right = np.sort(softmax(held_out, axis=1)[np.arange(posts), labels])[::-1]
+    ranks = np.ceil((posts + 1) * np.arange(1, 100) / 100 - 1e-9).astype(int)
+    chosen = right[ranks[ranks <= posts] - 1]
+    return (np.floor(chosen * 1e6) / 1e6).tolist()  # down: a model computes in float32
 
 
 def error_by_chance(logits: np.ndarray, seed: int) -> float:

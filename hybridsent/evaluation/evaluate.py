@@ -10,8 +10,10 @@ from hybridsent.evaluation.report import (
     ABSENT,
     as_markdown,
     confusion_of,
+    label_set_table,
     label_table,
     percent,
+    risk_table,
     robustness_table,
     versions,
 )
@@ -71,7 +73,7 @@ def evaluate(
         "scored_split": scored.split,
         "scores": scored.rows,
         "confusion": confusion_of(scored),
-        "robustness": {**describe_robustness(scored, scores), "noise": noise},
+        "robustness": {**describe_robustness(scored, scores, model.config), "noise": noise},
         "versions": versions(),
     }
 
@@ -80,7 +82,6 @@ def describe_evaluation(found: dict[str, Any]) -> str:
     """Return the result of `evaluate` as Markdown tables."""
     robustness, data = found["robustness"], found["dataset"]
     rises = [f"{percent(x)} without {name}" for name, x in robustness["confidence_rises"].items()]
-    kept = [f"{percent(x['error'])} at {percent(x['coverage'])}" for x in robustness["risk"]]
     own = [
         f"{percent(group['accuracy'])} of {group['posts']} ({name})"
         for name, group in robustness["own_labels"].items()
@@ -92,7 +93,8 @@ def describe_evaluation(found: dict[str, Any]) -> str:
         label_table(found),
         robustness_table(robustness["lost_modality"] + robustness["noise"]),
         f"Confidence rises: {', '.join(rises) or ABSENT}",
-        f"Errors among the most confident: {', '.join(kept)}",
+        risk_table(robustness["risk"]),
+        label_set_table(robustness["label_sets"]),
         f"Right, by whose unimodal label is the post's: {', '.join(own) or ABSENT}",
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))

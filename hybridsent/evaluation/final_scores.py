@@ -15,6 +15,7 @@ from hybridsent.evaluation.calibration import (
     error_by_chance,
     fit_calibration,
     fit_thresholds,
+    label_set_thresholds,
     number_of_folds,
     present_branches,
 )
@@ -50,18 +51,21 @@ def fit_temperatures(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, An
 
     Returns:
         `weight_temperature` of the decision's weights, which as all is 1 where there are fewer than
-        `LEAST_POSTS` labelled posts, `energy_limits`, and `inputs`: for "both",
-        "text only" and "image only", unless no labelled post has that, the `temperature`, the number
-        of `posts`, and likelihood and ECE: `nll_before`, `ece_before` without temperatures;
-        `nll_after`, `ece_after` with them, which are too good, since the same posts fitted them;
-        `nll_cross_fitted`, `ece_cross_fitted`, where the temperatures of each post were fitted on the
-        other of `folds` folds, None, all three, if the posts are too few for that; `ece_by_chance`,
-        which a perfectly calibrated model would still show on these posts.
+        `LEAST_POSTS` labelled posts, `energy_limits`, `label_set_thresholds` as the configuration
+        has them, and `inputs`: for "both", "text only" and "image only", unless no labelled post has
+        that, the `temperature`, the number of `posts`, and likelihood and ECE: `nll_before`,
+        `ece_before` without temperatures; `nll_after`, `ece_after` with them, which are too good,
+        since the same posts fitted them; `nll_cross_fitted`, `ece_cross_fitted`, where the
+        temperatures of each post were fitted on the other of `folds` folds, None, all three, if the
+        posts are too few for that; `ece_by_chance`, which a perfectly calibrated model would still
+        show on these posts.
     """
-    config, inputs = trainer.model.config, {}
+    config, inputs, thresholds = trainer.model.config, {}, {}
     judge, weight_temperature = scores_of(config), config.decision_weight_temperature
     if config.problem_type == Regression.name:
-        return {"weight_temperature": weight_temperature, "energy_limits": {}, "inputs": {}}
+        names = ("energy_limits", "label_set_thresholds", "inputs")
+        nothing: dict[str, Any] = {name: {} for name in names}
+        return {"weight_temperature": weight_temperature, **nothing}
     outputs, labels = trainer.predict_posts(posts)
     complete = present_branches(posts)["fusion"]
     limits = energy_limits(outputs, posts, judge)
@@ -72,30 +76,43 @@ def fit_temperatures(trainer: HybridSentTrainer, posts: Dataset) -> dict[str, An
         known = judge.known(labels)
         if not known.any():
             continue
-        fitted, errors = _calibrate(answers[known], labels[known], trainer)
+        fitted, table, errors = _calibrate(answers[known], labels[known], trainer)
+        if table:
+            thresholds[name] = table
         inputs[name] = {"temperature": fitted.temperature, "posts": int(known.sum()), **errors}
         weight_temperature *= fitted.weight_temperature  # 1 except for "both"
     return {
         "weight_temperature": weight_temperature,
         "energy_limits": limits,
+        "label_set_thresholds": thresholds,
         "inputs": inputs,
     }
 
 
 def _calibrate(
     answers: BranchAnswers, labels: np.ndarray, trainer: HybridSentTrainer
-) -> tuple[Calibration, dict[str, float | None]]:
-    """Fit the temperatures of one input, whose labels are all known; return their effect, too."""
+) -> tuple[Calibration, list[float], dict[str, float | None]]:
+    """Fit what calibrates one input, whose labels are all known.
+
+    Returns:
+        Temperatures, thresholds of label sets, and the effect of the temperatures.
+    """
+    seed = trainer.args.seed
     if labels.ndim == 1:
-        fitted = fit_calibration(answers, labels)
-        return fitted, _likelihood_and_ece(
-            answers, fitted, labels, trainer.scores, trainer.args.seed
-        )
+        fitted, held_out = fit_calibration(answers, labels), cross_fitted(answers, labels, seed)
+        errors = _likelihood_and_ece(answers, fitted, held_out, labels, trainer.scores, seed)
+        return fitted, label_set_thresholds(held_out, labels), errors
     posts, count = labels.shape
     answers, labels = answers.one_by_one(), labels.reshape(-1).astype(int)
-    fitted = fit_calibration(answers, labels) if posts >= LEAST_POSTS else Calibration()
-    scores, groups = SentimentScores(("no", "yes")).of_logits, np.repeat(np.arange(posts), count)
-    return fitted, _likelihood_and_ece(answers, fitted, labels, scores, trainer.args.seed, groups)
+    fitted, held_out = Calibration(), None
+    if posts >= LEAST_POSTS:
+        groups = np.repeat(np.arange(posts), count)
+        fitted, held_out = (
+            fit_calibration(answers, labels),
+            cross_fitted(answers, labels, seed, groups),
+        )
+    scores = SentimentScores(("no", "yes")).of_logits
+    return fitted, [], _likelihood_and_ece(answers, fitted, held_out, labels, scores, seed)
 
 
 def store_temperatures(config: HybridSentConfig, calibration: dict[str, Any]) -> None:
@@ -103,6 +120,7 @@ def store_temperatures(config: HybridSentConfig, calibration: dict[str, Any]) ->
     for given, row in calibration["inputs"].items():
         setattr(config, TEMPERATURES[given], row["temperature"])
     config.decision_weight_temperature = calibration["weight_temperature"]
+    config.label_set_thresholds = calibration["label_set_thresholds"] or None
 
 
 def store_thresholds(trainer: HybridSentTrainer, posts: Dataset) -> None:
@@ -152,18 +170,14 @@ def branch_answers(outputs: dict[str, np.ndarray], config: HybridSentConfig) -> 
 def _likelihood_and_ece(
     answers: BranchAnswers,
     fitted: Calibration,
+    held_out: np.ndarray | None,
     labels: np.ndarray,
     scores: Scores,
     seed: int,
-    groups: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """Return the errors in `fit_temperatures` of one input, whose labels are all known."""
     decided = fitted.decide(answers)
-    compared = {
-        "before": answers.mixed(),
-        "after": decided,
-        "cross_fitted": cross_fitted(answers, labels, seed, groups),
-    }
+    compared = {"before": answers.mixed(), "after": decided, "cross_fitted": held_out}
     rows = {
         when: None if logits is None else scores(logits, labels)
         for when, logits in compared.items()
@@ -226,6 +240,11 @@ class FinalScores(NamedTuple):
     def right(self) -> np.ndarray:
         """True where the decision is the label, or has exactly the labels, (posts,)."""
         return self.judge.same(self.decided, self.labels)
+
+    def has(self, modality: str) -> np.ndarray:
+        """Return which posts have "text" or "image", bool (posts,)."""
+        logits = self.alone.get(modality)
+        return np.zeros(len(self.labels), bool) if logits is None else ~np.isnan(logits[:, 0])
 
     def answers(self, posts: np.ndarray, names: Sequence[str]) -> list[Answer]:
         """Return the answers to some posts, given by number, with the names of the labels."""

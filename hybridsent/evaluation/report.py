@@ -71,6 +71,22 @@ def robustness_table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def risk_table(rows: list[Row]) -> str:
+    """Return the result of `risk_by_coverage` as a Markdown table, in percent."""
+    lines = ["| most confident posts | errors |", "|---:|---:|"]
+    lines += [f"| {percent(row['coverage'])} | {percent(row['error'])} |" for row in rows]
+    return "\n".join(lines)
+
+
+def label_set_table(rows: list[Row]) -> str:
+    """Return the result of `label_sets` as a Markdown table, shares in percent; "" without rows."""
+    lines = ["| asked | covered | no answer | labels in a set |", "|---:|---:|---:|---:|"]
+    for row in rows:
+        shares = " | ".join(percent(row[name]) for name in ("coverage", "covered", "abstained"))
+        lines.append(f"| {shares} | {row['labels']:.2f} |")
+    return "\n".join(lines) if rows else ""
+
+
 def label_table(run: dict[str, Any]) -> str:
     """Return F1, number of posts and number of decisions of each label as a Markdown table.
 
@@ -188,7 +204,7 @@ def describe_run(
         "confusion": confusion_of(scored),
         "decision_weights": _mean_weights(scored, names),
         "agreement": describe_groups(scored, agreement_groups(scored)),
-        "robustness": describe_robustness(scored, trainer.scores),
+        "robustness": describe_robustness(scored, trainer.scores, trainer.model.config),
         "processes": trainer.args.world_size,
         "seconds": round(seconds, 1),
         "versions": versions(),

@@ -8,28 +8,36 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from hybridsent.evaluation.final_scores import FinalScores, Row, Scores, describe_groups
+from modeling_hybridsent import HybridSentConfig
+from modeling_hybridsent.answers_hybridsent import label_set, least_scores
 
 LOST_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+STATED = (0.8, 0.9, 0.95)  # coverage of label sets
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def describe_robustness(scored: FinalScores, scores: Scores) -> dict[str, Any]:
+def describe_robustness(
+    scored: FinalScores, scores: Scores, config: HybridSentConfig
+) -> dict[str, Any]:
     """Return what metrics.json says of robustness.
 
     Args:
         scored: The scored posts.
         scores: Computes named scores from logits and labels.
+        config: Configuration of the model.
 
     Returns:
-        `lost_modality`, `confidence_rises`, `risk` (rows of `coverage` and `error`) and `own_labels`,
-        the accuracy by which unimodal labels are that of the post.
+        `lost_modality`, `confidence_rises`, `risk` (rows of `coverage` and `error`), `label_sets` and
+        `own_labels`, the accuracy by which unimodal labels are that of the post.
     """
     return {
         "lost_modality": lost_modality(scored, scores),
         "confidence_rises": confidence_rises(scored),
         "risk": risk_by_coverage(scored),
+        "label_sets": label_sets(scored, config),
         "own_labels": describe_groups(scored, own_label_groups(scored)),
     }
 
@@ -103,6 +111,38 @@ def risk_by_coverage(scored: FinalScores) -> list[Row]:
         {"coverage": share, "error": float(found[max(1, round(share * len(found))) - 1])}
         for share in COVERAGES
     ]
+
+
+def label_sets(scored: FinalScores, config: HybridSentConfig) -> list[Row]:
+    """Compare the coverage that sets of labels state with that on the labelled posts.
+
+    Returns:
+        For each of `STATED` that the model can state: the `coverage`, the number of `posts`, the share
+        whose set holds the right label (`covered`) or is no answer (`abstained`), and the mean number
+        of `labels` in a set.
+    """
+    tables = config.label_set_thresholds or {"both": []}
+    most = min(map(len, tables.values())) / 100
+    return [_set_scores(scored, config, share) for share in STATED if share <= most]
+
+
+def _set_scores(scored: FinalScores, config: HybridSentConfig, coverage: float) -> Row:
+    """Return the row of one coverage of `label_sets`."""
+    posts, least = np.flatnonzero(scored.known), least_scores(config, coverage)
+    probabilities = softmax(scored.logits.astype(np.float64), axis=1)
+    has = [scored.has(name) for name in ("text", "image")]
+    found = [
+        label_set(dict(enumerate(probabilities[i])), least[bool(has[0][i]), bool(has[1][i])])
+        for i in posts
+    ]
+    right = [scored.labels[i] in labels for i, (labels, _) in zip(posts, found, strict=True)]
+    return {
+        "coverage": coverage,
+        "posts": len(posts),
+        "covered": float(np.mean(right)),
+        "abstained": float(np.mean([no_answer for _, no_answer in found])),
+        "labels": float(np.mean([len(labels) for labels, _ in found])),
+    }
 
 
 def own_label_groups(scored: FinalScores) -> dict[str, np.ndarray]:

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hybridsent.bundled.encoders import FURTHER_DATA
+from hybridsent.bundled.encoders import FURTHER_DATA, HUB_IDS, PREFIX
 from hybridsent.evaluation.report import (
     as_markdown,
+    label_set_table,
     label_table,
+    risk_table,
     robustness_table,
     table_over_seeds,
 )
@@ -40,6 +42,19 @@ Confidence rises in $text % of the posts when the text is taken away, and in $im
 CONFUSION = "![Confusion matrix](report/confusion.png)"
 SCORES = "![Scores over labels](report/scores.png)"
 CALIBRATION = re.compile(r"## Calibration\n.*?(?=## )", re.DOTALL)
+RISK = """
+## Risk and coverage
+
+In percent, on the $scored_split split. Errors among the posts that the model is most confident of:
+
+$risk
+"""
+LABEL_SETS = """
+`pipe(post, coverage=0.9)` gives a set of labels that holds the right one for this share of posts,
+if they are like the validation posts. A set of no label or of all is no answer. On these posts:
+
+$sets
+"""
 METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "f1",
@@ -109,7 +124,11 @@ DATA = {
         "MVSA-Single",
         f"{_TWEETS}One annotator labelled each text and each image; the joint label follows from a "
         "rule. It is the image's label for 89.6 % of the posts and the text's for 67.8 %, neutral is "
-        "rare (one post in ten), and copies of one text or image have contradicting labels.",
+        "rare (one post in ten), and copies of one text or image have contradicting labels. So the "
+        "model is weak at neutral posts. Drawings, memes and screenshots of text are unlike what it "
+        "has seen, and it knows nothing of the people in a photograph. MCRLab of the University of "
+        "Ottawa hands out the posts on request and states no licence; "
+        "neither posts nor parts of them come with the weights.",
         citation=_MVSA,
     ),
     "mvsa_multiple": DataText(
@@ -178,7 +197,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         weight_temperature=f"{run['calibration']['weight_temperature']:.3f}",
         calibration=_calibration(run),
         weights=_weights(run),
-        robustness=_robustness(run),
+        robustness=_robustness(run) + _risk(run),
         parameters=f"{run['parameters']['all'] / 1e6:.1f}",
         trained=f"{run['parameters']['trained'] / 1e6:.1f}",
         seed=run["seed"],
@@ -227,9 +246,18 @@ def _header(run: Run, data: DataText, model: str) -> str:
         license="apache-2.0",
         language="en" if run["dataset"]["name"] != "posts" else None,
         tags=["image-text-sentiment", "multimodal", "hybridsent"],
+        base_model=_base_models(run) or None,
+        datasets=None if run["dataset"]["name"] == "posts" else [run["dataset"]["name"]],
         model_name=Path(model).name,
         eval_results=results,
     ).to_yaml()
+
+
+def _base_models(run: Run) -> list[str]:
+    """Return the Hub ids of both encoders; a folder's name in metrics.json has no slash."""
+    names = run.get("encoders", {}).values()  # runs of older versions lack the names
+    ids = [HUB_IDS.get(name, name) for name in names]
+    return [x for x in dict.fromkeys(ids) if x.count("/") == 1 and not x.startswith(PREFIX)]
 
 
 def _split_counts(counts: dict[str, Any]) -> str:
@@ -306,6 +334,17 @@ def _robustness(run: Run) -> str:
     return Template(ROBUSTNESS).substitute(
         table=robustness_table(found["lost_modality"]), text=text, image=image
     )
+
+
+def _risk(run: Run) -> str:
+    """Return the section on risk by coverage and on label sets; nothing for older runs."""
+    found, split = run.get("robustness", {}), run["scored_split"]
+    if "risk" not in found:
+        return ""
+    section = Template(RISK).substitute(scored_split=split, risk=risk_table(found["risk"]))
+    if rows := found.get("label_sets"):
+        section += Template(LABEL_SETS).substitute(sets=label_set_table(rows))
+    return section
 
 
 def write_card(runs: Sequence[Run], output_dir: str | Path, model: str) -> None:

@@ -11,7 +11,7 @@ from scipy.special import expit, softmax
 
 from hybridsent.scoring.preparing import Prepared
 from hybridsent.scoring.rows import Row
-from modeling_hybridsent.answers_hybridsent import BRANCHES
+from modeling_hybridsent.answers_hybridsent import BRANCHES, label_set
 from modeling_hybridsent.problems_hybridsent import MultiLabel, Regression, SingleLabel
 
 Outputs = Mapping[str, np.ndarray]  # fields of the model's output, each (rows, width)
@@ -24,6 +24,7 @@ CHOICES = {
     "branches": (*(f"{name}_logits" for name in BRANCHES), "decision_weights"),
     "weights": ("decision_weights",),
     "embeddings": (*(f"{name}_embeds" for name in BRANCHES),),
+    "explanation": (),
 }
 
 
@@ -34,12 +35,14 @@ class Layout(NamedTuple):
         labels: Names of the labels by index.
         embedding_size: Width of the pooled vectors.
         columns: Those of `CHOICES` that were asked for.
+        least: Result of `least_scores`; None without sets of labels.
         problem: Problem type of the model.
     """
 
     labels: Sequence[str]
     embedding_size: int
     columns: Sequence[str]
+    least: Mapping[tuple[bool, bool], float] | None = None
     problem: SingleLabel = SingleLabel()
 
     @property
@@ -65,25 +68,29 @@ class Layout(NamedTuple):
 
         Args:
             rows: The rows, of which only number and id count.
-            outputs: Fields of the model's output, each (rows, width); NaN where a row has none.
+            outputs: Fields of the model's output, each (rows, width); NaN where a row has none. And
+                "explanation", if asked for: fields of `Explanation`, (rows,).
             present: Whether a row has text, image and either, (rows, 3).
             problems: Why rows were not scored, by place.
 
         Returns:
-            `row`, `id`, `label`, `score`, `error`, and the columns of choice. With several labels a
-            post `label` and `score` are lists, the most probable first; a regression has no `label`.
+            `row`, `id`, `label`, `score`, `error`, the columns of choice, and with `least` `label_set`
+            and `abstains`. With several labels a post `label` and `score` are lists, the most
+            probable first; a regression has no `label`.
         """
         broken = np.isnan(outputs["logits"]).any(axis=1).nonzero()[0].tolist()
         problems = {**dict.fromkeys(broken, NOT_A_NUMBER), **problems}
         failed = np.array([place in problems for place in range(len(rows))], dtype=bool)
+        scores = self._scores(outputs["logits"])
         columns = {
             "row": pa.array([row.number for row in rows], pa.int64()),
             "id": pa.array([row.id for row in rows], pa.string()),
-            **self._decisions(self._scores(outputs["logits"]), failed),
+            **self._decisions(scores, failed),
             "error": pa.array([writable(problems.get(i)) for i in range(len(rows))], pa.string()),
         }
         for name in self.columns:
             columns[name] = getattr(self, f"_{name}")(outputs, present, failed)
+        columns |= self._label_sets(scores, present, failed)
         return pa.table(columns)
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
@@ -124,6 +131,25 @@ class Layout(NamedTuple):
     def _probabilities(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         return _named(self._scores(outputs["logits"]), self.labels, failed)
 
+    def _label_sets(
+        self, probabilities: np.ndarray, present: np.ndarray, failed: np.ndarray
+    ) -> dict[str, pa.Array]:
+        if self.least is None:
+            return {}
+        found = [
+            (None, None)
+            if bad
+            else label_set(dict(zip(self.labels, p, strict=True)), self.least[text, image])
+            for p, (text, image, _), bad in zip(
+                probabilities.tolist(), present.tolist(), failed, strict=True
+            )
+        ]
+        kinds = {"label_set": pa.list_(pa.string()), "abstains": pa.bool_()}
+        return {
+            name: pa.array([row[i] for row in found], kind)
+            for i, (name, kind) in enumerate(kinds.items())
+        }
+
     def _branches(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
         """Name the scores of each branch; null for a branch that took no part."""
         parts = []
@@ -148,6 +174,21 @@ class Layout(NamedTuple):
             parts.append(pa.FixedSizeListArray.from_arrays(flat, size, mask=absent))
         return pa.StructArray.from_arrays(parts, BRANCHES, mask=pa.array(failed))
 
+    def _explanation(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
+        effect = pa.float32()
+        by_label = pa.struct([(name, effect) for name in self.labels])
+        word = {"word": pa.string(), "start": pa.int32(), "end": pa.int32(), "effect": effect}
+        kind = {
+            "label": pa.string(),
+            "score": effect,
+            "shares": pa.struct({"text": effect, "image": effect}),
+            "without": pa.struct({"text": by_label, "image": by_label}),
+            "words": pa.list_(pa.struct(word)),
+            "regions": pa.list_(pa.list_(effect)),
+        }
+        found = outputs["explanation"].tolist()
+        return pa.array(found, pa.struct(kind), mask=failed)
+
 
 class Window:
     """Rows in the hands of the model, and the results so far.
@@ -161,10 +202,12 @@ class Window:
         self.rows = [row._replace(text=None, image=None) for row in rows]
         self.layout = layout
         self.problems = {place: row.problem for place, row in enumerate(rows) if row.problem}
-        self.outputs = {
+        self.outputs: dict[str, np.ndarray] = {
             name: np.full((len(rows), width), np.nan, dtype=np.float32)
             for name, width in layout.widths().items()
         }
+        if "explanation" in layout.columns:
+            self.outputs["explanation"] = np.full(len(rows), None, dtype=object)
         self.present = np.zeros((len(rows), 3), dtype=bool)
         self.batches: list[list[int]] = []  # places of rows; those in work, first in first out
 

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 # The names alone, so that help needs no torch: keys of answers.CHOICES, backends.BACKENDS and DTYPES.
-COLUMNS = ("probabilities", "branches", "weights", "embeddings")
+COLUMNS = ("probabilities", "branches", "weights", "embeddings", "explanation")
 BACKENDS = ("torch", "openvino", "onnx")
 DTYPES = ("float32", "bfloat16", "float16")
 POSITIVE = ("batch_size", "rows_per_shard", "cpu_threads", "max_image_pixels")
@@ -48,6 +48,11 @@ class ScoringArguments:
             "choices": COLUMNS,
         },
     )
+    coverage: float | None = _setting(
+        None,
+        "Such as 0.9: also write the set of labels (label_set) that holds the right one for this share "
+        "of posts, and whether it is no answer (abstains).",
+    )
     batch_size: int = _setting(32, "Posts in a batch.")
     rows_per_shard: int | None = _setting(
         None,
@@ -81,12 +86,14 @@ class ScoringArguments:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name} {value}: give a positive whole number.")
+        if self.coverage is not None and not 0 < self.coverage < 1:
+            raise ValueError(f"--coverage {self.coverage}: give a number between 0 and 1.")
         if self.num_workers is not None and self.num_workers < 0:
             raise ValueError(f"--num_workers {self.num_workers}: give 0 or more.")
 
     def deciding(self) -> dict[str, Any]:
         """Return the settings that decide about each answer; the others about speed and files."""
-        names = ("columns", "dtype", "backend", "max_image_pixels")
+        names = ("columns", "coverage", "dtype", "backend", "max_image_pixels")
         return {name: getattr(self, name) for name in names}
 
 
@@ -104,4 +111,5 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             options |= {"default": each.default_factory(), "nargs": "+"}
         else:
             options["required"] = each.name != "input"  # which may be the first word
-        parser.add_argument(f"--{each.name}", type=int if "int" in each.type else str, **options)
+        kind = next((x for x in (int, float) if x.__name__ in each.type), str)
+        parser.add_argument(f"--{each.name}", type=kind, **options)

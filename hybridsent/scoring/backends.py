@@ -22,6 +22,7 @@ from hybridsent.scoring.exported import OnnxGraph, OpenVinoGraph, require_backen
 from hybridsent.scoring.optimising import optimise
 from hybridsent.support.digests import update_digest
 from hybridsent.support.errors import PostsError
+from modeling_hybridsent.answers_hybridsent import least_scores
 
 DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Weights, configuration, tokenizer, processor; neither the card nor records of the training. An
@@ -149,7 +150,11 @@ def open_backend(
 
 
 def identify_model(
-    model: str, revision: str | None = None, backend: str = "torch", trust_remote_code: bool = False
+    model: str,
+    revision: str | None = None,
+    backend: str = "torch",
+    trust_remote_code: bool = False,
+    coverage: float | None = None,
 ) -> tuple[str, str | None]:
     """Find which model a name means.
 
@@ -158,12 +163,14 @@ def identify_model(
         revision: Of the Hub id.
         backend: What shall run it.
         trust_remote_code: Whether code that comes with the model may run.
+        coverage: Which coverage it shall state for sets of labels; None for no sets.
 
     Returns:
         What is equal only for equal models, and the revision to load, None for a folder.
 
     Raises:
-        PostsError: The model does not exist, is not one of hybridsent, or needs another backend.
+        PostsError: The model does not exist, is not one of hybridsent, needs another backend, or cannot
+            state the coverage.
     """
     model = resolve_model(model)
     try:
@@ -177,6 +184,11 @@ def identify_model(
         problem = f"a model of type {config.model_type!r}, not hybridsent"
         raise PostsError.about(model, problem, remedy="Give one that run_train.py has made.")
     require_backend(model, backend)
+    if coverage is not None:
+        try:
+            least_scores(config, coverage)
+        except ValueError as error:
+            raise PostsError.about(model, "has no such sets of labels", [str(error)]) from error
     if not Path(model).is_dir():
         return f"{model}@{config._commit_hash}", config._commit_hash
     digest = hashlib.sha256()

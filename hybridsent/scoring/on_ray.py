@@ -111,6 +111,7 @@ def _find(
         settings.get("revision"),
         settings.get("backend", "torch"),
         settings.get("trust_remote_code", False),
+        settings.get("coverage"),
     )[1]
 
 

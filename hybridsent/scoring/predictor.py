@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from hybridsent.bundled.models import resolve_model
@@ -13,6 +14,7 @@ from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
+from modeling_hybridsent.answers_hybridsent import explain_post, least_scores, require_one_label
 from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
 from modeling_hybridsent.problems_hybridsent import problem_of
 
@@ -27,7 +29,9 @@ class Predictor:
         model: Folder, Hub id or bundled model; for a backend other than "torch"
             what `hybridsent export` wrote.
         columns: What to answer besides `label`, `score` and `error`: any of "probabilities",
-            "branches", "weights", "embeddings".
+            "branches", "weights", "embeddings", "explanation".
+        coverage: Share of posts, such as 0.9, whose `label_set` shall hold the right label; adds
+            `abstains`, whether that is none or all of the labels. None for no sets.
         revision: Of the Hub id.
         device: Such as "cpu" or "cuda:1".
         dtype: "float32"; or "bfloat16" or "float16", in which what can safely be is computed.
@@ -46,6 +50,7 @@ class Predictor:
         model: str,
         columns: Sequence[str] = (),
         *,
+        coverage: float | None = None,
         revision: str | None = None,
         device: str = "cpu",
         dtype: str = "float32",
@@ -60,9 +65,11 @@ class Predictor:
         _require_known("backend", [backend], BACKENDS)
         model = resolve_model(model)
         self.model, self.revision, self.device, self.dtype = model, revision, device, dtype
+        self.coverage = coverage
         self.columns, self.folder, self.backend_name = tuple(columns), folder, backend
         self.optimise, self.trust_remote_code = optimise, trust_remote_code
-        self.preparer = Preparer(model, revision, max_image_pixels, trust_remote_code)
+        explains = "explanation" in self.columns
+        self.preparer = Preparer(model, revision, max_image_pixels, trust_remote_code, explains)
 
     @cached_property
     def backend(self) -> Backend:
@@ -76,10 +83,18 @@ class Predictor:
 
     @cached_property
     def layout(self) -> Layout:
-        """What the answers look like."""
-        model = self.backend
+        """What the answers look like.
+
+        Raises:
+            ValueError: The model cannot state the coverage, or has no single label to explain.
+        """
+        model, least = self.backend, None
+        if self.preparer.keep_texts:
+            require_one_label(model.config, "The column explanation")
+        if self.coverage is not None:
+            least = least_scores(model.config, self.coverage)
         problem = problem_of(model.config)
-        return Layout(model.labels, model.embedding_size, self.columns, problem=problem)
+        return Layout(model.labels, model.embedding_size, self.columns, least, problem)
 
     def load(self) -> None:
         """Load model and processor now rather than on first use."""
@@ -122,8 +137,25 @@ class Predictor:
         """Run the model on the prepared batch that a window handed out first, and give it back."""
         if prepared.inputs is None:
             window.take(prepared, {})
-        else:
-            window.take(prepared, self.backend(prepared.inputs, self.layout.fields))
+            return
+        outputs = self.backend(prepared.inputs, self.layout.fields)
+        if self.preparer.keep_texts:
+            outputs["explanation"] = np.array(self._explain(prepared), dtype=object)
+        window.take(prepared, outputs)
+
+    def _explain(self, prepared: Prepared) -> list[dict[str, Any]]:
+        """Return the fields of an `Explanation` of each row that was prepared."""
+        inputs = prepared.inputs or {}
+        return [
+            explain_post(
+                text,
+                {name: x[i : i + 1] for name, x in inputs.items()},
+                self.preparer.processor.encode_texts,
+                self.backend.labels,
+                lambda batch: self.backend(batch, ["logits"])["logits"],
+            ).to_dict()
+            for i, text in enumerate(prepared.texts)
+        ]
 
 
 def _require_known(what: str, names: Sequence[str], known: Mapping[str, Any]) -> None:

@@ -30,11 +30,13 @@ class Prepared(NamedTuple):
         inputs: What the model takes, of the rows of `kept`; None without such rows.
         kept: Places in the batch of the rows that can be scored.
         problems: Why the others cannot, by place.
+        texts: Their texts, of the rows of `kept`; empty unless they are to be explained.
     """
 
     inputs: dict[str, torch.Tensor] | None
     kept: list[int]
     problems: dict[int, str]
+    texts: Sequence[str | None] = ()
 
 
 class Preparer:
@@ -45,6 +47,7 @@ class Preparer:
         revision: Of the Hub id.
         max_image_pixels: Refuse larger images, undecoded; None means the processor's own limit.
         trust_remote_code: Whether code that comes with the model may run.
+        keep_texts: Whether to hand the texts on.
     """
 
     def __init__(
@@ -53,8 +56,9 @@ class Preparer:
         revision: str | None,
         max_image_pixels: int | None,
         trust_remote_code: bool = False,
+        keep_texts: bool = False,
     ) -> None:
-        self.model, self.revision = model, revision
+        self.model, self.revision, self.keep_texts = model, revision, keep_texts
         self.max_image_pixels, self.trust_remote_code = max_image_pixels, trust_remote_code
 
     @cached_property
@@ -91,7 +95,8 @@ class Preparer:
             inputs = self._inputs(rows, images) if images else None
         except Exception as error:  # whatever a tokenizer or image processor may raise
             return self._without_failing(rows, error)
-        return Prepared(inputs, list(images), problems)
+        texts = [_start(rows[place].text) for place in images] if self.keep_texts else ()
+        return Prepared(inputs, list(images), problems, texts)
 
     def noise_image(self) -> torch.Tensor:
         """Return the pixel values of an image of noise, (1, 3, height, width)."""
@@ -137,7 +142,7 @@ class Preparer:
         good = [place for place in range(len(rows)) if place not in problems]
         rest = self[[rows[place] for place in good]]
         problems |= {good[place]: why for place, why in rest.problems.items()}
-        return Prepared(rest.inputs, [good[place] for place in rest.kept], problems)
+        return rest._replace(kept=[good[place] for place in rest.kept], problems=problems)
 
 
 def _start(text: str | None) -> str | None:

@@ -107,7 +107,11 @@ def plan_run(arguments: ScoringArguments, folder: RunFolder, processes: int) -> 
             other answers.
     """
     fingerprint, revision = identify_model(
-        arguments.model, arguments.revision, arguments.backend, arguments.trust_remote_code
+        arguments.model,
+        arguments.revision,
+        arguments.backend,
+        arguments.trust_remote_code,
+        arguments.coverage,
     )
     posts = open_input(arguments)
     total = posts.total()
@@ -132,6 +136,7 @@ def build_predictor(arguments: ScoringArguments, plan: Plan, state: PartialState
     predictor = Predictor(
         arguments.model,
         arguments.columns,
+        coverage=arguments.coverage,
         revision=plan.revision,
         device=arguments.device or str(state.device),
         dtype=arguments.dtype,

@@ -49,7 +49,13 @@ class HybridSentTrainer(Trainer):
         scores: Computes named scores from logits (posts, labels) and labels (posts,).
         states: Stored states of frozen encoders by modality; those encoders do not run.
         **kwargs: As in `transformers.Trainer`; `processing_class` is the joint processor.
+
+    Attributes:
+        trained_parameters: Number of parameters that the last training changed, factors in place of
+            the weights that they end in.
     """
+
+    trained_parameters = 0
 
     def __init__(
         self,
@@ -58,7 +64,6 @@ class HybridSentTrainer(Trainer):
         **kwargs: Any,
     ) -> None:
         patience = kwargs["args"].early_stopping_patience
-        self._factors = _low_rank_factors(kwargs["model"], kwargs["args"])
         problem = kwargs["model"].problem
         if kwargs["args"].label_smoothing_factor and problem.name != SingleLabel.name:
             raise ValueError(f"--label_smoothing_factor is for single labels, not {problem.name}.")
@@ -84,10 +89,12 @@ class HybridSentTrainer(Trainer):
         return self.average.steps if self.average else 0
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        """Train, and merge the low-rank factors of the encoders into their weights."""
+        """Train; low-rank factors of the encoders are there meanwhile, and end in their weights."""
+        factors = low_rank_factors(self.model, self.args)
+        self.trained_parameters = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         result = super().train(*args, **kwargs)
-        if self._factors:
-            self._factors.merge()
+        if factors:
+            factors.merge()
         return result
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
@@ -304,7 +311,7 @@ class HybridSentTrainer(Trainer):
         return self._named(output.predictions), output.label_ids
 
 
-def _low_rank_factors(
+def low_rank_factors(
     model: HybridSentForSequenceClassification, arguments: "HybridSentTrainingArguments"
 ) -> "LowRankFactors | None":
     """Give the encoders low-rank factors if a setting asks for them; peft is loaded for these only."""

@@ -23,6 +23,7 @@ from gradio_client import Client, handle_file
 client = Client("{address}")
 print(client.predict(text="so fed up", image=None, api_name="/predict"))
 print(client.predict(text=None, image=handle_file("photo.jpg"), api_name="/predict"))
+print(client.predict("so fed up", handle_file("photo.jpg"), api_name="/explain"))
 summary, files = client.predict(file=handle_file("posts.csv"), api_name="/predict_table")
 ```
 
@@ -31,9 +32,15 @@ summary, files = client.predict(file=handle_file("posts.csv"), api_name="/predic
 `warnings`. A post that cannot be scored gives an object with only `error`. Posts of several callers are scored together,
 {batch} at once; who finds {waiting} requests waiting is told to come back.
 
+`/explain(text, image)` gives what did it: `shares` of text and image, probabilities `without` each, `words` and `regions` with their
+effect on the label's probability.
+
 `/predict_table(file)` takes CSV, JSONL, Parquet or ZIP and gives a summary and the files `scored.csv` and `scored.parquet`: every row in
 its order; one that failed says why in the column `error`. In the CSV file a cell that a spreadsheet would run as a formula begins with an
 apostrophe; the Parquet file holds texts as they came.
+
+`/score_post(text, image)` is for agents, which find it as a tool of the Model Context Protocol at `{address}/gradio_api/mcp/`. Its image is
+the file in base64, "data:image/png;base64,..."; it gives the object of `/predict` as a text, or an error.
 
 Images are JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, by their content. Files must be uploaded; addresses are not fetched. What is uploaded
 lies in a temporary folder and is deleted after one to two hours; a shared result stays until the server ends or {shared} newer ones came.

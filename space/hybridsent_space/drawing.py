@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 from hybridsent_space.jpeg import as_base64
-from hybridsent_space.occlusion import Occlusion
-from modeling_hybridsent.answers_hybridsent import BRANCHES
+from modeling_hybridsent.answers_hybridsent import BRANCHES, Explanation
 
 # Of the branches and of for and against: told apart also by those who see fewer colours.
 COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
@@ -142,19 +141,21 @@ def side_by_side(*sections: str) -> str:
     return f'<div class="hs-branches">{"".join(sections)}</div>'
 
 
-def without_html(found: Occlusion) -> str:
-    """Return the answer without each modality, and the region that mattered most, as HTML."""
+def without_html(found: Explanation) -> str:
+    """Return what each modality brings, and the region that mattered most, as HTML."""
     lines = [f"<p>The whole post: {escape(found.label)}, {100 * found.score:.0f} %.</p>"]
-    for name, answer in found.without.items():
+    for name, scores in found.without.items():
+        best = max(scores, key=scores.__getitem__)
         lines.append(
-            f"<p>Without the {name}: {escape(answer.label)}, "
-            f"{100 * answer.score:.0f} %; {escape(found.label)} "
-            f"{100 * answer.scores[found.label]:.0f} %.</p>"
+            f"<p>Without the {name}: {escape(best)}, {100 * scores[best]:.0f} %; "
+            f"{escape(found.label)} {100 * scores[found.label]:.0f} %. The {name} brings "
+            f"{100 * found.shares[name]:+.0f} points.</p>"
         )
     if found.regions is not None:
-        row, column = np.unravel_index(np.abs(found.regions).argmax(), found.regions.shape)
+        regions = np.array(found.regions)
+        row, column = np.unravel_index(np.abs(regions).argmax(), regions.shape)
         lines.append(
             f"<p>The region that matters most is in row {row + 1}, column {column + 1}: without it "
-            f"{escape(found.label)} changes by {-100 * found.regions[row, column]:+.0f} points.</p>"
+            f"{escape(found.label)} changes by {-100 * regions[row, column]:+.0f} points.</p>"
         )
     return "".join(lines)

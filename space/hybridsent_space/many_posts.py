@@ -60,6 +60,10 @@ class ManyPosts:
 
         Returns a summary (rows, scored, failed, labels) and the files scored.csv and scored.parquet,
         which hold every row in its order; rows that failed say why in the column error.
+
+        Args:
+            file: The uploaded table or archive.
+            progress: Of the page.
         """
         if not file:
             raise gr.Error("Choose a CSV, JSONL, Parquet or ZIP file first.", print_exception=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from hybridsent_space.attention import look
@@ -13,6 +14,7 @@ from hybridsent_space.drawing import (
     AGAINST,
     FOR,
     answer_html,
+    escape,
     figure,
     figures,
     marked_text,
@@ -20,7 +22,6 @@ from hybridsent_space.drawing import (
 )
 from hybridsent_space.jpeg import as_base64, small_copy
 from hybridsent_space.limits import FULL_DISK, MESSAGES
-from hybridsent_space.occlusion import occlude
 from hybridsent_space.posts import Post, RefusedError, check_post, require_size
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.seen import as_seen, with_heat, with_regions
@@ -59,6 +60,10 @@ class OnePost:
         (scores), what the branches text, image and fusion say and how much each weighed, whether text
         and image agree, the energy and whether the post looks familiar, a summary and warnings. A
         post that cannot be scored gives only an error that says why.
+
+        Args:
+            text: The text, or null.
+            image: The uploaded image, or null.
         """
         posts = (self._post(*given) for given in zip(text, image, strict=True))
         return (list(map(as_json, self.scorer.answer(posts, URGENT))),)
@@ -87,6 +92,22 @@ class OnePost:
         seen = None if post.image is None else as_seen(self.scorer, post.image)
         return self._looked(post, seen), self._mattered(post, seen)
 
+    def explain_as_data(self, text: str | None, image: dict | None) -> dict:
+        """Explain the label of a post, a short text, an image, or both; the other may be null.
+
+        Returns the label, its probability (score), what text and image bring to it (shares, Shapley
+        values that sum to the score less an even guess), the probabilities without each of them
+        (without), and by how much the absence of each word (words) and region of the image (regions,
+        row by row) lowers the score. A post that cannot be scored gives only an error that says why.
+        """
+        post = self._post(text, image)
+        if isinstance(post, RefusedError):
+            return {"error": str(post)}
+        try:
+            return self.scorer.explain(post).to_dict()
+        except RefusedError as error:
+            return {"error": str(error)}
+
     def _looked(self, post: Post, seen: Image.Image | None) -> str:
         found = look(self.scorer, post)
         if found is None or seen is None:
@@ -98,12 +119,16 @@ class OnePost:
         return f"<p>Words that the image looked at:</p>{text}{figures(*drawn)}"
 
     def _mattered(self, post: Post, seen: Image.Image | None) -> str:
-        found = occlude(self.scorer, post)
+        try:
+            found = self.scorer.explain(post)
+        except RefusedError as error:
+            return f"<p>{escape(str(error))}</p>"
         parts = [f"<p>{CAUSAL}</p>", without_html(found)]
         if found.words:
-            parts.append(marked_text(post.text or "", found.words, "probability lost without it"))
+            words = [(word["start"], word["end"], word["effect"]) for word in found.words]
+            parts.append(marked_text(post.text or "", words, "probability lost without it"))
         if seen is not None and found.regions is not None:
-            tinted = with_regions(seen, found.regions, (FOR, AGAINST))
+            tinted = with_regions(seen, np.array(found.regions), (FOR, AGAINST))
             parts.append(figures(figure(tinted, "Regions taken away one by one")))
         return "".join(parts)
 
@@ -223,6 +248,7 @@ def build_one_post(work: OnePost, page: gr.Blocks, examples: list[list[Any]]) ->
         **raw,
     )
     opened = page.load(work.open_shared, None, [text, image, answer], **hidden)
+    gr.api(work.explain_as_data, api_name="explain", concurrency_limit=1)
     for event in (scored, opened):
         event.then(show, [answer], [result], **hidden).then(
             work.explain, [text, image, answer], [looked, mattered], concurrency_limit=2,

@@ -11,7 +11,14 @@ from hybridsent_space.model import LoadedModel
 from hybridsent_space.posts import Post, RefusedError
 from hybridsent_space.settings import Settings
 from hybridsent_space.turns import PATIENT, Turns
-from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer, make_answers
+from modeling_hybridsent.answers_hybridsent import (
+    BRANCHES,
+    Answer,
+    Explanation,
+    explain_post,
+    make_answers,
+    require_one_label,
+)
 
 OUTPUTS = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
 GRAPH_LENGTH_STEP = 8  # tokens; OpenVINO prepares its kernels anew for each length it has not met
@@ -156,6 +163,26 @@ class Scorer:
             tokens = int(post["attention_mask"].sum())
             answers[place] = replace(answer, notes=self._notes(tokens))
         return answers
+
+    def explain(self, post: Post) -> Explanation:
+        """Score a post without each of its parts.
+
+        Raises:
+            RefusedError: The model does not give each post one label.
+        """
+        try:
+            require_one_label(self.loaded.model.config, "An explanation")
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+
+        def score(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            rows = range(len(batch["has_text"]))
+            posts = [{name: x[i : i + 1] for name, x in batch.items()} for i in rows]
+            return torch.cat([outputs["logits"] for outputs in self.run(posts)])
+
+        encode = self.loaded.processor.encode_texts
+        inputs = self.prepare(post)
+        return explain_post(post.text, inputs, encode, self.labels, score, self.batch_size)
 
     def _notes(self, tokens: int) -> tuple[str, ...]:
         longest = getattr(self.loaded.processor, "max_length", None)

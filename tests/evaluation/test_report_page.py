@@ -107,6 +107,7 @@ def test_images_say_what_they_show_and_tables_what_their_cells_are(page):
         "text only decision 60.0 65.2 74.3 3.1 376",
         "negative 70.0 100 105",
         "Errors among the most confident posts, percent posts kept errors 50.0 ",
+        "Sets of labels with stated coverage, percent asked covered no answer labels in a set 80.0 ",
         "over all coverages: 12.3\xa0%. Classwise ECE 4.1\xa0%, Brier score 0.345.",
         "2 (kept) 0.500 75.1 65.2 74.3",
         "validation, both 1.234 8.0 2.1 3.4 2.9 0.700 0.600 0.620",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from finished_runs import LABELS, finished_run, made_up_answers
+from finished_runs import CONFIG, LABELS, finished_run, made_up_answers
 from scipy.special import softmax
 
 from hybridsent.evaluation.metrics import SentimentScores, classwise_calibration_error, risks
@@ -104,7 +104,7 @@ def test_posts_are_grouped_by_which_unimodal_labels_are_theirs():
 
 def test_what_metrics_json_holds_agrees_with_the_other_scores():
     scored = made_up_answers()
-    found = describe_robustness(scored, SCORES)
+    found = describe_robustness(scored, SCORES, CONFIG)
     assert found == finished_run()["robustness"]
     whole = SCORES(scored.logits, scored.labels)
     assert found["risk"][-1]["error"] == pytest.approx(1 - whole["accuracy"])

@@ -67,12 +67,11 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_weights(damage, loader, folder):
+def test_damaged_weights(damage, folder):
     file = folder / "model.safetensors"
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
-    error = error_of(loader, folder)
+    error = error_of(AutoModel, folder)
     assert isinstance(error, OSError)
     assert str(error).startswith(f"{file} is damaged")
     assert REMEDY in str(error)
@@ -169,7 +168,7 @@ def test_intact_folder_loads_with_and_without_information(folder):
 # Configuration
 
 
-@pytest.mark.parametrize("text", ["", '{"model_type": "hybridsent",', "\x00\x01", "not JSON"])
+@pytest.mark.parametrize("text", ['{"model_type": "hybridsent",', "\x00\x01"])
 @pytest.mark.parametrize("loader", [*LOADERS, AutoConfig, HybridSentConfig])
 def test_configuration_that_is_not_json(text, loader, folder):
     (folder / "config.json").write_text(text)
@@ -209,11 +208,10 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("loader", [AutoModel, HybridSentForSequenceClassification])
 @pytest.mark.parametrize("field", NONSENSE)
-def test_nonsense_in_the_configuration(field, loader, folder):
+def test_nonsense_in_the_configuration(field, folder):
     change_config(folder, **{field: NONSENSE[field]})
-    error = error_of(loader, folder)
+    error = error_of(AutoModel, folder)
     assert isinstance(error, ValueError)
     assert str(folder / "config.json") in str(error)
     assert REMEDY in str(error)

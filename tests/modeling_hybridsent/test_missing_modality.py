@@ -8,15 +8,10 @@ OUTPUTS = ["logits", "text_logits", "image_logits", "fusion_logits", "decision_w
 KINDS = ["dynamic", "global", "uniform", "fusion_only"]
 
 
-MODELS = {
-    "bert+vit": {},
-    "roberta+resnet": {"text": "roberta", "vision": "resnet"},
-}
-
-
-@pytest.fixture(scope="module", params=MODELS)
-def model(request):
-    return tiny_model(**MODELS[request.param])
+@pytest.fixture(scope="module")
+def model():
+    """Other encoders than in tests/properties/test_decision.py."""
+    return tiny_model("roberta", "resnet")
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def run(model, inputs):
     return model(**inputs)
 
 
-@pytest.mark.parametrize("garbage", [0.0, 123.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("garbage", [123.0, float("nan")])
 def test_what_stands_in_for_a_missing_picture_changes_no_bit(model, mixed, garbage):
     expected = run(model, mixed)
     mixed["pixel_values"][1] = garbage

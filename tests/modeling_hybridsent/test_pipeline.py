@@ -74,6 +74,28 @@ def test_branches_explain_the_decision(pipe):
     assert set(pipe(POSTS[1], return_branches=True)["branches"]) == {"text"}
 
 
+def test_an_explanation_comes_with_the_answer_and_takes_no_part_in_it(pipe):
+    plain, explained = pipe(POSTS), pipe(POSTS, explain=True)
+    assert same(explained, plain)
+    for post, answer in zip(POSTS, explained, strict=True):
+        found = answer["explanation"]
+        assert (found["label"], found["score"]) == (
+            answer["label"],
+            pytest.approx(answer["score"], abs=1e-5),
+        )
+        assert sum(found["shares"].values()) == pytest.approx(found["score"] - 1 / 3)
+        assert (found["regions"] is None) == (post.get("image") is None)
+    best, *others = pipe(POSTS[0], explain=True, top_k=None)
+    assert "explanation" in best
+    assert not any("explanation" in other for other in others)
+    assert "explanation" not in pipe(POSTS[0], explain=False)
+    streamed = next(pipe(iter(POSTS), explain=True, batch_size=3))
+    assert streamed["explanation"]["words"] == [
+        {**word, "effect": pytest.approx(word["effect"], abs=1e-5)}
+        for word in explained[0]["explanation"]["words"]
+    ]
+
+
 @pytest.mark.parametrize("post", ["just a text", {"txt": "typo"}, None])
 def test_anything_else_is_refused_with_the_right_form(pipe, post):
     with pytest.raises(ValueError, match="A post is"):
@@ -348,7 +370,9 @@ assert type(again).__module__.startswith("transformers_modules"), type(again)
 parts = {"model": again.model, "processor": again.processor, "trust_remote_code": True}
 given = pipeline("image-text-sentiment", **parts, device="cpu")
 assert type(given).__name__ == type(again).__name__
-print(json.dumps([pipe(post), again(post), again([post, post])[1], given(post)]))
+explained = again(post, explain=True)
+assert [word["word"] for word in explained.pop("explanation")["words"]] == ["a", "happy", "day"]
+print(json.dumps([pipe(post), again(post), again([post, post])[1], given(post), explained]))
 """
 
 

@@ -44,6 +44,16 @@ def test_header_is_what_the_hub_reads(card):
     assert header["license"] == "apache-2.0"
     assert header["pipeline_tag"] == "text-classification"
     assert {"image-text-sentiment", "hybridsent"} <= set(header["tags"])
+    assert header["datasets"] == ["synthetic"]
+    text, vision = "sentence-transformers/all-MiniLM-L6-v2", "timm/tf_efficientnet_lite0.in1k"
+    assert header["base_model"] == [text, vision]
+
+
+def test_only_repositories_of_the_hub_are_base_models():
+    encoders = {"text": "FacebookAI/roberta-base", "vision": "my_folder"}
+    other = {**RUN["dataset"], "name": "posts"}
+    data = ModelCard(fill_card([{**RUN, "encoders": encoders, "dataset": other}], "x/y")).data
+    assert (data.base_model, data.datasets) == (["FacebookAI/roberta-base"], None)
 
 
 def test_results_stand_in_the_header_as_the_hub_indexes_them(card):
@@ -66,6 +76,7 @@ HEADINGS = [
     "Calibration",
     "What decides",
     "Robustness",
+    "Risk and coverage",
     "Model and run",
     "Cite",
 ]
@@ -107,12 +118,22 @@ def test_facts_of_the_run_stand_in_the_card(card, fact):
     assert fact in " ".join(card.split())
 
 
+def test_risk_and_sets_of_labels_are_shown_where_the_run_knows_them(card):
+    found = RUN["robustness"]
+    covered = found["label_sets"][0]["covered"]
+    assert f"| 50.0 | {100 * found['risk'][0]['error']:.1f} |" in card
+    assert f"| 80.0 | {100 * covered:.1f} |" in card
+    text = fill_card([{**RUN, "robustness": {**found, "label_sets": []}}], "x/y")
+    assert "## Risk and coverage" in text
+    assert "coverage=0.9" not in text
+
+
 def test_lost_modalities_are_shown_where_the_run_knows_them(card):
     found = RUN["robustness"]
     assert robustness_table(found["lost_modality"]) in card
     assert f"in {100 * found['confidence_rises']['image']:.1f} % without the image" in card
     older = {key: value for key, value in RUN.items() if key != "robustness"}
-    for run in (older, {**RUN, "robustness": {**found, "lost_modality": []}}):
+    for run in (older, {**RUN, "robustness": {"lost_modality": []}}):
         text = fill_card([run], "x/y")
         assert "Robustness" not in text
         assert "weights.png)\n\n## Model and run" in text
@@ -124,8 +145,9 @@ def test_further_data_of_the_text_encoder_is_named(card):
     text = " ".join(fill_card([{**RUN, "encoders": encoders}], "x/y").split())
     assert f"Further data: {FURTHER_DATA[name]}." in text
     older = {key: value for key, value in RUN.items() if key != "encoders"}
-    assert fill_card([older], "someone/tiny") == card
-    assert "Further data" not in card
+    text = fill_card([older], "someone/tiny")
+    assert "base_model" not in text
+    assert "Further data" not in text
 
 
 def test_a_label_without_complete_posts_has_no_row_of_weights(card):

@@ -9,10 +9,10 @@ from tiny_models import picture, tiny_model, tiny_processor
 from hybridsent_space.attention import _as_grid, look
 from hybridsent_space.drawing import answer_html, marked_text
 from hybridsent_space.model import load_model
-from hybridsent_space.occlusion import MOST_WORDS, REGIONS, occlude
 from hybridsent_space.posts import Post
 from hybridsent_space.scorer import Scorer
 from hybridsent_space.seen import as_seen, with_heat, with_regions
+from modeling_hybridsent.answers_hybridsent import MOST_WORDS, REGIONS
 
 POST = Post("a very happy day !", picture(5, 90, 70))
 
@@ -57,14 +57,15 @@ def test_a_model_without_cross_modal_layers_has_nothing_to_look_with(tmp_path):
 
 
 def test_words_are_taken_away_for_real(scorer):
-    found = occlude(scorer, POST)
+    found = scorer.explain(POST)
     whole = probability(scorer, found.label, POST.text, POST.image)
     assert found.score == pytest.approx(whole, abs=1e-5)
-    assert [POST.text[start:end] for start, end, _ in found.words] == POST.text.split()
-    for start, end, drop in found.words:
-        left = POST.text[:start] + POST.text[end:]
+    assert [word["word"] for word in found.words] == POST.text.split()
+    for word in found.words:
+        assert POST.text[word["start"] : word["end"]] == word["word"]
+        left = POST.text[: word["start"]] + POST.text[word["end"] :]
         without = probability(scorer, found.label, left, POST.image)
-        assert drop == pytest.approx(whole - without, abs=1e-5)
+        assert word["effect"] == pytest.approx(whole - without, abs=1e-5)
 
 
 def test_a_model_that_cleans_texts_is_explained_on_what_it_reads(scorer, monkeypatch):
@@ -73,23 +74,30 @@ def test_a_model_that_cleans_texts_is_explained_on_what_it_reads(scorer, monkeyp
     found = look(scorer, post)
     assert found.text == "very happy day !"
     assert [found.text[start:end] for start, end, _ in found.spans] == found.text.split()
-    words = {post.text[start:end]: drop for start, end, drop in occlude(scorer, post).words}
+    words = {word["word"]: word["effect"] for word in scorer.explain(post).words}
     assert list(words) == post.text.split()
     assert words["http://t.co/a"] == pytest.approx(0, abs=1e-5)
     assert abs(words["#happy_day"]) > 1e-5
 
 
 def test_modalities_are_taken_away_for_real(scorer):
-    found = occlude(scorer, POST)
-    for name, post in (("text", (None, POST.image)), ("image", (POST.text, None))):
-        assert found.without[name].scores[found.label] == pytest.approx(
-            probability(scorer, found.label, *post), abs=1e-5
-        )
+    found = scorer.explain(POST)
+    text = probability(scorer, found.label, POST.text, None)
+    image = probability(scorer, found.label, None, POST.image)
+    assert found.without["image"][found.label] == pytest.approx(text, abs=1e-5)
+    assert found.without["text"][found.label] == pytest.approx(image, abs=1e-5)
+    guess = 1 / len(scorer.labels)  # what stands for a post of neither
+    shapley = {
+        "text": ((text - guess) + (found.score - image)) / 2,
+        "image": ((image - guess) + (found.score - text)) / 2,
+    }
+    assert found.shares == pytest.approx(shapley, abs=1e-5)
+    assert sum(found.shares.values()) == pytest.approx(found.score - guess)
 
 
 def test_regions_are_painted_in_the_mean_colour(scorer):
-    found = occlude(scorer, POST)
-    assert found.regions.shape == (REGIONS, REGIONS)
+    found = scorer.explain(POST)
+    assert np.shape(found.regions) == (REGIONS, REGIONS)
     pixels = scorer.prepare(POST)["pixel_values"]
     size = pixels.shape[-1] // REGIONS
     painted = pixels.clone()
@@ -97,21 +105,25 @@ def test_regions_are_painted_in_the_mean_colour(scorer):
     painted[corner] = pixels.mean(dim=(2, 3), keepdim=True)
     outputs = scorer.run([{**scorer.prepare(POST), "pixel_values": painted}])[0]
     without = outputs["logits"][0].softmax(dim=-1)[scorer.labels.index(found.label)].item()
-    assert found.regions[2, 1] == pytest.approx(found.score - without, abs=1e-5)
+    assert found.regions[2][1] == pytest.approx(found.score - without, abs=1e-5)
 
 
 def test_one_modality_is_taken_apart_as_far_as_something_is_left(scorer):
-    one_word = occlude(scorer, Post("happy", None))
+    one_word = scorer.explain(Post("happy", None))
     assert (one_word.words, one_word.regions, one_word.without) == ([], None, {})
-    assert occlude(scorer, Post(None, picture())).words == []
-    assert len(occlude(scorer, Post("happy", picture())).words) == 1
+    assert one_word.shares == {"text": pytest.approx(one_word.score - 1 / 3), "image": 0}
+    assert scorer.explain(Post("happy \u200b", None)).words[0]["word"] == "\u200b"  # no ink
+    image = scorer.explain(Post(None, picture()))
+    assert image.words == []
+    assert image.shares == {"text": 0, "image": pytest.approx(image.score - 1 / 3)}
+    assert len(scorer.explain(Post("happy", picture())).words) == 1
 
 
 def test_a_long_text_is_taken_apart_in_groups(scorer):
     text = " ".join(["cat"] * 100)
-    words = occlude(scorer, Post(text, None)).words
+    words = scorer.explain(Post(text, None)).words
     assert len(words) <= MOST_WORDS
-    assert (words[0][0], words[-1][1]) == (0, len(text))
+    assert (words[0]["start"], words[-1]["end"]) == (0, len(text))
 
 
 def test_the_picture_is_shown_as_the_model_sees_it(scorer):

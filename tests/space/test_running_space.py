@@ -14,9 +14,12 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
 from huggingface_hub import constants
+from in_process import score_here
 from loopback_hub import LoopbackHub, point_client_at
+from many_posts import read_answers
 from space.visitors import HTTP, ask, connect
 from tiny_models import LABELS, WORDS, picture, tiny_processor
+from transformers import pipeline
 
 from benchmarks.running_space import ROOT, running_space
 from hybridsent_space.model import load_model
@@ -64,12 +67,55 @@ def test_200_posts_of_20_clients_at_once_are_neither_lost_nor_swapped(space, sco
         assert answer["energy"] == pytest.approx(expected.energy, abs=1e-4)
 
 
-def test_endpoints_are_the_documented_two(client):
+def test_endpoints_are_the_documented_three(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/predict", "/predict_table"}
+    assert set(endpoints) == {"/predict", "/explain", "/predict_table"}
     names = [x["parameter_name"] for x in endpoints["/predict"]["parameters"]]
     assert names == ["text", "image"]
     assert endpoints["/predict_table"]["parameters"][0]["parameter_name"] == "file"
+
+
+def test_page_pipeline_and_command_explain_alike(client, model_folder, tmp_path):
+    picture(5, 90, 70).save(tmp_path / "a.png")
+    posts = [("a very happy day !", "a.png"), ("so sad", None), (None, "a.png")]
+    lines = [f"{text or ''},{image or ''}\n" for text, image in posts]
+    (tmp_path / "posts.csv").write_text("".join(["text,image\n", *lines]))
+    result = score_here(
+        "--model", model_folder, "--input", tmp_path / "posts.csv", "--output", tmp_path / "out",
+        "--columns", "explanation",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    rows = read_answers(tmp_path / "out")
+    pipe = pipeline("image-text-sentiment", model=str(model_folder), trust_remote_code=True)
+    given = [{"text": text, "image": image and str(tmp_path / image)} for text, image in posts]
+    answers = pipe(given, explain=True, batch_size=2)
+    assert json.loads(json.dumps(answers)) == answers
+    for post, row, answer in zip(given, rows, answers, strict=True):
+        image = post["image"] and handle_file(post["image"])
+        page = client.predict(post["text"], image, api_name="/explain")
+        explanation = answer["explanation"]
+        assert page.keys() == explanation.keys()
+        assert (page["label"], page["score"]) == (
+            row["label"],
+            pytest.approx(row["score"], abs=1e-5),
+        )
+        assert flat(page) == pytest.approx(flat(explanation), abs=1e-5)
+        assert flat(page) == pytest.approx(flat(row["explanation"]), abs=1e-5)
+    refused = {"error": "The post is empty: give a text, an image or both."}
+    assert client.predict(None, None, api_name="/explain") == refused
+
+
+def flat(value, name=""):
+    """Numbers of a JSON value by their place; what is absent or empty is left out."""
+    if isinstance(value, dict):
+        value = list(value.items())
+    elif isinstance(value, list):
+        value = list(enumerate(value))
+    elif isinstance(value, (int, float)):
+        return {name: value}
+    else:
+        return {} if value is None else {f"{name}={value}": 1}
+    return {k: v for key, inner in value for k, v in flat(inner, f"{name}/{key}").items()}
 
 
 def test_an_empty_post_is_told_what_is_missing(client):

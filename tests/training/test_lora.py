@@ -10,6 +10,7 @@ from tiny_models import tiny_model
 from tiny_trainer import tiny_posts, tiny_trainer
 
 from hybridsent.training.arguments import HybridSentTrainingArguments
+from hybridsent.training.lora import LowRankFactors
 from modeling_hybridsent import HybridSentForSequenceClassification
 
 RANK = 2
@@ -55,19 +56,26 @@ def test_the_saved_model_is_an_ordinary_one_that_differs_by_low_ranks(whole):
     assert loaded.state_dict().keys() == trainer.model.state_dict().keys()
 
 
-def test_the_merged_model_answers_as_the_trained_one(posts, tmp_path):
+def test_the_merged_model_answers_as_the_trained_one(posts, tmp_path, monkeypatch):
     trainer = tiny_trainer(posts, tmp_path, **SETTINGS)
-    merge, before = trainer._factors.merge, {}
+    merge, before = LowRankFactors.merge, {}
 
-    def score_then_merge():
+    def score_then_merge(factors):
         before.update(trainer.predict_posts(posts["validation"])[0])
-        merge()
+        merge(factors)
 
-    trainer._factors.merge = score_then_merge
+    monkeypatch.setattr(LowRankFactors, "merge", score_then_merge)
     trainer.train()
     after, _ = trainer.predict_posts(posts["validation"])
+    assert before
     for name, values in before.items():
         assert abs(values - after[name]).max() < 1e-5, name
+
+
+def test_a_model_that_is_only_scored_has_no_factors(posts, tmp_path):
+    trainer = tiny_trainer(posts, tmp_path, **SETTINGS)
+    trainer.predict_posts(posts["validation"])
+    assert trainer.model.state_dict().keys() == tiny_model().state_dict().keys()
 
 
 def test_resumed_it_ends_with_the_very_weights(whole, posts, tmp_path):
@@ -84,8 +92,6 @@ def test_convolutions_have_factors_too(posts, tmp_path):
     """Of a network with grouped convolutions, which keep their weights."""
     arguments = HybridSentTrainingArguments(str(tmp_path), vision_encoder_lora_rank=RANK)
     model = tiny_model(vision="timm")
-    from hybridsent.training.lora import LowRankFactors
-
     factors = LowRankFactors(model, arguments)
     vision = model.hybridsent.vision_model
     trained = {name for name, p in vision.named_parameters() if p.requires_grad}
