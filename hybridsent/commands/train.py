@@ -2,13 +2,13 @@
 
 hybridsent train
 hybridsent train mvsa_single --data_dir FOLDER --learning_rate 1.0e-4
-hybridsent train posts --data_dir FOLDER --hyperparameter_search 10
 
 First comes a recipe, by name or as a YAML file; without one it is that of the quickstart. Settings on
 the command line win over the recipe, such as --data_dir, --output_dir, --num_train_epochs,
 --per_device_train_batch_size, --seed, --push_to_hub.
 
   --model     start from a trained model, such as bundled/mvsa-single, also for other labels
+  --hyperparameter_search N  first try N settings, judged on validation posts (extra search)
   --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
   --debug     show where an error came from: the whole traceback
 
