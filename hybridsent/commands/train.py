@@ -70,6 +70,7 @@ def train(
     from hybridsent.evaluation.report_page import chosen_settings
     from hybridsent.publishing.results import checked_target, describe_results, write_results
     from hybridsent.training import run_posts
+    from hybridsent.training.arguments import METRIC
     from hybridsent.training.checkpoints import checkpoint_to_resume
     from hybridsent.training.encoder_layers import prepare_encoders
     from hybridsent.training.model import (
@@ -98,7 +99,8 @@ def train(
         model = build_model(model_arguments, posts.label_names, **posts.problem())
         require_unimodal_classifiers(model, data_arguments)
         scores = scores_of(model.config)
-        scores.require(training_arguments.metric_for_best_model)
+        by_default = METRIC if training_arguments.hyperparameter_search else None
+        scores.require(training_arguments.metric_for_best_model or by_default)
     prepare_encoders(model, training_arguments)
     if is_first:
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
@@ -117,6 +119,7 @@ def train(
     if training_arguments.hyperparameter_search:
         chosen = choose_settings(model_arguments, data_arguments, training_arguments, posts, parts)
         model, model_arguments, training_arguments = chosen
+        parts["scores"] = scores_of(model.config).of_logits  # of its own thresholds
     trainer = HybridSentTrainer(model=model, args=training_arguments, **parts)
     trainer.train(resume_from_checkpoint=checkpoint)
 
@@ -190,7 +193,7 @@ def choose_settings(
         models: ModelArguments, training: HybridSentTrainingArguments
     ) -> HybridSentForSequenceClassification:
         set_seed(training.seed)
-        model = build_model(models, posts.label_names)
+        model = build_model(models, posts.label_names, **posts.problem())
         prepare_encoders(model, training)
         return model
 

@@ -102,6 +102,7 @@ def write_page(
         is_score=run.get("problem_type") == Regression.name,
         learned=list(columns_of(run["scores"][-1]))[:3],
         lost=[name for name in (run["robustness"]["lost_modality"] or [{}])[0] if name not in LOSS],
+        thresholds=run.get("label_thresholds", {}),
         figures=_figures(folder),
         mistakes=confident_mistakes(scored, posts, run["labels"], max_pixels),
         wrong=int((scored.known & ~scored.right).sum()),

@@ -15,6 +15,7 @@ from hybridsent.support.recipes import json_object, load_recipe
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 DEFAULT_RECIPE = "quickstart"
+METRIC = "macro_f1"  # where the recipe names none
 LOWER_IS_BETTER = ("nll", "ece", "classwise_ece", "brier", "aurc", "mae", "rmse")
 MOST_THREADS = 1024  # with more, torch ends the process instead of raising
 
