@@ -210,7 +210,9 @@ def encode_text(encoder: PreTrainedModel, tokens: dict[str, torch.Tensor]) -> En
     last = outputs.last_hidden_state
     states = [x for x in outputs.hidden_states if x.shape == last.shape]  # CANINE has shorter ones
     if not states:
-        raise ValueError(f"it returns no hidden states of the shape {tuple(last.shape)} of its last")
+        raise ValueError(
+            f"it returns no hidden states of the shape {tuple(last.shape)} of its last"
+        )
     return last, states[2 * (len(states) - 1) // 3]
 
 
