@@ -1,5 +1,10 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["hybridsent[quickstart]>=0.2,<0.3"]
+# ///
 """Score many posts, as `hybridsent predict` does.
 
+uv run run_predict.py --model USER/MODEL --input posts.csv --output answers
 accelerate launch run_predict.py --model outputs/quickstart --input posts.csv --output answers
 accelerate launch run_predict.py --model USER/MODEL --input USER/DATASET --split test --output answers
 """

@@ -22,7 +22,7 @@ import psutil
 import yaml
 
 from benchmarks.scoring import make_posts
-from hybridsent.training.recipes import load_recipe
+from hybridsent.support.recipes import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PAUSE = 5  # seconds between samples

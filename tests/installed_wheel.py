@@ -7,6 +7,8 @@ newcomer types. What a wheel lacks that a checkout has is an error here and not 
 all that was installed with it in `sbom.cdx.json`, beside the wheel.
 """
 
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -41,6 +43,20 @@ hybridsent publish --model outputs/quickstart --repo_id USER/NAME --dry_run
 """
 
 
+SCRIPT = Path(__file__).parents[1] / "run_train.py"
+SHORT = ("--max_steps", "2", "--max_train_posts", "32", "--per_device_train_batch_size", "8")
+
+
+def run_script(wheel: Path, folder: Path) -> None:
+    """Run the training script alone, as `uv run` and `hf jobs uv run` do: its head names the wheel."""
+    shutil.copy(SCRIPT, folder)
+    uv = str(Path(sys.executable).with_name("uv"))
+    variables = os.environ | {"UV_FIND_LINKS": str(wheel.parent), "UV_CACHE_DIR": f"{folder}/cache"}
+    command = [uv, "run", "--python", sys.executable, SCRIPT.name, "quickstart", *SHORT]
+    print(f"$ {' '.join(command)}", flush=True)
+    subprocess.run(command, cwd=folder, env=variables, check=True)
+
+
 def main(folder: str) -> None:
     """Install the wheel of a folder, import all of it, and run the commands."""
     (wheel,) = Path(folder).resolve().glob("*.whl")
@@ -60,6 +76,8 @@ def main(folder: str) -> None:
         listing = ["environment", "--output-reproducible", "--output-file"]
         command = [sys.executable, "-m", "cyclonedx_py", *listing, f"{wheel.parent}/sbom.cdx.json"]
         subprocess.run([*command, python], check=True)
+        shutil.rmtree(environment)  # some gigabytes, as much as the next
+        run_script(wheel, empty)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ KINDS = {
     "fsdp2": DistributedType.FSDP,
     "multi_gpu": DistributedType.MULTI_GPU,
     "multi_node": DistributedType.MULTI_GPU,
+    "one_gpu": DistributedType.NO,
     "several_cpu_machines": DistributedType.MULTI_GPU,
     "several_gpu_machines": DistributedType.MULTI_GPU,
     "two_cpu_processes": DistributedType.MULTI_GPU,
@@ -32,7 +33,7 @@ def test_accelerate_reads_the_settings_and_the_comment_names_them(name):
     config = load_config_from_file(str(file))
     assert config.distributed_type == KINDS[name]
     assert config.use_cpu == ("cpu" in name)
-    assert config.num_processes == 2
+    assert config.num_processes == (1 if name == "one_gpu" else 2)
     assert f"accelerate launch --config_file configs/accelerate/{name}.yaml" in file.read_text()
 
 

@@ -22,10 +22,18 @@ from hybridsent.commands.prepare import SETS
 SCRIPTS = {"run_train.py": ("hybridsent", "train"), "run_predict.py": ("hybridsent", "predict")}
 PAGES = {name: text for name, text in ALL_PAGES.items() if name != "CHANGELOG.md"}
 OPTION = re.compile(r"--[a-z][a-z_0-9-]*")
-# Of accelerate, torchrun, pip and git, not of ours.
+# Of accelerate, torchrun, pip, git and hf, not of ours.
 OF_OTHERS = {"--config_file", "--num_processes", "--num_machines", "--machine_rank"}
 OF_OTHERS |= {"--main_process_ip", "--main_process_port", "--multi_gpu", "--quiet"}
-OF_OTHERS |= {"--require-hashes", "--sign", "--verify"}
+OF_OTHERS |= {
+    "--logdir",
+    "--require-hashes",
+    "--sign",
+    "--verify",
+    "--flavor",
+    "--secrets",
+    "--volume",
+}
 
 
 def program_and_words(command):

@@ -8,6 +8,7 @@ from documented_commands import BIN, ROOT, run
 from forked import run_two
 from in_process import train_here
 from loopback_hub import LoopbackHub, point_client_at
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import SIZES, assert_same_weights, run_here, write_recipe
 
 from hybridsent.cli import main
@@ -23,7 +24,7 @@ def recipe(tmp_path_factory):
 def trained(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "out"
     launcher = [BIN / "accelerate", "launch", "--num_processes", "1", ROOT / "run_train.py"]
-    result = run([*launcher, recipe, "--output_dir", folder])
+    result = run([*launcher, recipe, "--output_dir", folder, "--report_to", "tensorboard"])
     assert result.returncode == 0, result.stderr
     return folder, result
 
@@ -77,6 +78,19 @@ def test_metrics_tell_what_a_reader_needs(trained):
     assert metrics["learning"]["training"][0]["loss"] > 0
     complete = sum(group["posts"] for group in metrics["agreement"].values())
     assert complete == rows["both", "fusion branch"]["posts"]
+
+
+def test_tensorboard_shows_losses_and_validation_scores(trained):
+    folder, _ = trained
+    (events,) = folder.rglob("events.out.tfevents.*")
+    read = EventAccumulator(str(events.parent)).Reload()
+    metrics = json.loads((folder / "metrics.json").read_text())["learning"]
+    for name, curve, key in (
+        ("eval/macro_f1", "validation", "macro_f1"),
+        ("train/loss", "training", "loss"),
+    ):
+        shown = [event.value for event in read.Scalars(name)]
+        assert shown == pytest.approx([row[key] for row in metrics[curve]], abs=1e-4)
 
 
 def test_counts_are_printed_before_training(trained):

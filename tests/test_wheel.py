@@ -1,13 +1,21 @@
-"""The wheel: three top-level names, every file that the checkout has of them, and no warning."""
+"""The wheel: three top-level names, every file that the checkout has of them, and no warning.
+
+And the scripts that name it as their only requirement start without a clone.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from importlib.metadata import requires, version
+from pathlib import Path
 
 import pytest
-from documented_commands import ROOT
+from documented_commands import BIN, ROOT
+from packaging.requirements import Requirement
+from tiny_runs import write_recipe
 
 TOP = {"hybridsent", "modeling_hybridsent", "datasets_scripts"}
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
@@ -54,3 +62,60 @@ def test_building_prints_no_warning(built):
     printed = built[2].lower()
     for word in ("warning", "deprecat", "would be ignored"):
         assert word not in printed
+
+
+def write_stand_ins(folder):
+    """Write wheels of what the package requires: each has its version, and all share what is here."""
+    here = sysconfig.get_path("purelib")
+    every = map(Requirement, requires("hybridsent"))
+    wanted = {r.name for r in every if not r.marker or r.marker.evaluate({"extra": "quickstart"})}
+    for name in wanted:
+        stem = f"{name.lower().replace('-', '_')}-{version(name)}"
+        with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+            about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version(name)}\n"
+            kind = (
+                "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            wheel.writestr(f"{stem}.dist-info/METADATA", about)
+            wheel.writestr(f"{stem}.dist-info/WHEEL", kind)
+            wheel.writestr(f"{stem}.dist-info/RECORD", "")
+            wheel.writestr("what_is_here.pth", here)
+
+
+@pytest.mark.skipif(not (BIN / "uv").exists(), reason="needs uv: pip install 'hybridsent[gates]'")
+def test_uv_runs_both_scripts_without_a_clone(built, tmp_path):
+    """uv reads their headers, resolves them and installs our wheel; `make dist` does it with all."""
+    wheels, there = tmp_path / "wheels", tmp_path / "there"
+    wheels.mkdir()
+    there.mkdir()
+    (wheel,) = (built[0] / "out").iterdir()
+    shutil.copy(wheel, wheels)
+    write_stand_ins(wheels)
+    recipe = write_recipe(tmp_path)
+    for name in ("run_train.py", "run_predict.py"):
+        shutil.copy(ROOT / name, there)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+        "UV_CACHE_DIR": str(tmp_path / "cache"), "UV_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1",
+        "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+
+    def uv_run(script, *words):
+        command = [BIN / "uv", "run", "--offline", "--python", sys.executable, script, *words]
+        result = subprocess.run(
+            [*map(str, command)],
+            cwd=there,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result
+
+    trained = uv_run("run_train.py", recipe, "--output_dir", "out", "--max_steps", 1)
+    assert f"Installed {len(list(wheels.iterdir()))} packages" in trained.stderr
+    assert "| both | decision |" in trained.stdout
+    table = tmp_path / "posts" / "test.csv"
+    given = ("--model", "out", "--input", table, "--num_workers", 0)
+    uv_run("run_predict.py", *given, "--output", "answers")
+    assert [*Path(there, "answers").glob("*.parquet")]

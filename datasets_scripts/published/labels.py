@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 EMOTIONS = ("Angry", "Bored", "Calm", "Fear", "Happy", "Love", "Sad")
+"""Labels of TumEmo."""
 
 
 def joint_label(text_label: str, image_label: str) -> str | None:

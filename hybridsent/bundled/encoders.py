@@ -26,11 +26,13 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from hybridsent.bundled.low_rank import Difference, read_difference
 from hybridsent.support.folders import build_beside
 
 if TYPE_CHECKING:
     from transformers import TimmWrapperConfig
+
+if TYPE_CHECKING:
+    from hybridsent.bundled.low_rank import Difference
 
 PREFIX = "bundled/"
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -154,12 +156,14 @@ def weights_digest(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
-def _read_sentiment() -> tuple[Path, Difference]:
+def _read_sentiment() -> tuple[Path, "Difference"]:
     """Return the folder of MiniLM and what tuning on rated sentences changed.
 
     Raises:
         ValueError: The difference is damaged, or was made for other weights than the package has.
     """
+    from hybridsent.bundled.low_rank import read_difference  # other encoders need it not
+
     base, difference = _minilm_folder(), read_difference(SENTIMENT, SENTIMENT_DIGEST)
     if weights_digest(base) != difference.about["base_sha256"]:
         raise ValueError(
@@ -271,6 +275,11 @@ FURTHER_DATA = {  # what the model card discloses
     "bundled/all-minilm-l6-v2-sentiment": (
         "text encoder further trained on 9,300 rated sentences (vaderSentiment 3.3.2, MIT)"
     ),
+}
+HUB_IDS = {  # the repositories of the same networks, for the model card
+    "bundled/all-minilm-l6-v2": "sentence-transformers/all-MiniLM-L6-v2",
+    "bundled/all-minilm-l6-v2-sentiment": "sentence-transformers/all-MiniLM-L6-v2",
+    "bundled/efficientnet-lite0": "timm/tf_efficientnet_lite0.in1k",
 }
 BUNDLED_ENCODERS = {
     "bundled/all-minilm-l6-v2": _minilm_folder,

@@ -8,6 +8,7 @@ the command line win over the recipe, such as --data_dir, --output_dir, --num_tr
 --per_device_train_batch_size, --seed, --push_to_hub.
 
   --model     start from a trained model, such as bundled/mvsa-single, also for other labels
+  --hyperparameter_search N  first try N settings, judged on validation posts (extra search)
   --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
   --debug     show where an error came from: the whole traceback
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hybridsent.training.arguments import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 def run(words: Sequence[str]) -> None:
     """Read the settings, and train where no other run does."""
     if {"-h", "--help"} & set(words):
-        from hybridsent.training.recipes import recipe_names
+        from hybridsent.support.recipes import recipe_names
 
         print(f"usage: hybridsent train [RECIPE] [settings]\n\n{__doc__}")
         print(f"Recipes: {', '.join(recipe_names())}")
@@ -64,11 +65,12 @@ def train(
     from transformers import set_seed
 
     from hybridsent.evaluation import final_scores
-    from hybridsent.evaluation.metrics import SentimentScores
+    from hybridsent.evaluation.problem_scores import scores_of
     from hybridsent.evaluation.report import describe_run
     from hybridsent.evaluation.report_page import chosen_settings
     from hybridsent.publishing.results import checked_target, describe_results, write_results
     from hybridsent.training import run_posts
+    from hybridsent.training.arguments import METRIC
     from hybridsent.training.checkpoints import checkpoint_to_resume
     from hybridsent.training.encoder_layers import prepare_encoders
     from hybridsent.training.model import (
@@ -93,11 +95,12 @@ def train(
         table = run_posts.load_posts(data_arguments, processor.max_image_pixels)
         mask = processor.tokenizer.mask_token
         posts = run_posts.choose_posts(table, data_arguments, mask)
-        scores = SentimentScores(posts.label_names)
-        scores.require(training_arguments.metric_for_best_model)
         gaps = run_posts.describe_gaps(posts, training_arguments)
-        model = build_model(model_arguments, posts.label_names)
+        model = build_model(model_arguments, posts.label_names, **posts.problem())
         require_unimodal_classifiers(model, data_arguments)
+        scores = scores_of(model.config)
+        by_default = METRIC if training_arguments.hyperparameter_search else None
+        scores.require(training_arguments.metric_for_best_model or by_default)
     prepare_encoders(model, training_arguments)
     if is_first:
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
@@ -106,20 +109,24 @@ def train(
         run_posts.write_rejected(table.rejected, folder)
 
     posts, states = cache_states(model, processor, posts, training_arguments)
-    trainer = HybridSentTrainer(
-        scores=scores.of_logits,
-        states=states,
-        model=model,
-        args=training_arguments,
-        train_dataset=posts.train,
-        eval_dataset=posts.validation,
-        processing_class=processor,
-    )
+    parts = {
+        "scores": scores.of_logits,
+        "states": states,
+        "train_dataset": posts.train,
+        "eval_dataset": posts.validation,
+        "processing_class": processor,
+    }
+    if training_arguments.hyperparameter_search:
+        chosen = choose_settings(model_arguments, data_arguments, training_arguments, posts, parts)
+        model, model_arguments, training_arguments = chosen
+        parts["scores"] = scores_of(model.config).of_logits  # of its own thresholds
+    trainer = HybridSentTrainer(model=model, args=training_arguments, **parts)
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = final_scores.fit_temperatures(trainer, posts.validation)
     final_scores.store_temperatures(trainer.model.config, calibration)
+    final_scores.store_thresholds(trainer, posts.validation)
     trainer.save_model()
     scored = final_scores.score_posts(trainer, *posts.scored)
 
@@ -157,3 +164,43 @@ def cache_states(
     if arguments.process_index == 0:
         print(f"Cached encoder states: {cache.describe(states)}")
     return posts.with_posts(named), states
+
+
+def choose_settings(
+    model_arguments: ModelArguments,
+    data_arguments: DataArguments,
+    training_arguments: HybridSentTrainingArguments,
+    posts: RunPosts,
+    parts: dict[str, Any],
+) -> tuple[HybridSentForSequenceClassification, ModelArguments, HybridSentTrainingArguments]:
+    """Search for settings on the validation posts; return a new model with the best, and these.
+
+    Args:
+        model_arguments: Settings of the model.
+        data_arguments: Settings of the data.
+        training_arguments: Settings of the training.
+        posts: Posts of the run.
+        parts: Further arguments of `HybridSentTrainer`.
+    """
+    from transformers import set_seed
+
+    from hybridsent.evaluation.report_page import chosen_settings
+    from hybridsent.training.encoder_layers import prepare_encoders
+    from hybridsent.training.model import build_model
+    from hybridsent.training.search import SettingsSearch, with_settings
+
+    def build(
+        models: ModelArguments, training: HybridSentTrainingArguments
+    ) -> HybridSentForSequenceClassification:
+        set_seed(training.seed)
+        model = build_model(models, posts.label_names, **posts.problem())
+        prepare_encoders(model, training)
+        return model
+
+    groups = (model_arguments, data_arguments, training_arguments)
+    what = {**chosen_settings(*groups), "posts": posts.counts["fingerprint"]}
+    search = SettingsSearch(model_arguments, training_arguments, build, what, **parts)
+    chosen = search.choose(training_arguments.hyperparameter_search)
+    print(search.describe(posts.scored[0].split), flush=True)
+    models, training = with_settings(chosen, model_arguments, training_arguments)
+    return build(models, training), models, training

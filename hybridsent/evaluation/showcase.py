@@ -30,10 +30,25 @@ def _draw_weights(axes: Axes, answer: dict[str, Any]) -> None:
 
 
 def _draw_post(
-    image: Axes, weights: Axes, post: dict[str, Any], gold: str | None, answer: dict[str, Any]
+    image: Axes,
+    weights: Axes,
+    post: dict[str, Any],
+    gold: str | None,
+    answer: dict[str, Any],
+    tallest: float,
 ) -> None:
-    """Draw one post above its decision weights; `gold` is its label, None where there is none."""
+    """Draw one post above its decision weights.
+
+    Args:
+        image: Where the post goes.
+        weights: Where its decision weights go.
+        post: `text` and `image`, decoded, or None.
+        gold: Its label; None where there is none.
+        answer: What the pipeline gives.
+        tallest: Greatest ratio of height to width among all images.
+    """
     if post["image"] is None:
+        image.set_box_aspect(tallest)
         image.text(0.5, 0.5, "no image", ha="center", va="center", color="gray")
     else:
         image.imshow(post["image"])
@@ -85,11 +100,14 @@ def draw_answers(
     Returns:
         The file.
     """
-    figure = Figure(figsize=(3 * COLUMNS, 4.1 * ROWS), layout="constrained")
+    images = [post["image"] for post in posts if post["image"] is not None]
+    tallest = max((image.height / image.width for image in images), default=1.0)
+    size = 3 * COLUMNS, (3 * tallest + 1.1) * ROWS
+    figure = Figure(figsize=size, layout="constrained")
     cells = figure.subplots(2 * ROWS, COLUMNS, height_ratios=[9, 1] * ROWS)
     for i, (post, gold, answer) in enumerate(zip(posts, golds, answers, strict=True)):
         row, column = 2 * (i // COLUMNS), i % COLUMNS
-        _draw_post(cells[row, column], cells[row + 1, column], post, gold, answer)
+        _draw_post(cells[row, column], cells[row + 1, column], post, gold, answer, tallest)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=80)
     return Path(output)

@@ -116,12 +116,14 @@ def _sentencepiece_text(file: Path) -> str:
 
 _KINDS: dict[str, tuple[str, Callable[[Path], str]]] = {
     ".json": ("JSON", _json_text),
+    ".ipynb": ("a notebook in JSON", _json_text),
     ".safetensors": ("safetensors", _header_text),
     ".png": ("a PNG figure", _png_text),
     ".md": ("text in UTF-8", _text),
     ".yaml": ("text in UTF-8", _text),
     ".model": ("a sentencepiece model", _sentencepiece_text),
     ".spm": ("a sentencepiece model", _sentencepiece_text),
+    "requirements.txt": ("text in UTF-8", _text),
     "vocab.txt": ("a vocabulary", _tokens_text),
     "merges.txt": ("a list of merges", _tokens_text),
     "vocab.json": ("a vocabulary", _vocabulary_text),

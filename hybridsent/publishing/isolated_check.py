@@ -1,15 +1,19 @@
 """Load a folder as a user without our packages would: in another process, offline."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from hybridsent.publishing.hosted_files import EXAMPLE
 from hybridsent.publishing.published_files import PublishError
 
 # The finder makes absolute imports of our packages fail although they are installed.
 CODE = """
+import json
 import sys
 
 class Absent:
@@ -18,27 +22,28 @@ class Absent:
             raise ModuleNotFoundError(f"published code must not import {name}", name=name)
 
 sys.meta_path.insert(0, Absent())
-from transformers import (
-    AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
-)
-folder, trusted = sys.argv[1], {"trust_remote_code": True}
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+folder, example, trusted = sys.argv[1], sys.argv[2], {"trust_remote_code": True}
+sys.path.insert(0, folder)
+sys.dont_write_bytecode = True
+from handler import EndpointHandler
 AutoConfig.from_pretrained(folder, **trusted)
 processor = AutoProcessor.from_pretrained(folder, **trusted)
 for auto in (AutoModel, AutoModelForSequenceClassification):
     auto.from_pretrained(folder, **trusted)
-answer = pipeline("image-text-sentiment", model=folder, **trusted)({"text": "what a lovely day"})
-print(f"Loads without hybridsent; 'what a lovely day': {answer['label']} {answer['score']:.2f}")
+request = {"inputs": {"text": example}, "parameters": {"top_k": None}}
+print(json.dumps(EndpointHandler(folder)(request)))
 """
 
 
-def check_loads_isolated(folder: Path) -> str:
-    """Load config, processor, both Auto models and the pipeline in a separate process.
+def check_loads_isolated(folder: Path) -> list[dict[str, Any]]:
+    """Load config, processor, both Auto models, handler and pipeline in a separate process.
 
     Args:
         folder: Folder that is to be published.
 
     Returns:
-        A line with the answer of the model.
+        The answer of the model to `EXAMPLE`: label and score, best first.
 
     Raises:
         PublishError: It does not load; the message ends with the last lines of that process.
@@ -48,7 +53,7 @@ def check_loads_isolated(folder: Path) -> str:
         kept = {name: os.environ[name] for name in names if name in os.environ}
         environment = {**kept, "HF_HOME": home, "HF_HUB_OFFLINE": "1"}
         result = subprocess.run(  # noqa: S603 (our own code, by this very Python)
-            [sys.executable, "-I", "-c", CODE, str(folder)],
+            [sys.executable, "-I", "-c", CODE, str(folder), EXAMPLE],
             cwd=home,
             env=environment,
             capture_output=True,
@@ -58,4 +63,10 @@ def check_loads_isolated(folder: Path) -> str:
     if result.returncode:
         last = "\n".join(result.stderr.strip().splitlines()[-3:])
         raise PublishError(f"Not published: {folder} does not load without hybridsent:\n{last}")
-    return result.stdout.strip().splitlines()[-1]
+    scores: list[dict[str, Any]] = json.loads(result.stdout.strip().splitlines()[-1])
+    return scores
+
+
+def describe_answer(scores: list[dict[str, Any]]) -> str:
+    """Return a line with the result of `check_loads_isolated`."""
+    return f"Loads without hybridsent; {EXAMPLE!r}: {scores[0]['label']} {scores[0]['score']:.2f}"

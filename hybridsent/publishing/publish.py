@@ -10,7 +10,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import LocalTokenNotFoundError
 from huggingface_hub.utils import httpx
 
-from hybridsent.publishing.isolated_check import check_loads_isolated
+from hybridsent.publishing.hosted_files import write_hosted_files, write_widget
+from hybridsent.publishing.isolated_check import check_loads_isolated, describe_answer
 from hybridsent.publishing.published_files import (
     PublishError,
     fill_in_repo,
@@ -78,7 +79,7 @@ def stage(model: str | Path, repo_id: str, folder: Path) -> tuple[list[str], lis
 
     Args:
         model: Folder of the model.
-        repo_id: USER/NAME, which replaces the folder's name in the card's example.
+        repo_id: USER/NAME, which card and notebook load.
         folder: Empty folder to fill.
 
     Returns:
@@ -99,6 +100,7 @@ def stage(model: str | Path, repo_id: str, folder: Path) -> tuple[list[str], lis
     problems = list(links.values())
     try:
         fill_in_repo(folder, repo_id)
+        write_hosted_files(folder, repo_id)
         write_eval_results(folder)
     except PublishError as error:
         problems.append(str(error))
@@ -125,7 +127,7 @@ def publish(model: str | Path, target: Target) -> str:
     with tempfile.TemporaryDirectory() as staged:
         names, problems = stage(model, target.repo_id, Path(staged))
         refuse(Path(model), problems)
-        check_loads_isolated(Path(staged))
+        write_widget(Path(staged), check_loads_isolated(Path(staged)))
         return send(Path(staged), names, target)
 
 
@@ -194,5 +196,5 @@ def try_out(model: str, repo_id: str) -> None:
         names, problems = stage(model, repo_id, Path(staged))
         print(describe(Path(model), Path(staged), names))
         refuse(Path(model), problems)
-        print(check_loads_isolated(Path(staged)))
+        print(describe_answer(check_loads_isolated(Path(staged))))
         print(f"Would be published as {repo_id}; nothing was sent.")

@@ -14,6 +14,7 @@ from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 import modeling_hybridsent
 from hybridsent.publishing.contents import content_problems
+from hybridsent.publishing.hosted_files import HANDLER, NOTEBOOK, REQUIREMENTS
 from modeling_hybridsent import HybridSentConfig
 
 EVAL_RESULTS = ".eval_results/hybridsent.yaml"
@@ -42,7 +43,11 @@ PUBLISHED = (
     "report/decision_weights.png",
     "report/learning.png",
     "report/reliability.png",
+    "report/scores.png",
     EVAL_RESULTS,
+    HANDLER.name,
+    NOTEBOOK.name,
+    REQUIREMENTS,
 )
 INDEX = "model.safetensors.index.json"
 NEEDED = (
@@ -51,6 +56,9 @@ NEEDED = (
     "tokenizer_config.json",
     "README.md",
     "metrics.json",
+    HANDLER.name,
+    NOTEBOOK.name,
+    REQUIREMENTS,
 )
 INSTALLED = Path(modeling_hybridsent.__file__).parent  # the only code that is published
 
@@ -183,12 +191,13 @@ def problems_of(folder: Path, names: Sequence[str], source: Path) -> Iterator[st
     code = {file.name: file.read_bytes() for file in INSTALLED.glob("*_hybridsent.py")}
     yield from (f"{name} is missing" for name in (*NEEDED, *code) if name not in names)
     yield from _weight_problems(folder, names)
+    written = {HANDLER.name: HANDLER.read_bytes()}
     for name in names:
         if not name.endswith(".py"):
             yield from content_problems(folder / name, name, source)
-        elif name not in code:
+        elif name not in {**code, **written}:
             yield f"{name} is foreign code; only that of the installed modeling_hybridsent is published"
-        elif (folder / name).read_bytes() != code[name]:
+        elif (folder / name).read_bytes() != {**code, **written}[name]:
             yield f"{name} differs from the installed modeling_hybridsent/{name}"
         if name.endswith(".json") and isinstance(stored := _read_json(folder / name), dict):
             yield from _foreign_classes(stored, name, code)

@@ -5,15 +5,18 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Literal, NoReturn
 
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hybridsent.training.recipes import json_object, load_recipe
+from hybridsent.support.recipes import json_object, load_recipe
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 DEFAULT_RECIPE = "quickstart"
+METRIC = "macro_f1"  # where the recipe names none
+LOWER_IS_BETTER = ("nll", "ece", "classwise_ece", "brier", "aurc", "mae", "rmse")
 MOST_THREADS = 1024  # with more, torch ends the process instead of raising
 
 # Settings of the library that would leave the evaluation without answers, or with answers in pieces.
@@ -35,14 +38,6 @@ FROM_MODEL = (
 class ModelArguments:
     """Which model to train."""
 
-    model: str | None = field(
-        default=None,
-        metadata={
-            "help": "Start from this trained model (folder, Hub id or bundled/mvsa-single), which "
-            "brings encoders, architecture and processor. Other labels than its own get new "
-            "classifiers."
-        },
-    )
     text_encoder: str = field(
         default="bundled/all-minilm-l6-v2",
         metadata={"help": "Hub id or folder of any text encoder; bundled/... needs no Hub."},
@@ -68,6 +63,14 @@ class ModelArguments:
     max_image_pixels: int = field(
         default=DEFAULT_MAX_IMAGE_PIXELS,
         metadata={"help": "Refuse images with more pixels, in training and afterwards."},
+    )
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Start from this trained model (folder, Hub id or bundled/mvsa-single), which "
+            "brings encoders, architecture and processor. Other labels than its own get new "
+            "classifiers."
+        },
     )
 
     def fields_of_config(self) -> dict[str, Any]:
@@ -195,6 +198,13 @@ class HybridSentTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": "Stop after this many evaluations without a better validation score."},
     )
+    hyperparameter_search: int | None = field(
+        default=None,
+        metadata={
+            "help": "Before training, run this many trials with other learning rates and dropout, and "
+            "keep the settings that score best on the validation posts. Needs the extra search."
+        },
+    )
     average_weights_from: float | None = field(
         default=None,
         metadata={
@@ -257,6 +267,7 @@ class HybridSentTrainingArguments(TrainingArguments):
             )
         self._require_one_choice_of_weights()
         self._require_lora_where_it_works()
+        self._require_search_where_it_works()
         for name, wanted in _NEEDED_BY_SCORES.items():
             if getattr(self, name) != wanted:
                 raise ValueError(
@@ -269,6 +280,9 @@ class HybridSentTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"--encoder_layer_decay {self.encoder_layer_decay}: give a number above 0, at most 1."
             )
+        metric = (self.metric_for_best_model or "").removeprefix("eval_")
+        if self.greater_is_better is None and metric in LOWER_IS_BETTER:
+            self.greater_is_better = False  # the library knows this of losses alone
         # The Trainer would push every checkpoint with its own card; we publish once, at the end.
         self.publish_at_end, self.push_to_hub = self.push_to_hub, False
         # Images and texts are raw columns until the collator processes them, and evaluation needs
@@ -304,6 +318,18 @@ class HybridSentTrainingArguments(TrainingArguments):
                     f"{given}: factors cannot be merged into weights that DeepSpeed or FSDP divide. "
                     "Train with DDP, or leave this option out."
                 )
+
+    def _require_search_where_it_works(self) -> None:
+        """Refuse a search without trials, library or a process of its own."""
+        if self.hyperparameter_search is None:
+            return
+        given = f"--hyperparameter_search {self.hyperparameter_search}"
+        if self.hyperparameter_search < 1:
+            raise ValueError(f"{given}: give the number of trials, 1 or more.")
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError(f"{given}: a search runs in one process. Start it without a launcher.")
+        if find_spec("optuna") is None:
+            raise ImportError(f'{given} needs optuna: pip install "hybridsent[search]"')
 
     def _require_one_choice_of_weights(self) -> None:
         """Refuse to average weights where an epoch is chosen as well, or where it is impossible."""

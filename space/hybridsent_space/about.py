@@ -39,6 +39,9 @@ effect on the label's probability.
 its order; one that failed says why in the column `error`. In the CSV file a cell that a spreadsheet would run as a formula begins with an
 apostrophe; the Parquet file holds texts as they came.
 
+`/score_post(text, image)` is for agents, which find it as a tool of the Model Context Protocol at `{address}/gradio_api/mcp/`. Its image is
+the file in base64, "data:image/png;base64,..."; it gives the object of `/predict` as a text, or an error.
+
 Images are JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, by their content. Files must be uploaded; addresses are not fetched. What is uploaded
 lies in a temporary folder and is deleted after one to two hours; a shared result stays until the server ends or {shared} newer ones came.
 

@@ -8,6 +8,10 @@ from typing import Any
 
 FILE_KEYS = ("path", "url")
 CALL = re.compile(r".*?/gradio_api/(?:queue/join|(run|api|call/v2|call)/([^/]+))/?", re.DOTALL)
+TOOLS = ("/gradio_api/mcp", "/gradio_api/mcp/")  # the Model Context Protocol
+TOOL = "score_post"
+# For these Gradio would call the address that the request names.
+NO_TOOL = ("resources/read", "prompts/get")
 OTHERS = ("/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/reset/")
 SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
 INPUTS = ("text", "image")  # of the batched endpoint, as call/v2 names them
@@ -27,7 +31,12 @@ class Calls:
 
     def knows(self, path: str) -> bool:
         """Check whether a path is one that takes JSON."""
-        return path.endswith(OTHERS) or CALL.fullmatch(path) is not None
+        return path.endswith((*OTHERS, *TOOLS)) or CALL.fullmatch(path) is not None
+
+    def is_tool(self, path: str) -> bool:
+        """Check whether a path is that of the tool, whose calls hold images."""
+        found = CALL.fullmatch(path)
+        return path.endswith(TOOLS) or (found is not None and found[2] == TOOL)
 
     def fault_of(self, path: str, body: bytes) -> str:
         """Return what is wrong with a request; "" if nothing is."""
@@ -37,6 +46,8 @@ class Calls:
             return "The request is not JSON."
         if not isinstance(content, dict):
             return "The request is not a JSON object."
+        if path.endswith(TOOLS):
+            return "This server has tools alone." if content.get("method") in NO_TOOL else ""
         return self._envelope(content) or self._call(path, content) or self._files(content)
 
     def _envelope(self, content: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hybridsent_space.calls import Calls
 from hybridsent_space.limits import FULL_DISK, message_of
+from hybridsent_space.settings import Settings
 from hybridsent_space.storage import Storage
 from hybridsent_space.uploads import FORM, FULL, Upload
 
@@ -21,7 +22,7 @@ DRAINED = 10_000_000  # bytes read on of a body that is too large, so that its s
 UPLOADS = ("/gradio_api/upload", "/gradio_api/upload/")
 HOST = re.compile(rb"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?", re.ASCII)
 # Gradio would keep whatever a session holds, without a limit, for whoever asks; and would fetch.
-CLOSED = ("/deep_link", "/proxy=", "/component_server", "/stream/")
+CLOSED = ("/deep_link", "/proxy=", "/component_server", "/stream/", "/mcp/sse")
 # Nothing of this page comes from elsewhere, and an image of a visitor goes nowhere.
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; script-src 'self' 'unsafe-inline' "
@@ -40,15 +41,13 @@ class Gate:
         app: What comes behind.
         calls: Checks calls.
         storage: Counts the bytes of all uploads.
-        max_json_bytes: Of a request that is not an upload.
-        max_file_bytes: Of an upload.
+        settings: Limits.
     """
 
-    def __init__(
-        self, app: Any, calls: Calls, storage: Storage, max_json_bytes: int, max_file_bytes: int
-    ) -> None:
+    def __init__(self, app: Any, calls: Calls, storage: Storage, settings: Settings) -> None:
         self._app, self._calls, self._storage = app, calls, storage
-        self._max_json_bytes, self._max_file_bytes = max_json_bytes, max_file_bytes
+        self._settings = settings
+        self._running = 0  # requests other than uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -75,7 +74,7 @@ class Gate:
     async def _pass_upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             kind = dict(scope["headers"]).get(b"content-type", b"")
-            upload = Upload(receive, kind, self._max_file_bytes, self._storage)
+            upload = Upload(receive, kind, self._settings.max_table_bytes, self._storage)
         except ValueError:
             await _refuse(send, *FORM)
             return
@@ -105,13 +104,25 @@ class Gate:
             await _refuse(send, *upload.fault)
 
     async def _pass_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive, self._max_json_bytes)
+        limit = "max_tool_bytes" if self._calls.is_tool(scope["path"]) else "max_json_bytes"
+        most = getattr(self._settings, limit)
+        body = await _read(receive, most)
         if body is None:
-            await _refuse(send, 413, message_of("max_json_bytes", self._max_json_bytes))
+            await _refuse(send, 413, message_of(limit, most))
             return
         if fault := self._calls.fault_of(scope["path"], body):
             await _refuse(send, 400, fault)
             return
+        if self._running >= self._settings.max_waiting:  # the tool's calls pass by Gradio's queue
+            await _refuse(send, 503, message_of("max_waiting", self._settings.max_waiting))
+            return
+        self._running += 1
+        try:
+            await self._replay(scope, body, receive, send)
+        finally:
+            self._running -= 1
+
+    async def _replay(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         sent = False
 
         async def replay() -> MutableMapping[str, Any]:

@@ -19,6 +19,8 @@ MESSAGES = {
     "max_line_bytes": "Line {found} of the table has more than {limit} bytes. Shorten it.",
     "max_table_rows": "The table has more than {limit} rows. Split it.",
     "max_json_bytes": "The request has more than {limit} bytes.",
+    "max_tool_bytes": "The call has more than {limit} bytes. Send a smaller image, or upload it and "
+    "call /predict.",
     "max_stored_bytes": "The server holds as many files as it can; come back.",
     "max_waiting": "Queue is full. Max size is {digits}",
     "max_shared_results": "This link's result is gone: the server keeps only the newest.",

@@ -14,6 +14,7 @@ from hybridsent_space.drawing import (
     AGAINST,
     FOR,
     answer_html,
+    escape,
     figure,
     figures,
     marked_text,
@@ -59,6 +60,10 @@ class OnePost:
         (scores), what the branches text, image and fusion say and how much each weighed, whether text
         and image agree, the energy and whether the post looks familiar, a summary and warnings. A
         post that cannot be scored gives only an error that says why.
+
+        Args:
+            text: The text, or null.
+            image: The uploaded image, or null.
         """
         posts = (self._post(*given) for given in zip(text, image, strict=True))
         return (list(map(as_json, self.scorer.answer(posts, URGENT))),)
@@ -114,7 +119,10 @@ class OnePost:
         return f"<p>Words that the image looked at:</p>{text}{figures(*drawn)}"
 
     def _mattered(self, post: Post, seen: Image.Image | None) -> str:
-        found = self.scorer.explain(post)
+        try:
+            found = self.scorer.explain(post)
+        except RefusedError as error:
+            return f"<p>{escape(str(error))}</p>"
         parts = [f"<p>{CAUSAL}</p>", without_html(found)]
         if found.words:
             words = [(word["start"], word["end"], word["effect"]) for word in found.words]

@@ -17,6 +17,7 @@ from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
 from hybridsent_space.shared_results import SharedResults
 from hybridsent_space.storage import Storage
+from hybridsent_space.tool import Tool, build_tool, one_tool
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HOUR = 3600  # seconds
@@ -34,7 +35,7 @@ def build_page(loaded: LoadedModel, settings: Settings, storage: Storage) -> gr.
         storage: Temporary folder for all that the server writes; also Gradio's own.
 
     Returns:
-        The page, with the endpoints /predict, /explain and /predict_table.
+        The page, with the endpoints /predict, /explain, /predict_table and the tool /score_post.
     """
     scorer = Scorer(loaded, settings.batch_size)
     shared = SharedResults(storage.folder / "shared", settings.max_shared_results)
@@ -53,6 +54,7 @@ def build_page(loaded: LoadedModel, settings: Settings, storage: Storage) -> gr.
             build_about(loaded)
         with gr.Tab("API"):
             build_api(settings)
+        build_tool(Tool(scorer, settings))
     return page.queue(max_size=settings.max_waiting)
 
 
@@ -81,15 +83,15 @@ def launch_options(page: gr.Blocks, settings: Settings, storage: Storage) -> dic
         Gate,
         calls=Calls(names, batched._id, storage.folder),
         storage=storage,
-        max_json_bytes=settings.max_json_bytes,
-        max_file_bytes=settings.max_table_bytes,
+        settings=settings,
     )
     return {
         "theme": theme,
         "css_paths": Path(__file__).with_name("style.css"),
         "max_file_size": settings.max_table_bytes,
         "state_session_capacity": SESSIONS,
-        "app_kwargs": {"middleware": [gate]},
+        "app_kwargs": {"middleware": [gate], "lifespan": lambda app: one_tool(page)},
+        "mcp_server": True,
         "show_error": True,
         "ssr_mode": False,
         "enable_monitoring": False,

@@ -30,6 +30,7 @@ class Settings:
         max_image_ratio: Longer side of an image to its shorter one, where the model's image
             processor resizes by the shorter one.
         max_json_bytes: Of one request that is not an upload.
+        max_tool_bytes: Of one call of the tool, whose image stands in the request.
         max_stored_bytes: Of all visitors' files together, in the temporary folder.
         max_shared_results: Results kept for links; the oldest goes first.
     """
@@ -49,6 +50,7 @@ class Settings:
     max_table_rows: int = 1_000
     max_image_ratio: int = 100
     max_json_bytes: int = 100_000
+    max_tool_bytes: int = 2 * MEGABYTE
     max_stored_bytes: int = 2_000 * MEGABYTE
     max_shared_results: int = 200
 

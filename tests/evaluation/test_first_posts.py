@@ -24,4 +24,4 @@ def test_every_kind_of_post_has_a_row_and_the_picture_is_drawn(tmp_path, capsys)
             assert decided.startswith("image" if text is None else "text")
             assert decided.count("(1.00)") == 1
     with Image.open(figure) as drawn:
-        assert drawn.size == (960, 656)
+        assert drawn.width == 960

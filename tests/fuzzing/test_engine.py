@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fuzzing.engine import Finding, fuzz, try_one
 from fuzzing.guard import Hang, bounded
-from hybridsent.training.recipes import json_object
+from hybridsent.support.recipes import json_object
 from modeling_hybridsent import load_image
 
 

@@ -44,6 +44,16 @@ def test_header_is_what_the_hub_reads(card):
     assert header["license"] == "apache-2.0"
     assert header["pipeline_tag"] == "text-classification"
     assert {"image-text-sentiment", "hybridsent"} <= set(header["tags"])
+    assert header["datasets"] == ["synthetic"]
+    text, vision = "sentence-transformers/all-MiniLM-L6-v2", "timm/tf_efficientnet_lite0.in1k"
+    assert header["base_model"] == [text, vision]
+
+
+def test_only_repositories_of_the_hub_are_base_models():
+    encoders = {"text": "FacebookAI/roberta-base", "vision": "my_folder"}
+    other = {**RUN["dataset"], "name": "posts"}
+    data = ModelCard(fill_card([{**RUN, "encoders": encoders, "dataset": other}], "x/y")).data
+    assert (data.base_model, data.datasets) == (["FacebookAI/roberta-base"], None)
 
 
 def test_results_stand_in_the_header_as_the_hub_indexes_them(card):
@@ -135,8 +145,9 @@ def test_further_data_of_the_text_encoder_is_named(card):
     text = " ".join(fill_card([{**RUN, "encoders": encoders}], "x/y").split())
     assert f"Further data: {FURTHER_DATA[name]}." in text
     older = {key: value for key, value in RUN.items() if key != "encoders"}
-    assert fill_card([older], "someone/tiny") == card
-    assert "Further data" not in card
+    text = fill_card([older], "someone/tiny")
+    assert "base_model" not in text
+    assert "Further data" not in text
 
 
 def test_a_label_without_complete_posts_has_no_row_of_weights(card):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from finished_runs import PRIVATE, save_finished_run
+from finished_runs import PRIVATE
 from hostile_pictures import encoded
 from huggingface_hub import HfApi, parse_eval_result_entries
 from isolated_python import run_isolated
@@ -27,16 +27,6 @@ from modeling_hybridsent import HybridSentForSequenceClassification
 
 REPO = "tester/tiny"
 TEXTS = ["a happy day", "rain very bad", None]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Folder, model and processor; beside the report lies what must stay at home."""
-    folder = tmp_path_factory.mktemp("trained") / "out"
-    model, processor = save_finished_run(folder)
-    for name in ("post.png", "post.jpg", "posts.json", "README.md", "notes_hybridsent.py"):
-        (folder / "report" / name).write_bytes(PRIVATE.encode())
-    return folder, model, processor
 
 
 @pytest.fixture
@@ -61,15 +51,6 @@ def staged(trained, tmp_path_factory):
     return folder, names
 
 
-@pytest.fixture(scope="module")
-def published(trained):
-    """The folder, published once, on a hub that stays for the tests of this module."""
-    with LoopbackHub() as hub, pytest.MonkeyPatch.context() as patch:
-        point_client_at(hub, patch)
-        publish(trained[0], Target(REPO))
-        yield hub, hub.repos["model", REPO]
-
-
 def test_all_that_is_needed_goes_in_one_commit_and_nothing_else(published, trained):
     files = published[1].head.files
     code = {file.name for file in trained[0].glob("*_hybridsent.py")}
@@ -78,13 +59,16 @@ def test_all_that_is_needed_goes_in_one_commit_and_nothing_else(published, train
         ".eval_results/hybridsent.yaml",
         "README.md",
         "config.json",
+        "handler.py",
         "metrics.json",
         "model.safetensors",
+        "notebook.ipynb",
         "processor_config.json",
         "report/confusion.png",
         "report/decision_weights.png",
         "report/learning.png",
         "report/reliability.png",
+        "requirements.txt",
         "tokenizer.json",
         "tokenizer_config.json",
     }
@@ -104,7 +88,10 @@ def test_the_card_is_the_real_one_and_calls_the_repository(published, trained):
     card = published[1].head.files["README.md"].decode()
     assert f'model="{REPO}"' in card
     assert "outputs/tiny" not in card
-    assert yaml.safe_load(card.split("---")[1])["model-index"][0]["name"] == "tiny"
+    header = yaml.safe_load(card.split("---")[1])
+    assert header["model-index"][0]["name"] == "tiny"
+    (widget,) = header["widget"]
+    assert {answer["label"] for answer in widget["output"]} == {"negative", "neutral", "positive"}
     assert 'model="outputs/tiny"' in (trained[0] / "README.md").read_text()
 
 
@@ -173,17 +160,12 @@ def test_a_stranger_loads_it_from_the_hub_and_again_offline(published, trained, 
             torch.testing.assert_close(got, expected.softmax(dim=-1), atol=1e-5, rtol=0)
 
 
-def test_the_installed_class_and_the_published_code_agree(published, trained, tmp_path):
+def test_the_installed_class_and_the_published_code_agree(downloaded, trained):
     """With the package imported the local class wins; the scores are the same."""
     from transformers import AutoModel
 
-    hub, _ = published
     _, model, processor = trained
-    files = hub.repos["model", REPO].head.files
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    local = AutoModel.from_pretrained(tmp_path, trust_remote_code=True)
+    local = AutoModel.from_pretrained(downloaded, trust_remote_code=True)
     assert type(local).__module__ == "modeling_hybridsent.modeling_hybridsent"
     inputs = processor(text=TEXTS, images=[picture(0), None, picture(1)])
     with torch.no_grad():

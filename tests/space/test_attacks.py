@@ -112,7 +112,7 @@ def test_what_is_no_call_is_refused_with_a_reason(space, path, body, message):
 
 
 def test_only_the_routes_of_the_page_take_data(space):
-    for path in ("process_recording", "login", "vibe-edit", "stream/x", "mcp"):
+    for path in ("process_recording", "login", "vibe-edit", "stream/x", "mcp/messages/"):
         assert post(space, path, content=b"{}").status_code == 404
 
 
