@@ -337,9 +337,9 @@ def _robustness(run: Run) -> str:
 
 
 def _risk(run: Run) -> str:
-    """Return the section on risk by coverage and on label sets; nothing for older runs."""
+    """Return the section on risk by coverage and on label sets; nothing for older runs and scores."""
     found, split = run.get("robustness", {}), run["scored_split"]
-    if "risk" not in found:
+    if not found.get("risk"):
         return ""
     section = Template(RISK).substitute(scored_split=split, risk=risk_table(found["risk"]))
     if rows := found.get("label_sets"):
