@@ -5,6 +5,7 @@ The findings are places to look, not verdicts: one image may rightly stand under
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,11 +16,12 @@ from typing import Any, NamedTuple
 from datasets import Dataset, Features, Image, Value
 
 from datasets_scripts.grouping import same_content
+from datasets_scripts.intake import SINGLE
 from datasets_scripts.pictures import decode_picture, in_threads
 from datasets_scripts.post import Picture, Post
 from datasets_scripts.published.label_words import label_word_pattern
 from datasets_scripts.similar import perceptual_hash, similar_groups
-from datasets_scripts.table import Table
+from datasets_scripts.table import Table, label_names_of_feature, problem_type_of
 
 MAX_DISTANCE = 4  # of 64 bits of the perceptual hash: the same image, scaled or compressed anew
 SMALL_SIDE = 32  # pixels
@@ -61,7 +63,7 @@ def audit(table: Table, max_image_pixels: int, max_distance: int = MAX_DISTANCE)
     seen = list(_look(table, max_image_pixels))
     posts = [each.post for each in seen]
     pictures, texts = same_content(posts)
-    names = table.posts["train"].features["label"].names
+    names = label_names_of_feature(table.posts["train"].features["label"])
     pattern = label_word_pattern(names)
     by_id = {each.post.id: each for each in seen}
     groups = {
@@ -89,7 +91,9 @@ def audit(table: Table, max_image_pixels: int, max_distance: int = MAX_DISTANCE)
 
 
 def _finding(kind: str, each: Seen, detail: str, group: int | None = None) -> Finding:
-    values = (kind, group, each.post.id, each.split, each.post.label, detail)
+    label = each.post.label
+    named = label if label is None or isinstance(label, str) else json.dumps(label)
+    values = (kind, group, each.post.id, each.split, named, detail)
     return dict(zip(COLUMNS, values, strict=True))
 
 
@@ -104,8 +108,12 @@ def _look(table: Table, max_pixels: int) -> Iterable[Seen]:
 
 
 def _look_at(row: dict[str, Any], split: str, label: Any, max_pixels: int) -> Seen:
-    name = None if row["label"] is None else label.int2str(row["label"])
-    post = Post(row["id"], f"{split} {row['id']}", row["text"], None, name)
+    gold = row["label"]
+    if gold is not None and problem_type_of(label) == SINGLE:
+        gold = label.int2str(gold)
+    elif isinstance(gold, list):
+        gold = tuple(label.feature.int2str(gold))
+    post = Post(row["id"], f"{split} {row['id']}", row["text"], None, gold)
     if row["image"] is None:
         return Seen(post, split, None, [])
     source = row["image"]["bytes"] or row["image"]["path"]

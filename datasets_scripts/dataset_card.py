@@ -8,7 +8,7 @@ from string import Template
 from typing import NamedTuple
 
 from datasets_scripts.summary import as_text
-from datasets_scripts.table import UNIMODAL_LABELS, Table
+from datasets_scripts.table import UNIMODAL_LABELS, Table, label_names_of_feature
 
 TEMPLATE = Path(__file__).parent / "dataset_card.md"
 
@@ -64,7 +64,7 @@ def dataset_card(name: str, table: Table, files: Mapping[str, Sequence[str]]) ->
         license_name="not-stated" if origin.licence == _NONE_STATED else "own",
         data_files="\n".join(data_files),
         unimodal_columns=f", {unimodal}" if unimodal else "",
-        labels=", ".join(columns["label"].names),
+        labels=", ".join(label_names_of_feature(columns["label"])),
         protocol=table.counts["protocol"],
         counts=as_text(table.counts),
     )

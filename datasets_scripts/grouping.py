@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from datasets_scripts.post import CONTRADICTORY, SPLITS, Division, Post, Rejected
+from datasets_scripts.post import (
+    CONTRADICTORY,
+    SPLITS,
+    Division,
+    Post,
+    Rejected,
+    label_names_of,
+)
 from datasets_scripts.texts import normalise_text
 
 DEFAULT_SHARES = (0.8, 0.1, 0.1)
@@ -82,13 +91,14 @@ def divide_grouped(
         first = min(post.id for post in group)
         return -len(group), hashlib.sha256(f"{seed}:{first}".encode()).hexdigest()
 
-    targets = Counter(post.label for post in posts)
-    have: dict[str, Counter[str | None]] = {split: Counter() for split in SPLITS}
+    strata = _strata(posts)
+    targets = Counter(name for post in posts for name in strata(post))
+    have: dict[str, Counter[Any]] = {split: Counter() for split in SPLITS}
     division = Division({split: [] for split in SPLITS}, {}, [])
     without_label = []
     wanted = {split: share for split, share in zip(SPLITS, shares, strict=True) if share > 0}
     for group in sorted(group_duplicates(posts), key=order):
-        counts = Counter(post.label for post in group if post.label is not None)
+        counts = Counter(name for post in group for name in strata(post))
         need = {
             split: sum(
                 n * (targets[label] - (have[split][label] + n) / share)
@@ -106,6 +116,18 @@ def divide_grouped(
             why = f"without joint label, and shares its image or text with {split}"
             division.left_out.extend(Rejected(p.id, p.where, why, bad=False) for p in unlabelled)
     return _in_order(division, without_label, posts)
+
+
+def _strata(posts: Sequence[Post]) -> Callable[[Post], Sequence[Any]]:
+    """Return what gives the strata of a post: its labels, or the tenth of posts its score is in."""
+    scores = sorted(post.label for post in posts if isinstance(post.label, float))
+
+    def strata(post: Post) -> Sequence[Any]:
+        if isinstance(post.label, float):
+            return (10 * bisect_left(scores, post.label) // len(scores),)
+        return ("",) if post.label == () else label_names_of(post.label)
+
+    return strata
 
 
 def _in_order(division: Division, without_label: list[Post], posts: Sequence[Post]) -> Division:

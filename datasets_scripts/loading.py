@@ -115,6 +115,6 @@ def build_table(reading: Reading) -> Table:
         reasons = [str(row) for row in rejected]
         remedy = "Add posts, or fix these rows."
         raise PostsError.about(reading.source, "no posts left to train on", reasons, remedy)
-    columns = features(reading.label_names, reading.unimodal)
+    columns = features(reading.label_names, reading.unimodal, reading.problem_type)
     built = {name: build_split(posts, columns) for name, posts in division.splits.items()}
     return Table(DatasetDict(built), count(reading, division, rejected), rejected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,13 +17,22 @@ from datasets_scripts.intake import (
     ENDINGS,
     FIELDS,
     LABELS,
+    PROBLEM_TYPES,
+    SCORE,
+    SCORE_NAME,
+    SEVERAL,
+    SINGLE,
     Row,
     chosen,
     ending_of,
     find_image,
+    is_list,
+    labels_in,
+    names_in,
     read_rows,
+    score_in,
 )
-from datasets_scripts.post import SENTIMENTS, SPLITS, Division, Post, Reading, Rejected
+from datasets_scripts.post import SENTIMENTS, SPLITS, Division, Label, Post, Reading, Rejected
 from datasets_scripts.post_files import IMAGE_FOLDER, open_posts, tables_in
 from datasets_scripts.table import UNIMODAL_LABELS
 from hybridsent.support.errors import PostsError
@@ -62,6 +73,7 @@ def read_posts(
     seed: int = 0,
     columns: Mapping[str, str] | str | None = None,
     label_names: Sequence[str] | str | None = None,
+    problem_type: str = SINGLE,
 ) -> Reading:
     """Read one's own posts.
 
@@ -74,6 +86,8 @@ def read_posts(
             the string "text=tweet,image=photo".
         label_names: Names of the labels by index, as a list or a string with commas; needed only if
             labels are given as indices, or to fix an order.
+        problem_type: "multi_label_classification": each label is a JSON list, or names with "|" between
+            them. "regression": each label is a number.
 
     Returns:
         The posts. Without a column `id` a post is called SPLIT-ROW or FILE-ROW. `facts` names the
@@ -83,6 +97,8 @@ def read_posts(
         PostsError: A file or column is missing.
         ValueError: A bad value of an option.
     """
+    if problem_type not in PROBLEM_TYPES:
+        raise ValueError(f"problem_type {problem_type!r}: one of {', '.join(PROBLEM_TYPES)}")
     given = Path(os.path.abspath(data_dir))
     files = _find_files(given)
     own_splits = None not in files
@@ -95,8 +111,8 @@ def read_posts(
     contents = {name: _read_file(file, named) for name, file in files.items()}
     first = contents["train" if own_splits else None]
     indexed = _given_names(label_names) or first.label_names
-    names = indexed or _found_names(first)
-    reader = PostReader(names, labels_may_be_indices=bool(indexed))
+    names = indexed or _found_names(first, problem_type)
+    reader = PostReader(names, bool(indexed), problem_type)
     splits = {
         name: reader.read(name or content.file.stem, content) for name, content in contents.items()
     }
@@ -113,6 +129,7 @@ def read_posts(
         posts=[post for posts in splits.values() for post in posts],
         rejected=reader.rejected,
         facts={"ignored_columns": _ignored(contents)},
+        problem_type=problem_type,
     )
     _note_oddities(reading, contents)
     return reading
@@ -205,16 +222,35 @@ def _given_names(label_names: Sequence[str] | str | None) -> list[str] | None:
     return names
 
 
-def _found_names(first: Content) -> list[str]:
-    found = {row.labels["label"] for row in first.rows if "label" in row.labels}
+def _found_names(first: Content, problem_type: str) -> list[str]:
+    cells = {row.labels["label"] for row in first.rows if "label" in row.labels}
+    if problem_type == SCORE:
+        found = {str(score) for cell in cells if (score := score_in(cell)) is not None}
+    else:
+        found = _names_in_cells(cells) if problem_type == SEVERAL else cells
     if len(found) < 2 and all(row.problem is None for row in first.rows):
         problem = f"one label or none: {sorted(found)}"
         remedy = "Training needs posts of two labels or more."
         raise PostsError.about(first.file, problem, remedy=remedy)
+    if problem_type == SCORE:
+        return [SCORE_NAME]
+    if problem_type == SINGLE and (lists := sorted(filter(is_list, found))):
+        option = json.dumps({"problem_type": SEVERAL})
+        remedy = f"Read them as several labels a post: --dataset_options '{option}'."
+        raise PostsError.about(first.file, "labels are lists", lists, remedy)
     if found <= set(SENTIMENTS):
         return [name for name in SENTIMENTS if name in found]
     numbers = all(_is_index(name) for name in found)
     return sorted(found, key=(lambda name: (int(name), name)) if numbers else None)
+
+
+def _names_in_cells(cells: set[str]) -> set[str]:
+    """Return the names in all cells; one that cannot be read becomes a problem of its row."""
+    found: set[str] = set()
+    for cell in cells:
+        with contextlib.suppress(ValueError, RecursionError):
+            found.update(names_in(cell))
+    return found
 
 
 def _ignored(contents: Mapping[str | None, Content]) -> dict[str, list[str]]:
@@ -251,10 +287,13 @@ class PostReader:
     Args:
         names: Names of the labels.
         labels_may_be_indices: Whether the order of the names is known to be that of the indices.
+        problem_type: One of `PROBLEM_TYPES`.
     """
 
-    def __init__(self, names: Sequence[str], labels_may_be_indices: bool) -> None:
-        self.names = names
+    def __init__(
+        self, names: Sequence[str], labels_may_be_indices: bool, problem_type: str = SINGLE
+    ) -> None:
+        self.names, self.problem_type = names, problem_type
         self.labels_may_be_indices = labels_may_be_indices
         self.seen: dict[str, str] = {}
         self.rejected: list[Rejected] = []
@@ -289,10 +328,11 @@ class PostReader:
         elif post_id in self.seen:
             detail = f"id {post_id!r} stands in {self.seen[post_id]} already"
             problems.append(("id stands in the set twice", detail))
-        for field, name in row.labels.items():
-            if self._label(name) is None:
-                detail = f"{field} {name!r} is not a label of train: {', '.join(self.names)}"
-                problems.append((f"{field} is unknown", detail))
+        for field, cell in row.labels.items():
+            if self._label(cell) is None:
+                wanted = f"a label of train: {', '.join(self.names)}"
+                wanted = "a number" if self.problem_type == SCORE else wanted
+                problems.append((f"{field} is unknown", f"{field} {cell!r} is not {wanted}"))
         if "label" not in row.labels:
             problems.append(("label is empty",) * 2)
         if row.problem:
@@ -305,10 +345,17 @@ class PostReader:
                 problems.append(("image cannot be found", str(error)))
         return image, problems
 
-    def _label(self, label: str | None) -> str | None:
-        """Return the name of a label given by name or index, None if it is neither."""
-        if label is None or label in self.names:
-            return label
-        if self.labels_may_be_indices and _is_index(label) and int(label) < len(self.names):
-            return self.names[int(label)]
-        return None
+    def _label(self, cell: str | None) -> Label:
+        """Return what a cell says, with names in the place of indices; None if it is no label."""
+        found = None if cell is None else labels_in(cell, self.problem_type, self._index)
+        if found is None or isinstance(found, float):
+            return found
+        named = tuple(self.names[i] for i in (found if isinstance(found, list) else [found]))
+        return named if self.problem_type == SEVERAL else named[0]
+
+    def _index(self, name: str) -> int | None:
+        """Return the index of a label given by name or index, None if it is neither."""
+        if name in self.names:
+            return self.names.index(name)
+        is_index = self.labels_may_be_indices and _is_index(name) and int(name) < len(self.names)
+        return int(name) if is_index else None

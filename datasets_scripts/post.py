@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets_scripts.intake import SCORE_NAME, SINGLE
+
 SENTIMENTS = ("negative", "neutral", "positive")
 """Labels of MVSA, and of own posts unless they have others."""
 SPLITS = ("train", "validation", "test")
 REJECTED = "rejected.jsonl"  # file
 CONTRADICTORY = "contradictory"  # posts without joint label, kept for their unimodal labels
+
+Label = str | tuple[str, ...] | float | None  # a name, several names, a score
 
 
 class Picture(NamedTuple):
@@ -47,9 +51,9 @@ class Post:
         where: File and row it comes from, for messages.
         text: None if it has none.
         image: Path or bytes of the image, None if it has none.
-        label: Name of the joint label, None for contradictory posts.
-        text_label: Name of the text's own label, if known.
-        image_label: Name of the image's own label, if known.
+        label: The joint label, None for contradictory posts.
+        text_label: The text's own label, if known.
+        image_label: The image's own label, if known.
         picture: Facts about the image, once it was inspected.
     """
 
@@ -57,10 +61,17 @@ class Post:
     where: str
     text: str | None
     image: str | bytes | None
-    label: str | None = None
-    text_label: str | None = None
-    image_label: str | None = None
+    label: Label = None
+    text_label: Label = None
+    image_label: Label = None
     picture: Picture | None = None
+
+
+def label_names_of(label: Label) -> tuple[str, ...]:
+    """Return the names that a label counts for, in figures by label: of a score its one name."""
+    if isinstance(label, tuple):
+        return label
+    return () if label is None else (label if isinstance(label, str) else SCORE_NAME,)
 
 
 class Rejected(NamedTuple):
@@ -119,6 +130,7 @@ class Reading:
         notes: What is worth knowing but loses no post: kind -> places.
         facts: Figures only this set has.
         corrupt_ids: Posts whose broken image is known; they keep their text.
+        problem_type: One of `PROBLEM_TYPES`.
     """
 
     source: Path
@@ -132,3 +144,4 @@ class Reading:
     notes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     facts: dict[str, Any] = field(default_factory=dict)
     corrupt_ids: frozenset[str] = frozenset()
+    problem_type: str = SINGLE

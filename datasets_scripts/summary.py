@@ -9,7 +9,14 @@ from statistics import median_low
 from typing import Any
 
 from datasets_scripts.grouping import same_content
-from datasets_scripts.post import CONTRADICTORY, Division, Post, Reading, Rejected
+from datasets_scripts.post import (
+    CONTRADICTORY,
+    Division,
+    Post,
+    Reading,
+    Rejected,
+    label_names_of,
+)
 from datasets_scripts.table import fingerprint
 
 SHOWN = 10  # places named of each kind of note
@@ -61,7 +68,7 @@ def count(reading: Reading, division: Division, rejected: Sequence[Rejected]) ->
 def _count_splits(division: Division, label_names: Sequence[str]) -> dict[str, Any]:
     counted = {}
     for name, posts in division.splits.items():
-        classes = Counter(post.label for post in posts)
+        classes = Counter(name for post in posts for name in label_names_of(post.label))
         counted[name] = {
             "wanted": division.wanted.get(name, len(posts)),
             "present": len(posts),

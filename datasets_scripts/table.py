@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 
+from datasets_scripts.intake import SCORE, SCORE_NAME, SEVERAL, SINGLE
 from datasets_scripts.post import Post, Rejected
 
 UNIMODAL_LABELS = ("text_label", "image_label")
@@ -27,19 +28,36 @@ class Table(NamedTuple):
     rejected: list[Rejected]
 
 
-def features(label_names: Sequence[str], unimodal: bool) -> Features:
+def features(label_names: Sequence[str], unimodal: bool, problem_type: str = SINGLE) -> Features:
     """Describe the columns of a post.
 
     Args:
         label_names: Names of the classes, in the order of their indices.
         unimodal: Whether the set has labels of the text alone and of the image alone.
+        problem_type: One of `PROBLEM_TYPES`: a label is a class, a list of classes or a number.
 
     Returns:
         The features; the unimodal columns are there only if `unimodal`.
     """
     columns = {"id": Value("string"), "text": Value("string"), "image": Image()}
     labels = ("label", *UNIMODAL_LABELS) if unimodal else ("label",)
-    return Features(columns | {name: ClassLabel(names=list(label_names)) for name in labels})
+    kind = ClassLabel(names=list(label_names))
+    kinds = {SINGLE: kind, SEVERAL: List(kind), SCORE: Value("float64")}
+    return Features(columns | {name: kinds[problem_type] for name in labels})
+
+
+def problem_type_of(label: Any) -> str:
+    """Return the problem type that the feature of the column `label` tells."""
+    if isinstance(label, Value):
+        return SCORE
+    return SINGLE if isinstance(label, ClassLabel) else SEVERAL
+
+
+def label_names_of_feature(label: Any) -> list[str]:
+    """Return the names of the labels, by index, given the feature of the column `label`."""
+    if isinstance(label, Value):
+        return [SCORE_NAME]
+    return list((label if isinstance(label, ClassLabel) else label.feature).names)
 
 
 def build_split(posts: Sequence[Post], columns: Features) -> Dataset:

@@ -17,6 +17,8 @@ from transformers.activations import ACT2FN
 from transformers.configuration_utils import SubConfigSpec
 from transformers.utils import CONFIG_NAME
 
+from .problems_hybridsent import PROBLEMS
+
 # What a post may have; each has its own thresholds of label sets.
 INPUTS = ("both", "text only", "image only")
 # The end of messages about damaged files; a message with it needs no further explanation.
@@ -98,6 +100,12 @@ class HybridSentConfig(PreTrainedConfig):
             on validation data after training so that the confidence is calibrated. 1 changes nothing.
         text_only_temperature: The same for posts that have no image.
         image_only_temperature: The same for posts that have no text.
+        label_thresholds: With several labels a post, the least probability of each label that is
+            decided, fitted with `temperature`; None means 0.5.
+        score_mean: With regression, the score that a branch gives without evidence.
+        score_std: With regression, the unit of the branches and of the loss; set before training.
+        problem_type: As in transformers: "single_label_classification", which None means,
+            "multi_label_classification" or "regression".
         label_set_thresholds: For posts with "both" modalities, "text only" and "image only": the least
             probability of a label in the set that holds the right one for 1 %, 2 %, ... of the posts;
             fitted with `temperature`. None, or without one of them: too few posts to tell.
@@ -162,6 +170,9 @@ class HybridSentConfig(PreTrainedConfig):
     temperature: float | int = 1.0
     text_only_temperature: float | int = 1.0
     image_only_temperature: float | int = 1.0
+    label_thresholds: list[float | int] | None = None
+    score_mean: float | int = 0.0
+    score_std: float | int = 1.0
     label_set_thresholds: dict[str, list[float | int]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -193,6 +204,7 @@ class HybridSentConfig(PreTrainedConfig):
         """Forget temperatures and thresholds: fitted ones fit no fresh classifier."""
         for name in _TEMPERATURES:
             setattr(self, name, 1.0)
+        self.label_thresholds = None
         self.label_set_thresholds = None
 
     @classmethod
@@ -287,12 +299,29 @@ class HybridSentConfig(PreTrainedConfig):
                 raise ValueError(f'dtype ({kind!r}) must name a type of torch, such as "float32".')
 
     def validate_problem_type(self) -> None:
-        """Check that the task is the one the decision is made for."""
-        if self.problem_type not in (None, "single_label_classification"):
+        """Check that the problem type is known; that labels, thresholds and unit go with it."""
+        if self.problem_type not in (None, *PROBLEMS):
             raise ValueError(
-                f"problem_type={self.problem_type!r} is not supported: hybridsent gives each post "
-                "one label, for its decision is a weighted sum of distributions over labels; use "
-                'problem_type="single_label_classification".'
+                f"problem_type ({self.problem_type!r}) must be one of {', '.join(PROBLEMS)}."
+            )
+        if self.problem_type == "regression" and self.num_labels != 1:
+            raise ValueError(
+                f'problem_type="regression" gives one score, but num_labels is {self.num_labels}; set '
+                "num_labels=1."
+            )
+        if (limits := self.label_thresholds) is not None and (
+            self.problem_type != "multi_label_classification"
+            or len(limits) != self.num_labels
+            or not all(0 < limit < 1 for limit in limits)
+        ):
+            raise ValueError(
+                f"label_thresholds ({limits}) must be a probability for each of {self.num_labels} "
+                'labels, with problem_type="multi_label_classification".'
+            )
+        if not (math.isfinite(self.score_mean) and 0 < self.score_std < math.inf):
+            raise ValueError(
+                f"score_mean ({self.score_mean}) must be finite, and score_std ({self.score_std}) "
+                "positive."
             )
 
     def validate_rates(self) -> None:

@@ -207,8 +207,13 @@ def encode_text(encoder: PreTrainedModel, tokens: dict[str, torch.Tensor]) -> En
             f"The text encoder {encoder.config.model_type!r} takes no inputs_embeds; give input_ids."
         )
     outputs = encoder(**tokens, output_hidden_states=True, return_dict=True)
-    layer = 2 * (len(outputs.hidden_states) - 1) // 3
-    return outputs.last_hidden_state, outputs.hidden_states[layer]
+    last = outputs.last_hidden_state
+    states = [x for x in outputs.hidden_states if x.shape == last.shape]  # CANINE has shorter ones
+    if not states:
+        raise ValueError(
+            f"it returns no hidden states of the shape {tuple(last.shape)} of its last"
+        )
+    return last, states[2 * (len(states) - 1) // 3]
 
 
 def check_encoder_outputs(

@@ -12,6 +12,7 @@ from .attention_hybridsent import (
 )
 from .birau_hybridsent import BiRAU
 from .configuration_hybridsent import HybridSentConfig
+from .problems_hybridsent import problem_of
 
 
 class HybridSentClassifierLinear(nn.Module):
@@ -241,7 +242,7 @@ class HybridSentFusionBranch(nn.Module):
 
 
 class HybridSentDecisionFusion(nn.Module):
-    """Weigh the branches' probabilities into one decision: p = sum_b w_b p_b (S5).
+    """Weigh the branches into one decision, such as p = sum_b w_b p_b (S5); see `SingleLabel`.
 
     The weights of a post sum to 1 over the branches that it has. A branch whose modality is missing
     weighs exactly 0, and so does the fusion branch then: with one modality there is nothing to fuse,
@@ -249,13 +250,14 @@ class HybridSentDecisionFusion(nn.Module):
     its single branch answers for every post, over whatever tokens are there.
 
     The gate of "dynamic" is a small network with one hidden layer over the three pooled vectors and
-    the three branches' probabilities; the probabilities are detached, so that the gate learns whom
+    the three branches' probabilities, or scores; these are detached, so that the gate learns whom
     to trust without making a branch more confident than its own loss asks for. That form is ours.
     """
 
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__()
         self.config, self.kind = config, config.decision_fusion
+        self.problem = problem_of(config)
         if self.kind == "dynamic":
             features = 3 * config.hidden_size + 3 * config.num_labels  # type: ignore[operator]
             self.norm = nn.LayerNorm(features, eps=config.layer_norm_eps)
@@ -272,16 +274,17 @@ class HybridSentDecisionFusion(nn.Module):
             return torch.stack([no, no, yes], dim=1)
         return torch.stack([has_text, has_image, has_text & has_image], dim=1)
 
-    def _branch_scores(self, embeds: torch.Tensor, log_probs: torch.Tensor) -> torch.Tensor:
+    def _branch_scores(self, embeds: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
         """Score the branches before the softmax: (batch, 3, ...) each -> (batch, 3)."""
         if self.kind == "dynamic":
-            features = torch.cat([embeds.flatten(1), log_probs.detach().exp().flatten(1)], dim=1)
+            told = self.problem.tell_gate(said.detach())
+            features = torch.cat([embeds.flatten(1), told.flatten(1)], dim=1)
             hidden = nn.functional.gelu(self.inner(self.norm(features.to(embeds.dtype))))
             scores = self.scores(self.dropout(hidden)).float()
             return scores / self.config.decision_weight_temperature
         if self.kind == "global":
             return self.global_scores.float().expand(embeds.shape[0], 3)
-        return log_probs.new_zeros(embeds.shape[0], 3)
+        return said.new_zeros(embeds.shape[0], 3)
 
     def forward(
         self, embeds: torch.Tensor, logits: torch.Tensor, present: torch.Tensor
@@ -294,13 +297,13 @@ class HybridSentDecisionFusion(nn.Module):
             present: Which branches may decide, (batch, 3); at least one a post.
 
         Returns:
-            log p (batch, num_labels) and the weights (batch, 3), both float32.
+            Logits (batch, num_labels), of single labels log p, and the weights (batch, 3), both
+            float32.
         """
-        log_probs = torch.log_softmax(logits.float(), dim=-1)  # (batch, 3, num_labels)
-        log_probs = log_probs.masked_fill(~present[..., None], 0.0)
-        scores = self._branch_scores(embeds, log_probs)  # (batch, 3)
+        said = self.problem.say(logits.float())  # (batch, 3, num_labels)
+        said = said.masked_fill(~present[..., None], 0.0)
+        scores = self._branch_scores(embeds, said)  # (batch, 3)
         # The lowest float instead of -inf: exp() still gives exactly 0 and no gradient is NaN.
         scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
         log_weights = torch.log_softmax(scores, dim=-1)
-        log_p = torch.logsumexp(log_weights[..., None] + log_probs, dim=1)
-        return log_p, log_weights.exp()
+        return self.problem.mix(log_weights, said), log_weights.exp()

@@ -52,6 +52,7 @@ from .pretrained_hybridsent import (
     HybridSentOutput,
     HybridSentPreTrainedModel,
 )
+from .problems_hybridsent import problem_of
 from .processing_hybridsent import HybridSentProcessor  # noqa: F401
 
 # Tokens, evidence (None in networks that read none) and mask of the tokens.
@@ -444,6 +445,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
         config.validate_problem_type()  # it may have been set after the configuration was built
+        self.problem = problem_of(config)
         self.hybridsent = HybridSentModel(config)
         self.text_classifier, self.image_classifier = None, None
         if config.use_unimodal_branches:
@@ -487,9 +489,10 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
     def _branch_logits(self, outputs: HybridSentModelOutput) -> dict[str, torch.Tensor | None]:
         logits = dict.fromkeys(("text", "image"))
         if self.text_classifier is not None:
-            logits["text"] = self.text_classifier(outputs.text_embeds)
-            logits["image"] = self.image_classifier(outputs.image_embeds)
-        return {**logits, "fusion": self.fusion_classifier(outputs.fusion_embeds)}
+            logits["text"] = self.problem.rescale(self.text_classifier(outputs.text_embeds))
+            logits["image"] = self.problem.rescale(self.image_classifier(outputs.image_embeds))
+        fusion = self.problem.rescale(self.fusion_classifier(outputs.fusion_embeds))
+        return {**logits, "fusion": fusion}
 
     def _decide(
         self,
@@ -497,19 +500,18 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         branch_logits: dict[str, torch.Tensor | None],
         present: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return calibrated log p (batch, num_labels) and decision weights (batch, 3)."""
+        """Return calibrated logits (batch, num_labels) and decision weights (batch, 3)."""
         embeds = [outputs.text_embeds, outputs.image_embeds, outputs.fusion_embeds]
         embeds = [torch.zeros_like(embeds[2]) if x is None else x for x in embeds]
         logits = [branch_logits[name] for name in ("text", "image", "fusion")]
         logits = [torch.zeros_like(logits[2]) if x is None else x for x in logits]
-        log_p, weights = self.decision_fusion(
+        mixed, weights = self.decision_fusion(
             torch.stack(embeds, dim=1), torch.stack(logits, dim=1), present
         )
-        temperatures = self._temperatures(outputs, log_p)
-        return torch.log_softmax(log_p / temperatures, dim=-1), weights
+        return self.problem.temper(mixed, self._temperatures(outputs, mixed)), weights
 
     def _temperatures(self, outputs: HybridSentModelOutput, like: torch.Tensor) -> torch.Tensor:
-        """Return what the log p of each post is divided by, (batch, 1): it depends on what it has."""
+        """Return what the logits of each post are divided by, (batch, 1): it depends on what it has."""
         config = self.config
         text_only, image_only, both = (
             like.new_full((), value)
@@ -525,35 +527,31 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
 
     def _losses(
         self,
-        log_p: torch.Tensor,
+        decided: torch.Tensor,
         branch_logits: dict[str, torch.Tensor | None],
         present: torch.Tensor,
         labels: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """Return the named parts; a branch that cannot decide learns nothing."""
-        labels = _whole(labels)
-        losses = {"decision": _cross_entropy(log_p, labels)}
+        problem = self.problem
+        labels = problem.check(labels)
+        losses = {"decision": problem.loss(decided, labels)}
         for i, name in enumerate(("text", "image", "fusion")):
             if branch_logits[name] is not None:
-                losses[name] = _cross_entropy(
-                    branch_logits[name].float(), labels.masked_fill(~present[:, i], -100)
-                )
+                of_branch = problem.mask(labels, present[:, i])
+                losses[name] = problem.loss(branch_logits[name].float(), of_branch)
         return losses
 
     def _own_label_losses(
         self, outputs: HybridSentModelOutput, labels: dict[str, torch.Tensor | None]
     ) -> dict[str, torch.Tensor]:
         """Return the parts that unimodal labels give; 0 where no post has one."""
-        losses = {}
+        losses, problem = {}, self.problem
         for name, classifier in self.own_label_classifiers.items():
-            has = outputs[f"has_{name}"].bool()
-            own = (
-                torch.full_like(has, -100, dtype=torch.long)
-                if labels[name] is None
-                else _whole(labels[name])
-            )
-            logits = classifier(outputs[f"{name}_embeds"]).float()
-            losses[f"own_{name}"] = _cross_entropy(logits, own.masked_fill(~has, -100))
+            has, own = outputs[f"has_{name}"].bool(), labels[name]
+            own = problem.unknown(has) if own is None else problem.check(own)
+            logits = problem.rescale(classifier(outputs[f"{name}_embeds"])).float()
+            losses[f"own_{name}"] = problem.loss(logits, problem.mask(own, has))
         return losses
 
     @can_return_tuple
@@ -564,7 +562,7 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         pixel_values: torch.FloatTensor | None = None,
         has_text: torch.BoolTensor | None = None,
         has_image: torch.BoolTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        labels: torch.Tensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         text_encoder_outputs: EncoderOutputs | None = None,
         image_encoder_outputs: EncoderOutputs | None = None,
@@ -580,20 +578,21 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             pixel_values: (batch, 3, height, width).
             has_text: (batch,).
             has_image: (batch,).
-            labels: Label of the post, (batch,); -100 is ignored.
+            labels: Label of the post, (batch,); -100 is ignored. Several labels: 0 or 1 for each,
+                (batch, num_labels). Regression: the score, (batch,); NaN is ignored.
             inputs_embeds: (batch, tokens, text width).
             text_encoder_outputs: See `get_text_encoder_outputs`.
             image_encoder_outputs: See `get_image_encoder_outputs`.
             image_local_states: (batch, tokens, width).
-            **kwargs: `text_labels` and `image_labels` (batch,), labels of the text and of the image
-                alone, -100 or None where unknown, learned where `own_label_loss_weight` is above 0;
+            **kwargs: `text_labels` and `image_labels`, labels of the text and of the image alone, like
+                `labels`, None where unknown, learned where `own_label_loss_weight` is above 0;
                 `output_attentions`, `output_hidden_states`, `return_dict`.
 
         Returns:
             Scores, branches, decision weights and, with labels, losses.
 
         Raises:
-            ValueError: As in `HybridSentModel.forward`, or labels are not whole numbers, (batch,).
+            ValueError: As in `HybridSentModel.forward`, or labels are of another problem type.
         """
         own_labels = {name: kwargs.pop(f"{name}_labels", None) for name in ("text", "image")}
         outputs = self.hybridsent(
@@ -612,15 +611,15 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
         present = self.decision_fusion.present_branches(
             outputs.has_text.bool(), outputs.has_image.bool()
         )
-        log_p, weights = self._decide(outputs, branch_logits, present)
+        decided, weights = self._decide(outputs, branch_logits, present)
         loss, losses = None, None
         if labels is not None:
-            losses = self._losses(log_p, branch_logits, present, labels)
+            losses = self._losses(decided, branch_logits, present, labels)
             losses |= self._own_label_losses(outputs, own_labels)
             loss = self.config.total_loss(losses)
         return HybridSentOutput(
             loss=loss,
-            logits=log_p,
+            logits=decided,
             text_logits=branch_logits["text"],
             image_logits=branch_logits["image"],
             fusion_logits=branch_logits["fusion"],
@@ -633,22 +632,6 @@ class HybridSentForSequenceClassification(HybridSentPreTrainedModel):
             cross_attentions=outputs.cross_attentions,
             losses=losses,
         )
-
-
-def _whole(labels: torch.Tensor) -> torch.Tensor:
-    """Return labels as int64, which alone holds -100 beside any number of labels."""
-    if labels.dim() != 1 or labels.is_floating_point():
-        raise ValueError(
-            f"Labels must be one whole number a post, (batch,), not {labels.dtype} of shape "
-            f"{tuple(labels.shape)}: several labels a post, and regression, are not supported."
-        )
-    return labels.long()
-
-
-def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross-entropy of the labelled posts; 0 without one, instead of NaN."""
-    total = nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
-    return total / (labels != -100).sum().clamp(min=1)
 
 
 def _load_encoder(name: str, part: str) -> PreTrainedModel:

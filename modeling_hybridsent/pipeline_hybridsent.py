@@ -122,10 +122,11 @@ def _several(inputs: Any) -> Dataset[_Place] | None:
 class HybridSentPipeline(Pipeline):
     """Score posts, each a mapping with "text" and "image"; either may be None or left out.
 
-    One post gives a dictionary with the best label and its calibrated probability. Posts that have
-    a length (a list, a tuple, a dataset) give a list; posts that stream (a generator, another
-    iterator, an iterable dataset) give an iterator. See `_sanitize_parameters` for what a call may
-    ask for.
+    One post gives a dictionary with the best label and its calibrated probability, or the score of a
+    regression; with several labels a post, a list of such dictionaries, of the labels that reach their
+    thresholds, best first. Posts that have a length (a list, a tuple, a dataset) give a list; posts
+    that stream (a generator, another iterator, an iterable dataset) give an iterator. See
+    `_sanitize_parameters` for what a call may ask for.
     """
 
     _load_processor = True
@@ -186,12 +187,12 @@ class HybridSentPipeline(Pipeline):
         """Assign the options of a call to its steps.
 
         Args:
-            **options: `top_k`: 1, unless given, gives the best label as a dictionary; more, or None
-                for all, gives a list of such dictionaries, best first. `return_branches`: True adds
-                the scores and weights of text, image and fusion. `coverage`: such as 0.9, adds the
-                set of labels that holds the right one for this share of posts. `explain`: True adds
-                what text, image, words and regions did for the label, for up to 59 more posts to
-                score.
+            **options: `top_k`: 1 gives the best label as a dictionary; more, or None for all, gives a
+                list of such dictionaries, best first; left out, what the model decides.
+                `return_branches`: True adds the scores and weights of text, image and fusion.
+                `coverage`: such as 0.9, adds the set of labels that holds the right one for this
+                share of posts. `explain`: True adds what text, image, words and regions did for the
+                label, for up to 59 more posts to score.
 
         Returns:
             Options of preprocess, forward and postprocess.
@@ -263,7 +264,7 @@ class HybridSentPipeline(Pipeline):
     def postprocess(
         self,
         outputs: dict[str, Any],
-        top_k: int | None = 1,
+        top_k: int | None = 0,
         return_branches: bool = False,
         coverage: float | None = None,
         explain: bool = False,
@@ -272,7 +273,7 @@ class HybridSentPipeline(Pipeline):
 
         Args:
             outputs: Scores of a batch of one.
-            top_k: As in `_sanitize_parameters`.
+            top_k: As in `_sanitize_parameters`; 0 for what the model decides.
             return_branches: As in `_sanitize_parameters`.
             coverage: As in `_sanitize_parameters`.
             explain: As in `_sanitize_parameters`.
@@ -281,31 +282,41 @@ class HybridSentPipeline(Pipeline):
             {"label", "score"} or a list of them. The dictionary (or the first of the list) also has:
             with `return_branches`, "branches": name -> {"weight", "scores": label -> number}; with
             `coverage`, "label_set", the labels, and "abstains", True where these are none or all;
-            with `explain`, "explanation": the fields of `Explanation`.
+            with `explain`, "explanation": the fields of `Explanation`. The list of what a model with
+            several labels decides may be empty: with `return_branches` it is "labels" of a dictionary
+            that has "branches".
         """
         names = [name for _, name in sorted(self.model.config.id2label.items())]
         tensors = {name: x.float() for name, x in outputs.items() if name != "text"}
-        (answer,) = make_answers(tensors, names)
-        ranked = sorted(answer.scores.items(), key=lambda item: -item[1])[:top_k]
+        (answer,) = make_answers(tensors, names, problem=self.model.problem)
+        several = answer.labels if top_k == 0 else None
+        ranked = sorted(answer.scores.items(), key=lambda item: -item[1])
+        if several is not None:
+            ranked = [item for item in ranked if item[0] in several]
+        elif top_k is not None:
+            ranked = ranked[: top_k or 1]
         found: list[dict[str, Any]] = [{"label": name, "score": score} for name, score in ranked]
+        whole: dict[str, Any] = {"labels": found} if several is not None else found[0]
         if return_branches:
-            found[0]["branches"] = {
+            whole["branches"] = {
                 name: {"weight": branch.weight, "scores": branch.scores}
                 for name, branch in answer.branches.items()
             }
+        if several is not None:
+            return whole if return_branches else found
         if coverage is not None:
             has = bool(outputs["has_text"]), bool(outputs["has_image"])
             least = least_scores(self.model.config, coverage)[has]
-            found[0]["label_set"], found[0]["abstains"] = label_set(answer.scores, least)
+            whole["label_set"], whole["abstains"] = label_set(answer.scores, least)
         if explain:
-            found[0]["explanation"] = explain_post(
+            whole["explanation"] = explain_post(
                 outputs["text"],
                 outputs,
                 self.processor.encode_texts,
                 names,
                 lambda batch: self.forward(batch)["logits"],
             ).to_dict()
-        return found[0] if top_k == 1 else found
+        return found[0] if top_k in (0, 1) else found
 
 
 if TASK not in PIPELINE_REGISTRY.get_supported_tasks():  # for a model that is given as an object

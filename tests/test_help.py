@@ -25,7 +25,15 @@ OPTION = re.compile(r"--[a-z][a-z_0-9-]*")
 # Of accelerate, torchrun, pip, git and hf, not of ours.
 OF_OTHERS = {"--config_file", "--num_processes", "--num_machines", "--machine_rank"}
 OF_OTHERS |= {"--main_process_ip", "--main_process_port", "--multi_gpu", "--quiet"}
-OF_OTHERS |= {"--require-hashes", "--sign", "--verify", "--flavor", "--secrets", "--volume"}
+OF_OTHERS |= {
+    "--logdir",
+    "--require-hashes",
+    "--sign",
+    "--verify",
+    "--flavor",
+    "--secrets",
+    "--volume",
+}
 
 
 def program_and_words(command):

@@ -167,7 +167,8 @@ def test_generating_command_runs(folder, tmp_path):
     assert (tmp_path / command[-1] / "train.csv").is_file()
 
 
-*LOCAL_BLOCKS, CLIENT_BLOCK = blocks(TEXT, "python")
+# That of publishing.md is run by publishing/test_hosted_files.py.
+*LOCAL_BLOCKS, CLIENT_BLOCK = blocks(README + PAGES["docs/scoring.md"], "python")
 
 
 def score_what_is_read(block, folder):
@@ -177,7 +178,7 @@ def score_what_is_read(block, folder):
             assert here(command, folder).returncode == 0
 
 
-BLOCKS = ["README", "pipeline", "classes", "answers", "doubtful"]
+BLOCKS = ["README", "pipeline", "classes", "answers", "doubtful", "coverage", "explanation"]
 
 
 @pytest.mark.parametrize("block", LOCAL_BLOCKS, ids=BLOCKS)

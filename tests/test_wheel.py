@@ -116,15 +116,6 @@ def test_uv_runs_both_scripts_without_a_clone(built, tmp_path):
     assert f"Installed {len(list(wheels.iterdir()))} packages" in trained.stderr
     assert "| both | decision |" in trained.stdout
     table = tmp_path / "posts" / "test.csv"
-    uv_run(
-        "run_predict.py",
-        "--model",
-        "out",
-        "--input",
-        table,
-        "--output",
-        "answers",
-        "--num_workers",
-        0,
-    )
+    given = ("--model", "out", "--input", table, "--num_workers", 0)
+    uv_run("run_predict.py", *given, "--output", "answers")
     assert [*Path(there, "answers").glob("*.parquet")]

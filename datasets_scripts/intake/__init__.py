@@ -8,6 +8,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .label_cells import (
+    PROBLEM_TYPES,
+    SCORE,
+    SCORE_NAME,
+    SEVERAL,
+    SINGLE,
+    is_list,
+    labels_in,
+    names_in,
+    score_in,
+)
 from .rows import (
     BROKEN_QUOTE,
     EMPTY,
@@ -28,6 +39,11 @@ __all__ = [
     "ENDINGS",
     "FIELDS",
     "LABELS",
+    "PROBLEM_TYPES",
+    "SCORE",
+    "SCORE_NAME",
+    "SEVERAL",
+    "SINGLE",
     "Row",
     "TableError",
     "as_row",
@@ -35,8 +51,12 @@ __all__ = [
     "ending_of",
     "find_image",
     "is_hidden",
+    "is_list",
+    "labels_in",
+    "names_in",
     "open_table",
     "read_rows",
+    "score_in",
 ]
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")

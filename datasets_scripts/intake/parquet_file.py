@@ -86,7 +86,10 @@ class ParquetTable:
                 return f"column {column!r} cannot be read: {error}"
             if field in LABELS and (names := self.class_names.get(column)):
                 try:
-                    cells[field] = _name(cells[field], names)
+                    given = cells[field]
+                    several = isinstance(given, list)
+                    named = [_name(x, names) for x in given] if several else _name(given, names)
+                    cells[field] = named
                 except ValueError as error:
                     return f"column {column!r} {error}"
         return cells
@@ -103,13 +106,14 @@ def _name(index: Any, names: list[str]) -> str | None:
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """Return the names that `datasets` wrote into a file, by column."""
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    return {
-        column: list(map(str, feature["names"]))
-        for column, feature in features.items()
-        if isinstance(feature, dict)
-        and feature.get("_type") == "ClassLabel"
-        and feature.get("names")
-    }
+    found = {}
+    for column, feature in features.items():
+        inner = feature.get("feature") if isinstance(feature, dict) else None  # of a list
+        kind = inner if isinstance(inner, dict) else feature
+        is_class = isinstance(kind, dict) and kind.get("_type") == "ClassLabel"
+        if is_class and kind.get("names"):
+            found[column] = list(map(str, kind["names"]))
+    return found
 
 
 def _damaged(error: Exception) -> TableError:

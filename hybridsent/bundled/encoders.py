@@ -26,11 +26,13 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from hybridsent.bundled.low_rank import Difference, read_difference
 from hybridsent.support.folders import build_beside
 
 if TYPE_CHECKING:
     from transformers import TimmWrapperConfig
+
+if TYPE_CHECKING:
+    from hybridsent.bundled.low_rank import Difference
 
 PREFIX = "bundled/"
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -154,12 +156,14 @@ def weights_digest(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
-def _read_sentiment() -> tuple[Path, Difference]:
+def _read_sentiment() -> tuple[Path, "Difference"]:
     """Return the folder of MiniLM and what tuning on rated sentences changed.
 
     Raises:
         ValueError: The difference is damaged, or was made for other weights than the package has.
     """
+    from hybridsent.bundled.low_rank import read_difference  # other encoders need it not
+
     base, difference = _minilm_folder(), read_difference(SENTIMENT, SENTIMENT_DIGEST)
     if weights_digest(base) != difference.about["base_sha256"]:
         raise ValueError(

@@ -19,9 +19,10 @@ SETS = ("mvsa_multiple", "mvsa_single", "posts", "tumemo")
 PROTOCOLS = ("clmlf", "folds:1 to folds:10", "agreement", "grouped")
 SYNTHETIC = {"train": 900, "validation": 200, "test": 400}
 MAX_IMAGE_PIXELS = 89_478_485
+PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 SET_OPTIONS = (
     *("protocol", "seed", "text_encoding", "mask_label_words", "mask_token"),
-    *("split", "columns", "label_names"),
+    *("split", "columns", "label_names", "problem_type"),
 )
 
 
@@ -91,6 +92,12 @@ def _add_posts_options(parser: argparse.ArgumentParser, seeded: dict[str, Any]) 
     parser.add_argument("--seed", **seeded, help="of the split")
     parser.add_argument("--columns", help="other names of columns: text=tweet,image=photo")
     parser.add_argument("--label_names", help="names by index, if labels are numbers: bad,good")
+    parser.add_argument(
+        "--problem_type",
+        default=PROBLEM_TYPES[0],
+        choices=PROBLEM_TYPES,
+        help="what a label is: a name; several names, as joy|fear or a JSON list; a number",
+    )
 
 
 def _add_synthetic(names: Any, seeded: dict[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 hybridsent train
 hybridsent train mvsa_single --data_dir FOLDER --learning_rate 1.0e-4
-hybridsent train posts --data_dir FOLDER --hyperparameter_search 10
 
 First comes a recipe, by name or as a YAML file; without one it is that of the quickstart. Settings on
 the command line win over the recipe, such as --data_dir, --output_dir, --num_train_epochs,
 --per_device_train_batch_size, --seed, --push_to_hub.
 
   --model     start from a trained model, such as bundled/mvsa-single, also for other labels
+  --hyperparameter_search N  first try N settings, judged on validation posts (extra search)
   --help_all  list every setting: ours and those of TrainingArguments (this loads torch)
   --debug     show where an error came from: the whole traceback
 
@@ -65,11 +65,12 @@ def train(
     from transformers import set_seed
 
     from hybridsent.evaluation import final_scores
-    from hybridsent.evaluation.metrics import SentimentScores
+    from hybridsent.evaluation.problem_scores import scores_of
     from hybridsent.evaluation.report import describe_run
     from hybridsent.evaluation.report_page import chosen_settings
     from hybridsent.publishing.results import checked_target, describe_results, write_results
     from hybridsent.training import run_posts
+    from hybridsent.training.arguments import METRIC
     from hybridsent.training.checkpoints import checkpoint_to_resume
     from hybridsent.training.encoder_layers import prepare_encoders
     from hybridsent.training.model import (
@@ -94,11 +95,12 @@ def train(
         table = run_posts.load_posts(data_arguments, processor.max_image_pixels)
         mask = processor.tokenizer.mask_token
         posts = run_posts.choose_posts(table, data_arguments, mask)
-        scores = SentimentScores(posts.label_names)
-        scores.require(training_arguments.metric_for_best_model)
         gaps = run_posts.describe_gaps(posts, training_arguments)
-        model = build_model(model_arguments, posts.label_names)
+        model = build_model(model_arguments, posts.label_names, **posts.problem())
         require_unimodal_classifiers(model, data_arguments)
+        scores = scores_of(model.config)
+        by_default = METRIC if training_arguments.hyperparameter_search else None
+        scores.require(training_arguments.metric_for_best_model or by_default)
     prepare_encoders(model, training_arguments)
     if is_first:
         print(f"Loaded {data_arguments.dataset}: {run_posts.describe_counts(posts.counts)}")
@@ -117,12 +119,14 @@ def train(
     if training_arguments.hyperparameter_search:
         chosen = choose_settings(model_arguments, data_arguments, training_arguments, posts, parts)
         model, model_arguments, training_arguments = chosen
+        parts["scores"] = scores_of(model.config).of_logits  # of its own thresholds
     trainer = HybridSentTrainer(model=model, args=training_arguments, **parts)
     trainer.train(resume_from_checkpoint=checkpoint)
 
     # Everything is chosen by now: calibrate on validation, then touch the test posts once.
     calibration = final_scores.fit_temperatures(trainer, posts.validation)
     final_scores.store_temperatures(trainer.model.config, calibration)
+    final_scores.store_thresholds(trainer, posts.validation)
     trainer.save_model()
     scored = final_scores.score_posts(trainer, *posts.scored)
 
@@ -189,7 +193,7 @@ def choose_settings(
         models: ModelArguments, training: HybridSentTrainingArguments
     ) -> HybridSentForSequenceClassification:
         set_seed(training.seed)
-        model = build_model(models, posts.label_names)
+        model = build_model(models, posts.label_names, **posts.problem())
         prepare_encoders(model, training)
         return model
 

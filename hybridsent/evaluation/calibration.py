@@ -13,9 +13,10 @@ import numpy as np
 from datasets import Dataset
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import precision_recall_curve
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from hybridsent.evaluation.metrics import expected_calibration_error
+from hybridsent.evaluation.metrics import SentimentScores, expected_calibration_error
 from hybridsent.training.collator import NO_LABEL
 from hybridsent.training.run_posts import has_modality
 
@@ -75,6 +76,13 @@ class BranchAnswers(NamedTuple):
         log_probabilities = log_softmax(self.logits.astype(np.float64), axis=-1)
         log_weights = self._log_weights(weight_temperature)
         return logsumexp(log_weights[..., None] + log_probabilities, axis=1)
+
+    def one_by_one(self) -> BranchAnswers:
+        """Return no and yes to each label of each post, in the place of one answer of several."""
+        flat = self.logits.transpose(0, 2, 1).reshape(-1, self.logits.shape[1])
+        logits = np.stack([np.zeros_like(flat), flat], axis=-1)  # (posts * labels, branches, 2)
+        weights = np.repeat(self.weights, self.logits.shape[2], axis=0)
+        return BranchAnswers(logits, weights, self.dynamic)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -145,7 +153,9 @@ def number_of_folds(labels: np.ndarray) -> int | None:
     return int(np.clip(posts.min(), 2, FOLDS))
 
 
-def cross_fitted(answers: BranchAnswers, labels: np.ndarray, seed: int) -> np.ndarray | None:
+def cross_fitted(
+    answers: BranchAnswers, labels: np.ndarray, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray | None:
     """Decide each post with a calibration that was fitted without this post.
 
     Scores of the result are unbiased; those after `fit_calibration` on the same posts are not.
@@ -154,6 +164,7 @@ def cross_fitted(answers: BranchAnswers, labels: np.ndarray, seed: int) -> np.nd
         answers: Answers to the posts.
         labels: (posts,), all known.
         seed: Seed of the shuffle before the posts are divided into stratified folds.
+        groups: What must stay in one fold has the same number here, (posts,).
 
     Returns:
         Log-probabilities of the held-out posts of all folds, (posts, labels) in the given order; None
@@ -165,8 +176,9 @@ def cross_fitted(answers: BranchAnswers, labels: np.ndarray, seed: int) -> np.nd
     decided = np.empty((len(labels), answers.logits.shape[-1]))
     with warnings.catch_warnings():  # about a label with a single post
         warnings.filterwarnings("ignore", message="The least populated class")
-        cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        splits = list(cut.split(labels, labels))
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        cut = kind(folds, shuffle=True, random_state=seed)
+        splits = list(cut.split(labels, labels, groups))
     for others, held_out in splits:
         fitted = fit_calibration(answers[others], labels[others])
         decided[held_out] = fitted.decide(answers[held_out])
@@ -223,20 +235,48 @@ def present_branches(posts: Dataset) -> dict[str, np.ndarray]:
     return {**present, "fusion": present["text"] & present["image"]}
 
 
-def energy_limits(outputs: dict[str, np.ndarray], posts: Dataset) -> dict[str, float]:
-    """Find the energy, -logsumexp(logits), that 95 % of the posts stay below, for each branch.
+def fit_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
+    """Find the least probability of each label, so that its F1 is highest.
+
+    Args:
+        probabilities: Calibrated, (posts, labels); on validation posts, not those of a test.
+        labels: 0 or 1, (posts, labels).
+
+    Returns:
+        Thresholds, halfway to the next lower probability; 0.5 for a label that no post has.
+    """
+    found = []
+    for p, gold in zip(probabilities.T, labels.T, strict=True):
+        if not gold.any():
+            found.append(0.5)
+            continue
+        precision, recall, limits = precision_recall_curve(gold, p)
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        best = limits[f1[:-1].argmax()]
+        below = p[p < best].max(initial=0.0)
+        found.append(float(np.clip((best + below) / 2, 0.01, 0.99)))
+    return found
+
+
+def energy_limits(
+    outputs: dict[str, np.ndarray], posts: Dataset, judge: SentimentScores
+) -> dict[str, float]:
+    """Find the energy that 95 % of the posts stay below, for each branch.
 
     A post above the limit of its branch is unlike the posts that the model knows.
 
     Args:
         outputs: Result of `predict_posts`, with logits of the branches, (posts, labels).
         posts: Posts like those that the model will score.
+        judge: Result of `scores_of`.
 
     Returns:
         Branch -> limit; without branches that are off or that no post has the modalities of.
     """
-    return {
-        name: float(np.quantile(-logsumexp(outputs[f"{name}_logits"][has], axis=1), KEPT_BY_LIMIT))
-        for name, has in present_branches(posts).items()
-        if f"{name}_logits" in outputs and has.any()
-    }
+    limits = {}
+    for name, has in present_branches(posts).items():
+        if f"{name}_logits" in outputs and has.any():
+            energies = judge.energies(outputs[f"{name}_logits"][has])
+            if energies is not None:
+                limits[name] = float(np.quantile(energies, KEPT_BY_LIMIT))
+    return limits

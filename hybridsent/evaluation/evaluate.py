@@ -4,8 +4,8 @@ from typing import Any
 
 from hybridsent.bundled.models import resolve_model
 from hybridsent.evaluation.final_scores import score_posts
-from hybridsent.evaluation.metrics import SentimentScores
 from hybridsent.evaluation.noise import score_damaged
+from hybridsent.evaluation.problem_scores import scores_of
 from hybridsent.evaluation.report import (
     ABSENT,
     as_markdown,
@@ -22,6 +22,7 @@ from hybridsent.training.arguments import DataArguments, HybridSentTrainingArgum
 from hybridsent.training.run_posts import choose_posts, load_posts, write_synthetic_posts
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 
 def evaluate(
@@ -49,7 +50,10 @@ def evaluate(
     labels = list(model.config.id2label.values())
     if labels != posts.label_names:
         raise ValueError(f"{name} has the labels {labels}, the posts {posts.label_names}.")
-    scores = SentimentScores(labels).of_logits
+    wanted, found = model.problem.name, posts.problem().get("problem_type", SingleLabel.name)
+    if wanted != found:
+        raise ValueError(f"{name} is a model of {wanted}, the posts are of {found}.")
+    scores = scores_of(model.config).of_logits
     trainer = HybridSentTrainer(
         scores=scores,
         model=model,
@@ -68,7 +72,7 @@ def evaluate(
         "labels": labels,
         "scored_split": scored.split,
         "scores": scored.rows,
-        "confusion": confusion_of(scored, len(labels)),
+        "confusion": confusion_of(scored),
         "robustness": {**describe_robustness(scored, scores, model.config), "noise": noise},
         "versions": versions(),
     }
@@ -82,8 +86,9 @@ def describe_evaluation(found: dict[str, Any]) -> str:
         f"{percent(group['accuracy'])} of {group['posts']} ({name})"
         for name, group in robustness["own_labels"].items()
     ]
+    unit = "Percent, on" if "accuracy" in found["scores"][-1] else "On"
     parts = [
-        f"Percent, on the {found['scored_split']} posts of {data['name']}, {data['protocol']}:",
+        f"{unit} the {found['scored_split']} posts of {data['name']}, {data['protocol']}:",
         as_markdown(found["scores"]),
         label_table(found),
         robustness_table(robustness["lost_modality"] + robustness["noise"]),

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
-from scipy.special import softmax
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from hybridsent.evaluation.final_scores import FinalScores, agreement_groups, label_groups
 from hybridsent.evaluation.metrics import calibration_bins, expected_calibration_error
 from hybridsent.support.folders import write_whole
 from modeling_hybridsent.answers_hybridsent import BRANCHES
+from modeling_hybridsent.problems_hybridsent import Regression
 
 FOLDER = "report"
 STYLE = {
@@ -30,6 +30,7 @@ STYLE = {
 LONGEST_NAME = 24  # characters
 MOST_DOTS = 200
 SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "weighted_f1": "weighted F1"}
+SCORES |= {"r2": "R²", "pearson": "Pearson", "spearman": "Spearman"}
 WIDTH = 6.4  # inches: letters are still 9 pixels high on a phone, which shows a third of that
 COLOURS = {"text": "#457b9d", "image": "#e9a23b", "fusion": "#5c8d5a"}
 PARTS = {  # name in the log -> label, colour, dash
@@ -51,7 +52,7 @@ LOOKS = (
 def write_figures(scored: FinalScores, run: Mapping[str, Any], output_dir: str | Path) -> None:
     """Write the figures of report and card to `report/` of the model's folder.
 
-    `agreement.png` of an earlier run is deleted if this model has no unimodal branches.
+    Figures of an earlier run that this model has none of are deleted.
 
     Args:
         scored: The scored posts.
@@ -64,8 +65,7 @@ def write_figures(scored: FinalScores, run: Mapping[str, Any], output_dir: str |
     with mpl.rc_context(STYLE):
         figures = {
             "learning": draw_learning(run["learning"]),
-            "confusion": draw_confusion(scored, names),
-            "reliability": draw_reliability(scored),
+            **_draw_decisions(scored, names),
             "decision_weights": draw_weights(scored, label_groups(scored, names), "label"),
         }
         if groups := agreement_groups(scored):
@@ -74,8 +74,36 @@ def write_figures(scored: FinalScores, run: Mapping[str, Any], output_dir: str |
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png")
             write_whole(buffer.getvalue(), folder / f"{name}.png")
-    if not groups:
-        (folder / "agreement.png").unlink(missing_ok=True)
+    for name in {"agreement", "confusion", "reliability", "scores"} - set(figures):
+        (folder / f"{name}.png").unlink(missing_ok=True)
+
+
+def _draw_decisions(scored: FinalScores, names: Sequence[str]) -> dict[str, Figure]:
+    """Draw what there is of a problem type: scores, or reliability and, of single labels, confusion."""
+    if scored.judge.problem.name == Regression.name:
+        return {"scores": draw_scores(scored)}
+    drawn = {"confusion": draw_confusion(scored, names)} if scored.labels.ndim == 1 else {}
+    return {**drawn, "reliability": draw_reliability(scored)}
+
+
+def draw_scores(scored: FinalScores) -> Figure:
+    """Draw the score of each post against its label.
+
+    Args:
+        scored: The scored posts, of a regression.
+
+    Returns:
+        The figure; dots on the dashed line are right.
+    """
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.85))
+    axes = figure.subplots()
+    gold, said = scored.labels[scored.known], scored.decided[scored.known]
+    axes.scatter(gold, said, s=14, alpha=0.5, color=COLOURS["text"], linewidths=0)
+    ends = [min(gold.min(), said.min()), max(gold.max(), said.max())]
+    axes.plot(ends, ends, color="black", linewidth=1, linestyle="--")
+    axes.set(xlabel="label", ylabel="score")
+    figure.suptitle(f"Labels and scores, {len(gold)} {scored.split} posts")
+    return figure
 
 
 def draw_learning(learning: Mapping[str, Any]) -> Figure:
@@ -90,9 +118,11 @@ def draw_learning(learning: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(WIDTH, WIDTH))
     above, below = figure.subplots(2, 1, sharex=True)
     _draw_losses(above, learning["training"], learning["validation"])
-    for (name, label), look in zip(SCORES.items(), LOOKS, strict=True):
-        _draw(below, learning["validation"], name, 100, label=label, **look)
-    above.set(title="Loss while learning", ylabel="loss (nats)")
+    names = [name for name in SCORES if any(name in row for row in learning["validation"])]
+    for name, look in zip(names or SCORES, LOOKS, strict=False):
+        _draw(below, learning["validation"], name, 100, label=SCORES[name], **look)
+    unit = "squared errors" if "r2" in names else "nats"
+    above.set(title="Loss while learning", ylabel=f"loss ({unit})")
     below.set(title="Scores on the validation posts", ylabel="score (%)", xlabel="epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (above, below):
@@ -175,13 +205,14 @@ def draw_reliability(scored: FinalScores) -> Figure:
     Returns:
         The figure; bars below the diagonal mean that the model is overconfident.
     """
-    labels = scored.labels[scored.known]
+    known, judge = scored.known, scored.judge
     figure = Figure(figsize=(WIDTH, 5))
-    figure.suptitle(f"Confidence and accuracy, {len(labels)} {scored.split} posts")
+    figure.suptitle(f"Confidence and accuracy, {known.sum()} {scored.split} posts")
     cells = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=[3, 1])
     both = {"before": scored.uncalibrated, "after": scored.logits}
     for column, (when, some) in zip(cells.T, both.items(), strict=True):
-        probabilities = softmax(some[scored.known], axis=1)
+        every = judge.probabilities(some[known])
+        probabilities, labels = judge.one_by_one(every, scored.labels[known])
         _draw_bins(column, probabilities, labels)
         ece = 100 * expected_calibration_error(probabilities, labels)
         column[0].set_title(f"{when} calibration\nECE {ece:.1f} %", fontsize=11)

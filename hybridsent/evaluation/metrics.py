@@ -1,14 +1,14 @@
 """Scores of probabilities against labels: accuracy, F1, likelihood, calibration, risk by coverage."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.special import softmax
-from sklearn.metrics import f1_score
+from scipy.special import logsumexp, softmax
+from sklearn.metrics import confusion_matrix, f1_score
 
-from hybridsent.training.collator import NO_LABEL
+from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 CALIBRATION_BINS = 15
 
@@ -103,13 +103,29 @@ def risks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SentimentScores:
-    """Score posts with known labels.
+    """Score posts with known labels; classes of `problem_scores.py` do so for other problem types.
 
     Attributes:
         label_names: Names of the labels by index; they name the per-class scores.
+        problem: Problem type of the model.
+        columns: Scores in tables, and their titles.
+        robustness: Scores in tables of damaged posts.
     """
 
     label_names: Sequence[str]
+    problem: Any = field(default_factory=SingleLabel)
+    columns: ClassVar[Mapping[str, str]] = {
+        "accuracy": "acc",
+        "macro_f1": "macro F1",
+        "weighted_f1": "weighted F1",
+        "ece": "ECE",
+    }
+    robustness: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "nll")
+
+    def names_of_scores(self) -> list[str]:
+        """Return the names of all scores."""
+        every = np.eye(len(self.label_names))
+        return list(self.of_probabilities(every, every.argmax(axis=1)))
 
     def require(self, metric: str | None) -> None:
         """Raise a ValueError if an evaluation does not give the metric that chooses the best model.
@@ -117,8 +133,7 @@ class SentimentScores:
         Args:
             metric: Value of `metric_for_best_model`; None if nothing is chosen.
         """
-        every = np.eye(len(self.label_names))
-        known = ["loss", *self.of_probabilities(every, every.argmax(axis=1))]
+        known = ["loss", *self.names_of_scores()]
         if metric is not None and metric.removeprefix("eval_") not in known:
             raise ValueError(f"--metric_for_best_model {metric}: give one of {', '.join(known)}.")
 
@@ -144,13 +159,54 @@ class SentimentScores:
         }
 
     def of_logits(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Score logits (posts, labels) against labels (posts,); posts without a label are left out.
+        """Score logits (posts, labels) against labels of the posts; those without are left out.
 
         Raises:
             ValueError: No post has a label.
         """
-        known = labels != NO_LABEL
+        known = self.known(labels)
         if not known.any():
             raise ValueError("No post to score has a label.")
-        probabilities = softmax(logits[known], axis=1).astype(np.float64)
-        return self.of_probabilities(probabilities, labels[known])
+        return self.of_probabilities(self.probabilities(logits[known]), labels[known])
+
+    def known(self, labels: np.ndarray) -> np.ndarray:
+        """Return which posts have a label, bool (posts,)."""
+        return self.problem.known(labels)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return the probability of each label, float64 (posts, labels)."""
+        return softmax(logits, axis=1).astype(np.float64)
+
+    def decided(self, logits: np.ndarray) -> np.ndarray:
+        """Return the index of the label that is decided, (posts,)."""
+        return logits.argmax(axis=1)
+
+    def same(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return of which posts two labels or decisions are the same, bool (posts,)."""
+        return one == other
+
+    def has(self, labels: np.ndarray, index: int) -> np.ndarray:
+        """Return which posts have a label, bool (posts,)."""
+        return labels == index
+
+    def name(self, label: Any, names: Sequence[str]) -> str:
+        """Return the label of one post as a reader should see it."""
+        return names[label]
+
+    def confidence(self, logits: np.ndarray) -> np.ndarray | None:
+        """Return the probability that the decision is right, (posts,)."""
+        return softmax(logits.astype(np.float64), axis=1).max(axis=1)
+
+    def energies(self, logits: np.ndarray) -> np.ndarray | None:
+        """Return the free energy of each post, (posts,)."""
+        return -logsumexp(logits, axis=1)
+
+    def one_by_one(
+        self, probabilities: np.ndarray, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities and labels of questions with one answer: here the posts."""
+        return probabilities, labels
+
+    def confusion(self, labels: np.ndarray, decided: np.ndarray) -> list[Any]:
+        """Count posts by label (row) and decision (column)."""
+        return confusion_matrix(labels, decided, labels=range(len(self.label_names))).tolist()

@@ -21,7 +21,8 @@ from datasets import Dataset
 from PIL import Image
 
 from hybridsent.evaluation.final_scores import Row
-from hybridsent.evaluation.robustness import SCORES, hash_order
+from hybridsent.evaluation.problem_scores import scores_of
+from hybridsent.evaluation.robustness import hash_order
 from hybridsent.training.run_posts import has_modality
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent.inputs_hybridsent import load_image
@@ -43,13 +44,14 @@ def score_damaged(trainer: HybridSentTrainer, posts: Dataset, max_pixels: int) -
         max_pixels: Refuse larger images.
 
     Returns:
-        For each damage its name as `input`, the number of `posts`, and `SCORES`.
+        For each damage its name as `input`, the number of `posts`, and a few scores.
     """
     rows = []
     for name, damaged in damages(posts, max_pixels):
         outputs, labels = trainer.predict_posts(damaged)
         found = trainer.scores(outputs["logits"], labels)
-        rows.append({"input": name, "posts": len(posts), **{key: found[key] for key in SCORES}})
+        kept = {key: found[key] for key in scores_of(trainer.model.config).robustness}
+        rows.append({"input": name, "posts": len(posts), **kept})
     return rows
 
 

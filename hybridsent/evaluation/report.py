@@ -2,13 +2,13 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from sklearn.metrics import confusion_matrix
+import numpy as np
 from transformers import TrainerState
 
 from hybridsent.evaluation.calibration import LEAST_POSTS
@@ -20,35 +20,54 @@ from hybridsent.evaluation.final_scores import (
     describe_groups,
     label_groups,
 )
+from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.evaluation.problem_scores import MultiLabelScores, RegressionScores
 from hybridsent.evaluation.robustness import describe_robustness
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments, ModelArguments
 from hybridsent.training.model import encoder_names
 from hybridsent.training.trainer import HybridSentTrainer
+from modeling_hybridsent.problems_hybridsent import Regression, SingleLabel
 
 PACKAGES = ("hybridsent", "torch", "transformers", "datasets", "accelerate", "evaluate")
-COLUMNS = {"accuracy": "acc", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE"}
+COLUMNS = SentimentScores.columns
 ABSENT = "-"  # in tables
 # Values of an evaluation's log that are not scores.
 NO_SCORE = ("step", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 
 
+def columns_of(row: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the scores of a row that tables show, and their titles."""
+    if "r2" in row:
+        return RegressionScores.columns
+    return MultiLabelScores.columns if "micro_f1" in row else COLUMNS
+
+
+def cell(name: str, value: float | None) -> str:
+    """Format a score: errors and correlations as they are, others in percent."""
+    if value is None or name not in (*RegressionScores.columns, "nll"):
+        return percent(value)
+    return f"{value:.3f}"
+
+
 def as_markdown(rows: list[Row]) -> str:
-    """Return the rows of `FinalScores` as a Markdown table, in percent."""
-    lines = _table_head("posts")
+    """Return the rows of `FinalScores` as a Markdown table, in percent unless they are errors."""
+    lines = _table_head(columns_of(rows[0]), "posts")
     for row in rows:
-        scores = " | ".join(f"{100 * row[name]:.1f}" for name in COLUMNS)
+        scores = " | ".join(cell(name, row[name]) for name in columns_of(row))
         lines.append(f"| {row['input']} | {row['decided_by']} | {scores} | {row['posts']} |")
     return "\n".join(lines)
 
 
 def robustness_table(rows: list[Row]) -> str:
     """Return rows of `lost_modality` or `score_damaged` as a Markdown table, shares in percent."""
-    lines = ["| input | acc | macro F1 | NLL |", "|---|---:|---:|---:|"]
+    titles = {"accuracy": "acc", "macro_f1": "macro F1", "nll": "NLL", **RegressionScores.columns}
+    shown = [name for name in titles if rows and name in rows[0]]
+    lines = [f"| input | {' | '.join(titles[name] for name in shown)} |"]
+    lines.append("|---|" + "---:|" * len(shown))
     for row in rows:
         given = row["input"] if "input" in row else f"{percent(row['share'])} lost a modality"
-        shares = " | ".join(percent(row[name]) for name in ("accuracy", "macro_f1"))
-        lines.append(f"| {given} | {shares} | {row['nll']:.3f} |")
+        lines.append(f"| {given} | {' | '.join(cell(name, row[name]) for name in shown)} |")
     return "\n".join(lines)
 
 
@@ -69,13 +88,27 @@ def label_set_table(rows: list[Row]) -> str:
 
 
 def label_table(run: dict[str, Any]) -> str:
-    """Return F1, number of posts and number of decisions of each label as a Markdown table."""
+    """Return F1, number of posts and number of decisions of each label as a Markdown table.
+
+    Empty for a regression, which has no labels.
+    """
+    if not run["confusion"]:
+        return ""
     lines = ["| label | F1 | posts | decisions |", "|---|---:|---:|---:|"]
-    decided = [sum(column) for column in zip(*run["confusion"], strict=True)]
-    for name, posts, number in zip(run["labels"], run["confusion"], decided, strict=True):
+    for name, posts, number in label_counts(run):
         f1 = percent(run["scores"][-1][f"f1_{name}"])
-        lines.append(f"| {name} | {f1} | {sum(posts)} | {number} |")
+        lines.append(f"| {name} | {f1} | {posts} | {number} |")
     return "\n".join(lines)
+
+
+def label_counts(run: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    """Return each label, the number of posts with it, and how often it was decided."""
+    counts = np.array(run["confusion"], dtype=int)
+    if counts.ndim == 3:  # several labels a post: one table of two rows and columns a label
+        posts, decided = counts[:, 1].sum(axis=1), counts[:, :, 1].sum(axis=1)
+    else:
+        posts, decided = counts.sum(axis=1), counts.sum(axis=0)
+    return list(zip(run["labels"], posts.tolist(), decided.tolist(), strict=True))
 
 
 def table_over_seeds(runs: Sequence[dict[str, Any]]) -> str:
@@ -102,18 +135,19 @@ def table_over_seeds(runs: Sequence[dict[str, Any]]) -> str:
     }
     if len(data) > 1 or len(set(seeds)) < max(2, len(seeds)):
         raise ValueError(f"Give runs on the same posts with different seeds, not {data}, {seeds}.")
-    lines = _table_head()
+    columns = columns_of(runs[0]["scores"][0])
+    lines = _table_head(columns)
     for rows in zip(*(run["scores"] for run in runs), strict=True):
         cells = []
-        for name in COLUMNS:
-            values = [100 * row[name] for row in rows]
-            cells.append(f"{mean(values):.1f} ± {stdev(values):.1f}")
+        for name in columns:
+            values = [row[name] for row in rows]
+            cells.append(f"{cell(name, mean(values))} ± {cell(name, stdev(values))}")
         lines.append(f"| {rows[0]['input']} | {rows[0]['decided_by']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _table_head(*more: str) -> list[str]:
-    numbers = [*COLUMNS.values(), *more]
+def _table_head(columns: Mapping[str, str], *more: str) -> list[str]:
+    numbers = [*columns.values(), *more]
     return [f"| input | decided by | {' | '.join(numbers)} |", "|---|---|" + "---:|" * len(numbers)]
 
 
@@ -138,7 +172,10 @@ def describe_run(
         seconds: Wall time of the whole run.
     """
     names = list(trainer.model.config.id2label.values())
+    kind, limits = trainer.model.problem.name, trainer.model.config.label_thresholds
     return {
+        **({} if kind == SingleLabel.name else {"problem_type": kind}),
+        **({"label_thresholds": dict(zip(names, limits, strict=True))} if limits else {}),
         "dataset": {"name": data.dataset, "protocol": counts["protocol"], "counts": counts},
         "seed": trainer.args.seed,
         "labels": names,
@@ -164,7 +201,7 @@ def describe_run(
         },
         "scored_split": scored.split,
         "scores": scored.rows,
-        "confusion": confusion_of(scored, len(names)),
+        "confusion": confusion_of(scored),
         "decision_weights": _mean_weights(scored, names),
         "agreement": describe_groups(scored, agreement_groups(scored)),
         "robustness": describe_robustness(scored, trainer.scores, trainer.model.config),
@@ -214,7 +251,12 @@ def learning_curves(state: TrainerState, kept_best: bool) -> dict[str, Any]:
 
 
 def describe_calibration(calibration: dict[str, Any]) -> str:
-    """Return the temperatures, and their effect on the ECE of the validation posts, in lines."""
+    """Return the temperatures, and their effect on the ECE of the validation posts, in lines.
+
+    Empty for a regression, which has none.
+    """
+    if not calibration["inputs"]:
+        return ""
     lines = [
         "Calibration error (ECE, percent) on the validation posts, before and after temperatures;",
         "cross-fitted: fitted on other posts; by chance: what a perfectly calibrated model would show",
@@ -246,7 +288,9 @@ def percent(share: float | None) -> str:
 
 
 def _calibration_of(scored: FinalScores, scores: Scores) -> dict[str, float]:
-    """Return likelihood and ECE of the scored posts without and with the temperatures."""
+    """Return likelihood and ECE of the scored posts without and with the temperatures, if any."""
+    if scored.judge.problem.name == Regression.name:
+        return {}
     rows = {
         "before": scores(scored.uncalibrated, scored.labels),
         "after": scores(scored.logits, scored.labels),
@@ -254,10 +298,9 @@ def _calibration_of(scored: FinalScores, scores: Scores) -> dict[str, float]:
     return {f"{name}_{when}": row[name] for name in ("nll", "ece") for when, row in rows.items()}
 
 
-def confusion_of(scored: FinalScores, labels: int) -> list[list[int]]:
-    """Count posts by label (row) and decision (column)."""
-    gold, decided = scored.labels[scored.known], scored.decided[scored.known]
-    return confusion_matrix(gold, decided, labels=range(labels)).tolist()
+def confusion_of(scored: FinalScores) -> list[Any]:
+    """Count posts by label (row) and decision (column); see `confusion` of their scores."""
+    return scored.judge.confusion(scored.labels[scored.known], scored.decided[scored.known])
 
 
 def _mean_weights(scored: FinalScores, names: list[str]) -> dict[str, list[float] | None]:

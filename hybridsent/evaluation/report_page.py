@@ -11,20 +11,21 @@ import numpy as np
 from datasets import Dataset
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
-from scipy.special import softmax
 
 from hybridsent.evaluation.figures import FOLDER
 from hybridsent.evaluation.final_scores import FinalScores
-from hybridsent.evaluation.report import ABSENT, COLUMNS, percent
+from hybridsent.evaluation.report import ABSENT, cell, columns_of, label_counts, percent
 from hybridsent.support.folders import write_whole
 from hybridsent.training.run_posts import describe_counts
 from modeling_hybridsent.answers_hybridsent import Answer
 from modeling_hybridsent.inputs_hybridsent import load_image
+from modeling_hybridsent.problems_hybridsent import Regression
 
 TEMPLATE = files("hybridsent.evaluation") / "report_page.html"
 MOST = 10
 SIDE = 360  # pixels of a thumbnail at most, in width and height
 LONGEST_TEXT = 600  # characters
+LOSS = ("share", "posts")  # columns of `lost_modality` that are no scores
 SETTINGS = (
     *("dataset", "protocol", "dataset_options", "on_bad_rows", "use_contradictory_posts"),
     *(
@@ -85,8 +86,10 @@ def write_page(
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "number": _number}
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    environment.filters |= {"percent": percent, "number": _number, "cell": cell}
+    page = environment.from_string(
+        TEMPLATE.read_text(encoding="utf-8")
+    ).render(
         run=run,
         averaged_steps=run["learning"].get("averaged_steps", 0),  # not in runs of earlier versions
         counts=run["dataset"]["counts"],
@@ -94,10 +97,15 @@ def write_page(
         calibration=run["calibration"],
         decision=run["scores"][-1],
         robustness=run["robustness"],
-        columns=COLUMNS,
+        columns=columns_of(run["scores"][-1]),
+        labels=label_counts(run) if run["confusion"] else [],
+        is_score=run.get("problem_type") == Regression.name,
+        learned=list(columns_of(run["scores"][-1]))[:3],
+        lost=[name for name in (run["robustness"]["lost_modality"] or [{}])[0] if name not in LOSS],
+        thresholds=run.get("label_thresholds", {}),
         figures=_figures(folder),
         mistakes=confident_mistakes(scored, posts, run["labels"], max_pixels),
-        wrong=int((scored.known & (scored.decided != scored.labels)).sum()),
+        wrong=int((scored.known & ~scored.right).sum()),
         fusion_only=bool((scored.decision_weights[:, 2] == 1).all()),
         settings=settings,
     )
@@ -126,7 +134,7 @@ class Mistake(NamedTuple):
         cut: Number of characters that were left out.
         image: Data URI of a small JPEG; None if there is no image to show.
         no_image: Why there is none; empty where there is one.
-        label: Name of its label.
+        label: Its label, labels or score.
         answer: Answer of the model.
     """
 
@@ -144,15 +152,19 @@ def confident_mistakes(
 ) -> list[Mistake]:
     """Return the mistakes with the highest probability, at most ten, the most confident first.
 
+    Of scores, those that are furthest from the label.
+
     Args:
         scored: The scored posts.
         posts: The same posts, with undecoded images.
         names: Names of the labels.
         max_pixels: Larger images are not decoded.
     """
-    probabilities = softmax(scored.logits, axis=1).max(axis=1)
-    (wrong,) = np.nonzero(scored.known & (scored.decided != scored.labels))
-    chosen = wrong[np.argsort(-probabilities[wrong], kind="stable")[:MOST]]
+    (wrong,) = np.nonzero(scored.known & ~scored.right)
+    worst = scored.judge.confidence(scored.logits)
+    if worst is None:
+        worst = np.abs(scored.decided - scored.labels)
+    chosen = wrong[np.argsort(-worst[wrong], kind="stable")[:MOST]]
     mistakes = []
     for i, answer in zip(chosen.tolist(), scored.answers(chosen, names), strict=True):
         post = posts[i]
@@ -165,7 +177,7 @@ def confident_mistakes(
                 cut=max(0, len(text or "") - LONGEST_TEXT),
                 image=image,
                 no_image=no_image,
-                label=names[scored.labels[i]],
+                label=scored.judge.name(scored.labels[i], names),
                 answer=answer,
             )
         )

@@ -11,15 +11,12 @@ import numpy as np
 from scipy.special import softmax
 
 from hybridsent.evaluation.final_scores import FinalScores, Row, Scores, describe_groups
-from hybridsent.evaluation.metrics import risks
-from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.answers_hybridsent import label_set, least_scores
 
 LOST_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 STATED = (0.8, 0.9, 0.95)  # coverage of label sets
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-SCORES = ("accuracy", "macro_f1", "nll")
 
 
 def describe_robustness(
@@ -61,7 +58,8 @@ def lost_modality(scored: FinalScores, scores: Scores) -> list[Row]:
         scores: Computes named scores from logits and labels.
 
     Returns:
-        For each of `LOST_SHARES` the `share`, the number of `posts`, and `SCORES`; empty without posts.
+        For each of `LOST_SHARES` the `share`, the number of `posts`, and a few scores; empty without
+        posts.
     """
     order = hash_order(scored.ids, "lost")
     order = order[(scored.complete & scored.known)[order]]
@@ -74,7 +72,8 @@ def lost_modality(scored: FinalScores, scores: Scores) -> list[Row]:
         lost = round(share * len(order))
         logits = np.concatenate([left[:lost], scored.logits[order[lost:]]])
         found = scores(logits, scored.labels[order])
-        rows.append({"share": share, "posts": len(order), **{name: found[name] for name in SCORES}})
+        kept = {name: found[name] for name in scored.judge.robustness}
+        rows.append({"share": share, "posts": len(order), **kept})
     return rows
 
 
@@ -85,26 +84,29 @@ def confidence_rises(scored: FinalScores) -> dict[str, float]:
     ICML 2023.
 
     Returns:
-        Modality that is taken away -> share; empty without complete posts.
+        Modality that is taken away -> share; empty without complete posts, and for scores.
     """
-    if not scored.complete.any():
+    confidence, complete = scored.judge.confidence, scored.complete
+    if not complete.any() or (whole := confidence(scored.logits[complete])) is None:
         return {}
-    whole = _confidence(scored.logits[scored.complete])
     others = {"text": "image", "image": "text"}
     return {
-        taken: float((_confidence(scored.alone[left][scored.complete]) > whole).mean())
+        taken: float((confidence(scored.alone[left][complete]) > whole).mean())
         for taken, left in others.items()
     }
 
 
-def _confidence(logits: np.ndarray) -> np.ndarray:
-    return softmax(logits.astype(np.float64), axis=1).max(axis=1)
-
-
 def risk_by_coverage(scored: FinalScores) -> list[Row]:
-    """Return the error among the most confident labelled posts, at each share of `COVERAGES`."""
+    """Return the error among the most confident labelled posts, at each share of `COVERAGES`.
+
+    Empty for scores, which have no confidence.
+    """
     known = scored.known
-    found = risks(softmax(scored.logits[known].astype(np.float64), axis=1), scored.labels[known])
+    confidence = scored.judge.confidence(scored.logits[known])
+    if confidence is None:
+        return []
+    order = np.argsort(-confidence, kind="stable")
+    found = (~scored.right[known][order]).cumsum() / np.arange(1, known.sum() + 1)
     return [
         {"coverage": share, "error": float(found[max(1, round(share * len(found))) - 1])}
         for share in COVERAGES
@@ -149,13 +151,14 @@ def own_label_groups(scored: FinalScores) -> dict[str, np.ndarray]:
     In MVSA, where text and image never contradict, the other label is neutral if one alone is it.
 
     Returns:
-        Name -> bool (posts,); empty if the set has no unimodal labels.
+        Name -> bool (posts,); empty if the set has no unimodal labels, and for scores.
     """
-    if not scored.own_labels:
+    judge = scored.judge
+    if not scored.own_labels or judge.confidence(scored.logits) is None:
         return {}
     text, image = scored.own_labels["text"], scored.own_labels["image"]
-    posts = scored.complete & scored.known & (text != NO_LABEL) & (image != NO_LABEL)
-    of_text, of_image = text == scored.labels, image == scored.labels
+    posts = scored.complete & scored.known & judge.known(text) & judge.known(image)
+    of_text, of_image = judge.same(text, scored.labels), judge.same(image, scored.labels)
     groups = {
         "text and image": of_text & of_image,
         "text alone": of_text & ~of_image,

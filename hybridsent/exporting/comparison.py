@@ -31,7 +31,8 @@ class Compared(NamedTuple):
 
     Attributes:
         posts: Number of posts compared.
-        greatest_difference: Of any probability of any post; NaN if a predictor gave NaN.
+        greatest_difference: Of any probability of any post, or score in units of the spread of
+            scores; NaN if a predictor gave NaN.
         other_labels: Posts with another label, except those whose two highest probabilities differ
             by less than `TOLERANCE`.
     """
@@ -98,8 +99,9 @@ def _compare(
 ) -> Compared:
     compared = Compared()
     answers = (score_rows(rows(), x, batch_size, num_workers=0) for x in (exported, eager))
+    unit = eager.backend.config.score_std  # 1 unless the model gives a score
     for found, expected in zip(*answers, strict=True):
-        compared = compared.plus(_probabilities(found), _probabilities(expected))
+        compared = compared.plus(_probabilities(found) / unit, _probabilities(expected) / unit)
     return compared
 
 

@@ -1,6 +1,7 @@
 """Write a trained model as a bundle, and compare both on the validation posts."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from string import Template
@@ -33,7 +34,7 @@ MOST_MOVED = 0.02  # of a probability of the decision
 NOTE = """
 ## Bundled form
 
-`hybridsent.bundled_model()` returns the folder of this model for the example above, and
+`hybridsent.bundled_model("$name")` builds the folder of this model in the cache and returns it.
 `bundled/$name` names it in every command of `hybridsent`. The package holds it in $megabytes MB: as the
 difference to its encoders, which come from the Python package index. On the $posts validation posts
 this form has an accuracy of $after %, and the trained model $before %; no probability of a decision
@@ -166,7 +167,7 @@ def _compare(
 
 
 def _add_note(card: Path, name: str, size: int, compared: Comparison) -> None:
-    """Add the section on the bundled form to the card, before how to cite."""
+    """Tell in the card how the bundled form is loaded, and how it compares, before how to cite."""
     note = Template(NOTE).substitute(
         name=name,
         megabytes=f"{size / MEGABYTE:.1f}",
@@ -176,4 +177,6 @@ def _add_note(card: Path, name: str, size: int, compared: Comparison) -> None:
         moved=f"{compared.moved:.4f}",
     )
     text, end, rest = card.read_text(encoding="utf-8").partition("\n## Cite")
+    text = text.replace("import pipeline\n", "import pipeline\n\nimport hybridsent\n", 1)
+    text = re.sub(r'model="[^"]*"', f'model=hybridsent.bundled_model("{name}")', text, count=1)
     write_whole(f"{text}{note}{end}{rest}", card)

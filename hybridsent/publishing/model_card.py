@@ -1,5 +1,6 @@
 """Fill the template of the model card with the results of one or more runs."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
@@ -17,6 +18,7 @@ from hybridsent.evaluation.report import (
     table_over_seeds,
 )
 from hybridsent.support.folders import write_whole
+from modeling_hybridsent.problems_hybridsent import MultiLabel, Regression
 
 WHENS = ("before", "after", "cross_fitted")
 TEMPLATE = Path(__file__).parent / "model_card.md"  # a link, so that a wheel holds it
@@ -37,6 +39,9 @@ $table
 
 Confidence rises in $text % of the posts when the text is taken away, and in $image % without the image.
 """
+CONFUSION = "![Confusion matrix](report/confusion.png)"
+SCORES = "![Scores over labels](report/scores.png)"
+CALIBRATION = re.compile(r"## Calibration\n.*?(?=## )", re.DOTALL)
 RISK = """
 ## Risk and coverage
 
@@ -53,12 +58,44 @@ $sets
 METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "f1",
+    "micro_f1": "f1",
     "weighted_f1": "f1",
     "ece": "ece",
     "nll": "nll",
+    "r2": "r_squared",
+    "mae": "mae",
+    "rmse": "rmse",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
 }
 
 Run = dict[str, Any]
+
+
+class ProblemText(NamedTuple):
+    """Texts of the card about a problem type.
+
+    Attributes:
+        as_what: What a prediction is.
+        printed: What the example prints of an answer.
+        unit: What the scores are in.
+        chosen: What was chosen on the validation posts besides the epoch.
+    """
+
+    as_what: str = "with a calibrated confidence"
+    printed: str = 'answer["label"], answer["score"]'
+    unit: str = "In percent, on"
+    chosen: str = " and temperature were"
+
+
+PROBLEMS = {
+    None: ProblemText(),
+    MultiLabel.name: ProblemText(
+        "by several labels a post, with calibrated probabilities", 'answer["labels"]',
+        chosen=", temperature and the thresholds of the labels were",
+    ),
+    Regression.name: ProblemText("by a score", 'answer["score"]', "On", " was"),
+}  # fmt: skip
 
 
 class DataText(NamedTuple):
@@ -136,7 +173,9 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
     """
     run = runs[0]
     dataset, data = run["dataset"], DATA[run["dataset"]["name"]]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    problem = PROBLEMS[run.get("problem_type")]
+    card = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        **{name: getattr(problem, name) for name in ("as_what", "printed", "unit")},
         header=_header(run, data, model),
         model=model,
         labels=", ".join(run["labels"]),
@@ -166,6 +205,21 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         seconds=f"{run['seconds']:.0f}",
         versions=", ".join(f"{name} {number}" for name, number in run["versions"].items()),
     )
+    return _as_problem_wants(card, run)
+
+
+def _as_problem_wants(card: str, run: Run) -> str:
+    """Return a card without what a problem type other than single labels lacks."""
+    if run.get("problem_type") == Regression.name:
+        return CALIBRATION.sub("", card.replace(CONFUSION, SCORES))
+    if run.get("problem_type") is None:
+        return card
+    limits = run.get("label_thresholds", {})
+    least = (
+        ", ".join(f"{name} {value:.2f}" for name, value in limits.items()) or "0.5 for each label"
+    )
+    note = f"*all right*: posts all of whose labels are right. Thresholds of the labels: {least}."
+    return card.replace(CONFUSION, note)
 
 
 def _header(run: Run, data: DataText, model: str) -> str:
@@ -184,6 +238,7 @@ def _header(run: Run, data: DataText, model: str) -> str:
             metric_value=round(decision[name], 6),
         )
         for name, kind in METRICS.items()
+        if name in decision
     ]
     return ModelCardData(
         library_name="transformers",
@@ -232,11 +287,12 @@ def _chosen(run: Run) -> str:
     """Return what was chosen on the validation posts, and how many steps the weights are a mean of."""
     steps = run.get("learning", {}).get("averaged_steps", 0)
     if not steps:
-        return "Best epoch and temperature were chosen on the validation split."
-    return (
-        f"The weights are the mean of those after each of the last {steps} steps. Only the temperature "
-        "was chosen on the validation split."
-    )
+        chosen = PROBLEMS[run.get("problem_type")].chosen
+        return f"Best epoch{chosen} chosen on the validation split."
+    mean = f"The weights are the mean of those after each of the last {steps} steps."
+    if run.get("problem_type") == Regression.name:
+        return mean
+    return f"{mean} Only the temperature was chosen on the validation split."
 
 
 def _calibration(run: Run) -> str:
@@ -270,6 +326,10 @@ def _robustness(run: Run) -> str:
     found = run.get("robustness", {})
     if not found.get("lost_modality"):
         return ""
+    if not found["confidence_rises"]:
+        return (
+            ROBUSTNESS.partition(" NLL is")[0] + f"\n\n{robustness_table(found['lost_modality'])}\n"
+        )
     text, image = (f"{100 * found['confidence_rises'][name]:.1f}" for name in ("text", "image"))
     return Template(ROBUSTNESS).substitute(
         table=robustness_table(found["lost_modality"]), text=text, image=image

@@ -43,6 +43,7 @@ PUBLISHED = (
     "report/decision_weights.png",
     "report/learning.png",
     "report/reliability.png",
+    "report/scores.png",
     EVAL_RESULTS,
     HANDLER.name,
     NOTEBOOK.name,

@@ -13,6 +13,7 @@ from hybridsent.evaluation.report import as_markdown, describe_calibration, writ
 from hybridsent.evaluation.report_page import write_page
 from hybridsent.publishing.model_card import write_card
 from hybridsent.training.arguments import HybridSentTrainingArguments
+from modeling_hybridsent.problems_hybridsent import Regression
 
 if TYPE_CHECKING:
     from hybridsent.publishing.publish import Target
@@ -75,9 +76,11 @@ def describe_results(run: dict[str, Any], folder: str | Path, page: Path) -> str
         folder: Output folder of the run.
         page: The file of the report page.
     """
+    unit = "" if run.get("problem_type") == Regression.name else " in percent"
+    calibrated = describe_calibration(run["calibration"])
     return (
-        f"\nScores in percent on the {run['scored_split']} posts of {run['dataset']['name']}:\n\n"
-        f"{as_markdown(run['scores'])}\n\n{describe_calibration(run['calibration'])}\n"
+        f"\nScores{unit} on the {run['scored_split']} posts of {run['dataset']['name']}:\n\n"
+        f"{as_markdown(run['scores'])}\n\n{calibrated}\n"
         f"Saved model, model card (README.md) and metrics.json to {folder}\n"
         f"Report, with the most confident mistakes: {page}"
     )

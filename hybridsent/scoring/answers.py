@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from hybridsent.scoring.preparing import Prepared
 from hybridsent.scoring.rows import Row
 from modeling_hybridsent.answers_hybridsent import BRANCHES, label_set
+from modeling_hybridsent.problems_hybridsent import MultiLabel, Regression, SingleLabel
 
 Outputs = Mapping[str, np.ndarray]  # fields of the model's output, each (rows, width)
 BATCHES = 32  # in a window: enough for texts of like length to meet
@@ -35,12 +36,14 @@ class Layout(NamedTuple):
         embedding_size: Width of the pooled vectors.
         columns: Those of `CHOICES` that were asked for.
         least: Result of `least_scores`; None without sets of labels.
+        problem: Problem type of the model.
     """
 
     labels: Sequence[str]
     embedding_size: int
     columns: Sequence[str]
     least: Mapping[tuple[bool, bool], float] | None = None
+    problem: SingleLabel = SingleLabel()
 
     @property
     def fields(self) -> list[str]:
@@ -72,29 +75,61 @@ class Layout(NamedTuple):
 
         Returns:
             `row`, `id`, `label`, `score`, `error`, the columns of choice, and with `least` `label_set`
-            and `abstains`.
+            and `abstains`. With several labels a post `label` and `score` are lists, the most
+            probable first; a regression has no `label`.
         """
         broken = np.isnan(outputs["logits"]).any(axis=1).nonzero()[0].tolist()
         problems = {**dict.fromkeys(broken, NOT_A_NUMBER), **problems}
         failed = np.array([place in problems for place in range(len(rows))], dtype=bool)
-        probabilities = softmax(outputs["logits"], axis=1)
-        best = np.where(failed, 0, np.nan_to_num(probabilities).argmax(axis=1))
-        score = probabilities[np.arange(len(rows)), best]
-        names = [None if bad else self.labels[i] for i, bad in zip(best, failed, strict=True)]
+        scores = self._scores(outputs["logits"])
         columns = {
             "row": pa.array([row.number for row in rows], pa.int64()),
             "id": pa.array([row.id for row in rows], pa.string()),
-            "label": pa.array(names, pa.string()),
-            "score": pa.array(score, pa.float32(), mask=failed),
+            **self._decisions(scores, failed),
             "error": pa.array([writable(problems.get(i)) for i in range(len(rows))], pa.string()),
         }
         for name in self.columns:
             columns[name] = getattr(self, f"_{name}")(outputs, present, failed)
-        columns |= self._label_sets(probabilities, present, failed)
+        columns |= self._label_sets(scores, present, failed)
         return pa.table(columns)
 
+    def _scores(self, logits: np.ndarray) -> np.ndarray:
+        """Return probabilities, or the scores of a regression, (rows, labels)."""
+        if self.problem.name == Regression.name:
+            return logits
+        return expit(logits) if self.problem.name == MultiLabel.name else softmax(logits, axis=1)
+
+    def _decisions(self, scores: np.ndarray, failed: np.ndarray) -> dict[str, pa.Array]:
+        """Return `label` and `score`; null where a row failed."""
+        if self.problem.name == Regression.name:
+            return {"score": pa.array(scores[:, 0], pa.float32(), mask=failed)}
+        if self.problem.name == MultiLabel.name:
+            return self._several(scores, failed)
+        best = np.where(failed, 0, np.nan_to_num(scores).argmax(axis=1))
+        names = [None if bad else self.labels[i] for i, bad in zip(best, failed, strict=True)]
+        score = scores[np.arange(len(scores)), best]
+        return {
+            "label": pa.array(names, pa.string()),
+            "score": pa.array(score, pa.float32(), mask=failed),
+        }
+
+    def _several(self, scores: np.ndarray, failed: np.ndarray) -> dict[str, pa.Array]:
+        """Return the labels that reach their thresholds, and their probabilities, as lists."""
+        chosen = [
+            None if bad else self.problem.choose(row)
+            for row, bad in zip(scores.tolist(), failed, strict=True)
+        ]
+        labels = [None if x is None else [self.labels[i] for i in x] for x in chosen]
+        kept = [
+            None if x is None else row[x].tolist() for x, row in zip(chosen, scores, strict=True)
+        ]
+        return {
+            "label": pa.array(labels, pa.list_(pa.string())),
+            "score": pa.array(kept, pa.list_(pa.float32())),
+        }
+
     def _probabilities(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:
-        return _named(softmax(outputs["logits"], axis=1), self.labels, failed)
+        return _named(self._scores(outputs["logits"]), self.labels, failed)
 
     def _label_sets(
         self, probabilities: np.ndarray, present: np.ndarray, failed: np.ndarray
@@ -121,7 +156,7 @@ class Layout(NamedTuple):
         for i, name in enumerate(BRANCHES):
             logits = outputs[f"{name}_logits"]
             absent = ~(outputs["decision_weights"][:, i] > 0) | np.isnan(logits[:, 0])
-            parts.append(_named(softmax(logits, axis=1), self.labels, absent))
+            parts.append(_named(self._scores(logits), self.labels, absent))
         return pa.StructArray.from_arrays(parts, BRANCHES, mask=pa.array(failed))
 
     def _weights(self, outputs: Outputs, _: np.ndarray, failed: np.ndarray) -> pa.StructArray:

@@ -16,6 +16,7 @@ from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
 from modeling_hybridsent.answers_hybridsent import explain_post, least_scores, require_one_label
 from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
+from modeling_hybridsent.problems_hybridsent import problem_of
 
 
 class Predictor:
@@ -92,7 +93,8 @@ class Predictor:
             require_one_label(model.config, "The column explanation")
         if self.coverage is not None:
             least = least_scores(model.config, self.coverage)
-        return Layout(model.labels, model.embedding_size, self.columns, least)
+        problem = problem_of(model.config)
+        return Layout(model.labels, model.embedding_size, self.columns, least, problem)
 
     def load(self) -> None:
         """Load model and processor now rather than on first use."""

@@ -15,6 +15,8 @@ from hybridsent.support.recipes import json_object, load_recipe
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
 DEFAULT_RECIPE = "quickstart"
+METRIC = "macro_f1"  # where the recipe names none
+LOWER_IS_BETTER = ("nll", "ece", "classwise_ece", "brier", "aurc", "mae", "rmse")
 MOST_THREADS = 1024  # with more, torch ends the process instead of raising
 
 # Settings of the library that would leave the evaluation without answers, or with answers in pieces.
@@ -278,6 +280,9 @@ class HybridSentTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"--encoder_layer_decay {self.encoder_layer_decay}: give a number above 0, at most 1."
             )
+        metric = (self.metric_for_best_model or "").removeprefix("eval_")
+        if self.greater_is_better is None and metric in LOWER_IS_BETTER:
+            self.greater_is_better = False  # the library knows this of losses alone
         # The Trainer would push every checkpoint with its own card; we publish once, at the end.
         self.publish_at_end, self.push_to_hub = self.push_to_hub, False
         # Images and texts are raw columns until the collator processes them, and evaluation needs

@@ -11,9 +11,9 @@ from torch.utils.data import Sampler
 
 from hybridsent.training.encoder_states import STATES_COLUMNS, EncoderStates
 from modeling_hybridsent import HybridSentProcessor
+from modeling_hybridsent.problems_hybridsent import NO_LABEL, SingleLabel
 
 LABEL_COLUMNS = {"label": "labels", "text_label": "text_labels", "image_label": "image_labels"}
-NO_LABEL = -100  # what the loss ignores
 BATCHES_SORTED_TOGETHER = 16  # few enough that the posts of a batch are still mixed
 POST_IDS = "post_ids"  # in a batch, for messages; the model does not take them
 
@@ -27,11 +27,13 @@ class PostCollator:
         states: Stored states of frozen encoders by modality, "text" or "image". They replace the
             inputs of that encoder; images are not even opened then.
         with_ids: Add the ids of the posts, which the caller removes before the model runs.
+        problem: Problem type of the model, which makes labels tensors.
     """
 
     processor: HybridSentProcessor
     states: Mapping[str, EncoderStates] = field(default_factory=dict)
     with_ids: bool = False
+    problem: SingleLabel = field(default_factory=SingleLabel)
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Process rows of the table of posts.
@@ -42,7 +44,7 @@ class PostCollator:
 
         Returns:
             Model inputs with `labels` and, where the set has them, `text_labels` and
-            `image_labels`, -100 where unknown; with `with_ids` also `post_ids`, a list of strings.
+            `image_labels`, as the model takes them; with `with_ids` also `post_ids`, a list of strings.
 
         Raises:
             ValueError: A post cannot be processed; the message names its id.
@@ -54,8 +56,7 @@ class PostCollator:
             raise ValueError(f"In the batch of posts {ids}: {error}") from error
         for column, name in LABEL_COLUMNS.items():
             if column in rows[0]:
-                values = [row[column] for row in rows]
-                batch[name] = torch.tensor([NO_LABEL if x is None else x for x in values])
+                batch[name] = self.problem.encode([row[column] for row in rows])
         return batch | {POST_IDS: ids} if self.with_ids else batch
 
     def _inputs(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -130,3 +131,6 @@ class LengthGroupedOrder(Sampler[int]):
         shuffled = [full[i] for i in torch.randperm(len(full), generator=generator)]
         for batch in [*shuffled, *rest]:
             yield from batch.tolist()
+
+
+__all__ = ["NO_LABEL", "LengthGroupedOrder", "PostCollator", "text_lengths"]

@@ -173,7 +173,7 @@ class FeatureCache:
             # The text stays: a post whose image file is gone would be empty without it.
             rows.remove_columns("image") if modality == "text" else rows,
             batch_size=self.arguments.per_device_eval_batch_size,
-            collate_fn=PostCollator(self.processor),
+            collate_fn=PostCollator(self.processor, problem=self.model.problem),
             num_workers=self.arguments.dataloader_num_workers,
         )
         self.model.eval()

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import torch
 from accelerate import Accelerator
 
-from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentForSequenceClassification
 
 PARTS = ("decision", "text", "image", "fusion", "own_text", "own_image")
@@ -23,14 +22,14 @@ def labelled_posts(
     Returns:
         (6,), in the order of `PARTS`.
     """
-    labels = batch["labels"]
+    labels, problem = batch["labels"], model.problem
     has = {name: batch[f"has_{name}"].bool().to(labels.device) for name in ("text", "image")}
     present = model.decision_fusion.present_branches(has["text"], has["image"])
-    known = labels != NO_LABEL
+    known = problem.known(labels)
     counted = [known, *(known & branch for branch in present.unbind(dim=1))]
     for name, of_modality in has.items():
-        unimodal = batch.get(f"{name}_labels", torch.full_like(labels, NO_LABEL))
-        counted.append((unimodal != NO_LABEL) & of_modality)
+        unimodal = batch.get(f"{name}_labels", problem.unknown(of_modality))
+        counted.append(problem.known(unimodal) & of_modality)
     return torch.stack(counted).sum(dim=1)
 
 

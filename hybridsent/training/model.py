@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoImageProcessor, AutoTokenizer
 from transformers.utils import cached_file
@@ -10,6 +11,7 @@ from transformers.utils import cached_file
 from hybridsent.bundled.encoders import resolve_encoder
 from hybridsent.training.arguments import DataArguments, ModelArguments
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 # Parts of the model whose weights belong to labels.
 OF_LABELS = (
@@ -35,6 +37,7 @@ def build_model(
     arguments: ModelArguments,
     label_names: list[str],
     model_class: type[HybridSentForSequenceClassification] = HybridSentForSequenceClassification,
+    **fields: Any,
 ) -> HybridSentForSequenceClassification:
     """Build a model from the pretrained encoders, with new fusion weights, or start from a model.
 
@@ -42,18 +45,28 @@ def build_model(
         arguments: Settings of the model.
         label_names: Names of the labels by index.
         model_class: Class of the model, for benchmarks that compare others with the same encoders.
+        **fields: Further fields of the configuration that the posts give, such as `problem_type`.
 
     Raises:
-        ValueError: Texts may have more tokens than the text encoder has positions.
+        ValueError: Texts may have more tokens than the text encoder has positions, or `model_config`
+            contradicts the posts.
     """
     if arguments.model is not None:
-        return start_from(arguments.model, label_names)
+        return start_from(arguments.model, label_names, **fields)
+    given = arguments.fields_of_config()
+    kind = fields.get("problem_type", "single_label_classification")
+    if given.get("problem_type", kind) != kind:
+        raise ValueError(
+            f"model_config asks for problem_type {given['problem_type']!r}, but the posts have labels "
+            f"of {kind}. Leave it out of model_config, and tell the reader of the posts: "
+            '--dataset_options \'{"problem_type": "..."}\'.'
+        )
     model = model_class.from_vision_text_pretrained(
         resolve_encoder(arguments.vision_encoder),
         resolve_encoder(arguments.text_encoder),
         id2label=dict(enumerate(label_names)),
         label2id={name: i for i, name in enumerate(label_names)},
-        **arguments.fields_of_config(),
+        **{**fields, **given},
     )
     positions = model.base_model.positions
     if positions is not None and arguments.max_text_length > positions:
@@ -64,20 +77,25 @@ def build_model(
     return model
 
 
-def start_from(name: str, label_names: list[str]) -> HybridSentForSequenceClassification:
+def start_from(
+    name: str, label_names: list[str], **fields: Any
+) -> HybridSentForSequenceClassification:
     """Load a trained model to train it further, uncalibrated.
 
     Args:
         name: Folder, Hub id or bundled model.
         label_names: Names of the labels by index. Where they are not those of the model, in its
             order, classifiers and decision weights start anew.
+        **fields: Further fields that the posts give; another `problem_type` starts them anew, too.
     """
     model = HybridSentForSequenceClassification.from_pretrained(_folder_of(name))
     model.config.reset_calibration()  # temperatures do not belong into the loss
     model.config._name_or_path = ""  # a path of this machine
-    if list(model.config.id2label.values()) == label_names:
+    kind = fields.get("problem_type", SingleLabel.name)
+    if list(model.config.id2label.values()) == label_names and kind == model.problem.name:
         return model
     config = copy.deepcopy(model.config)
+    config.update({"problem_type": None, "score_mean": 0.0, "score_std": 1.0, **fields})
     config.id2label = dict(enumerate(label_names))
     config.label2id = {name: i for i, name in enumerate(label_names)}
     fresh = HybridSentForSequenceClassification(config)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict, Image, concatenate_datasets
 
+from datasets_scripts.intake import SCORE, SEVERAL, SINGLE
 from datasets_scripts.loading import load_table
 from datasets_scripts.post import CONTRADICTORY, REJECTED, Rejected, rejected_lines
-from datasets_scripts.table import Table
+from datasets_scripts.table import Table, label_names_of_feature, problem_type_of
 from hybridsent.support.folders import write_whole
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
@@ -59,7 +60,18 @@ class RunPosts:
     @property
     def label_names(self) -> list[str]:
         """Names of the labels by index."""
-        return self.train.features["label"].names
+        return label_names_of_feature(self.train.features["label"])
+
+    def problem(self) -> dict[str, Any]:
+        """Return the problem type, and the unit of scores, as fields of a model's configuration."""
+        kind = problem_type_of(self.train.features["label"])
+        if kind == SINGLE:
+            return {}
+        if kind == SEVERAL:
+            return {"problem_type": kind}
+        known = [score for score in self.train["label"] if score is not None]
+        spread = float(np.std(known)) or 1.0
+        return {"problem_type": kind, "score_mean": float(np.mean(known)), "score_std": spread}
 
     def by_name(self) -> dict[str, Dataset]:
         """Return all posts by the name of their set."""
@@ -163,7 +175,10 @@ def describe_gaps(posts: RunPosts, arguments: HybridSentTrainingArguments) -> st
         )
     lines = []
     for split, what in ((posts.train, "training"), (posts.validation, "validation")):
-        there = set(split["label"])
+        found = split["label"]
+        if problem_type_of(split.features["label"]) == SCORE:
+            continue
+        there = {x for label in found for x in (label if isinstance(label, list) else [label])}
         if lack := [name for i, name in enumerate(posts.label_names) if i not in there]:
             remedy = "Add posts with it, or remove the label from the other files."
             lines.append(f"Warning: no {what} post has the label {', '.join(lack)}. {remedy}")

@@ -20,7 +20,12 @@ from transformers import Trainer
 from transformers.trainer_utils import SaveStrategy, TrainOutput
 
 from hybridsent.support.folders import write_whole
-from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
+from hybridsent.training.arguments import (
+    LOWER_IS_BETTER,
+    METRIC,
+    HybridSentTrainingArguments,
+    ModelArguments,
+)
 from hybridsent.training.stopping import StopOnSigterm, TrainingError
 from hybridsent.training.trainer import HybridSentTrainer, low_rank_factors
 from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassification
@@ -28,7 +33,6 @@ from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassific
 RATES = ("learning_rate", "text_encoder_learning_rate", "vision_encoder_learning_rate")
 WIDTH = 4  # a rate is sought from the recipe's divided by this to the recipe's times this
 DROPOUT, MOST_DROPOUT = "hidden_dropout", 0.5
-METRIC = "macro_f1"  # where the recipe names none
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 Build = Callable[[ModelArguments, HybridSentTrainingArguments], HybridSentForSequenceClassification]
 
@@ -67,7 +71,7 @@ class SettingsSearch:
     ) -> None:  # fmt: skip
         self.models, self.training, self._build, self._trainer = models, training, build, trainer
         self.metric = (training.metric_for_best_model or METRIC).removeprefix("eval_")
-        self.direction = "minimize" if self.metric.endswith("loss") else "maximize"
+        self.direction = "minimize" if self._is_error() else "maximize"
         self.recipe = {
             name: rate
             for name in RATES
@@ -163,6 +167,10 @@ class SettingsSearch:
         model = self._build(models, training)
         low_rank_factors(model, training)
         return model
+
+    def _is_error(self) -> bool:
+        """Check whether the lowest value of the metric is the best."""
+        return self.metric.endswith("loss") or self.metric in LOWER_IS_BETTER
 
     def _objective(self, metrics: Mapping[str, float]) -> float:
         """Return the score of a trial: of the epoch that its training would keep."""

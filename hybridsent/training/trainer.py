@@ -28,6 +28,7 @@ from hybridsent.training.stopping import (
     not_finite,
 )
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentOutput
+from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 if TYPE_CHECKING:
     from hybridsent.training.arguments import HybridSentTrainingArguments
@@ -63,8 +64,11 @@ class HybridSentTrainer(Trainer):
         **kwargs: Any,
     ) -> None:
         patience = kwargs["args"].early_stopping_patience
+        problem = kwargs["model"].problem
+        if kwargs["args"].label_smoothing_factor and problem.name != SingleLabel.name:
+            raise ValueError(f"--label_smoothing_factor is for single labels, not {problem.name}.")
         super().__init__(
-            data_collator=PostCollator(kwargs["processing_class"], states or {}, with_ids=True),
+            data_collator=PostCollator(kwargs["processing_class"], states or {}, True, problem),
             compute_metrics=self._compute_metrics,
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
             **kwargs,
@@ -301,7 +305,7 @@ class HybridSentTrainer(Trainer):
 
         Returns:
             Logits of decision and branches, each (posts, labels), `decision_weights` (posts, 3); and
-            the labels (posts,).
+            the labels, as the model takes them.
         """
         output = self.predict(posts)
         return self._named(output.predictions), output.label_ids

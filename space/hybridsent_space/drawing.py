@@ -25,6 +25,11 @@ def answer_html(answer: dict[str, Any]) -> str:
     if "error" in answer:
         return f'<p role="alert" class="hs-note">{escape(answer["error"])}</p>'
     notes = "".join(f'<p role="status" class="hs-note">{escape(x)}</p>' for x in answer["warnings"])
+    if answer.get("problem_type") == "regression":
+        return (
+            f'<p class="hs-answer">{answer["score"]:.3g}</p>'
+            f"<p>{escape(answer['summary'])}</p>{notes}{_branches(answer)}"
+        )
     return (
         f'<p class="hs-answer">{escape(answer["label"])} '
         f"<small>{100 * answer['score']:.0f} %</small></p>"
@@ -42,7 +47,8 @@ def _branches(answer: dict[str, Any]) -> str:
         if branch
     )
     spoken = ", ".join(f"{name} {branch['weight']:.2f}" for name, branch in shown if branch)
-    cards = "".join(_card(name, branch) for name, branch in shown)
+    is_score = answer.get("problem_type") == "regression"
+    cards = "".join(_card(name, branch, is_score) for name, branch in shown)
     return (
         f'<h2 class="hs-weights-title">Weights of the branches</h2><div class="hs-weights" role="img" '
         f'aria-label="Weights: {spoken}">{weights}</div><div class="hs-branches">{cards}</div>'
@@ -53,13 +59,14 @@ def _told(name: str, weight: float) -> str:
     return f"{name} {weight:.2f}" if weight > NARROW else ""  # no room for words
 
 
-def _card(name: str, branch: dict[str, Any] | None) -> str:
+def _card(name: str, branch: dict[str, Any] | None, is_score: bool) -> str:
     title = f"{name.capitalize()} branch"
     if branch is None:
         return f'<section class="hs-branch"><h3>{title}</h3>did not take part</section>'
+    said = f"{branch['score']:.3g}" if is_score else _bars(branch["scores"], COLOURS[name])
     return (
         f'<section class="hs-branch"><h3>{title}: weight {branch["weight"]:.2f}</h3>'
-        f"{_bars(branch['scores'], COLOURS[name])}</section>"
+        f"{said}</section>"
     )
 
 

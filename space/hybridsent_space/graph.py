@@ -71,11 +71,22 @@ def require_same(graph: Graph, model: PreTrainedModel, processor: Any) -> None:
     image = Image.fromarray(noise)
     inputs = processor(text=["so fed up", "lovely", None], images=[image, None, image])
     with torch.inference_mode():
-        expected = model(**inputs.to(model.device)).logits.softmax(dim=-1).cpu()
-    found = graph(dict(inputs.to("cpu")), ["logits"])["logits"].softmax(dim=-1)
+        logits = model(**inputs.to(model.device)).logits.cpu()
+    expected, found = (
+        _probabilities(model, x)
+        for x in (logits, graph(dict(inputs.to("cpu")), ["logits"])["logits"])
+    )
     greatest = float((found - expected).abs().max()) if found.shape == expected.shape else np.inf
     if not greatest <= TOLERANCE:
         raise ValueError(
             f"HYBRIDSENT_GRAPH is not the graph of this model: a probability differs by {greatest:.2g}."
             " Export the model that is shown."
         )
+
+
+def _probabilities(model: PreTrainedModel, logits: torch.Tensor) -> torch.Tensor:
+    """Return what the logits of posts mean: probabilities, or scores in units of their spread."""
+    kind = model.config.problem_type
+    if kind == "regression":
+        return logits / model.config.score_std
+    return logits.sigmoid() if kind == "multi_label_classification" else logits.softmax(dim=-1)

@@ -18,6 +18,7 @@ from hybridsent_space.scorer import Scorer
 from hybridsent_space.settings import Settings
 from hybridsent_space.storage import Storage
 from hybridsent_space.table_scores import ScoredTable, score_table, write_downloads
+from modeling_hybridsent.answers_hybridsent import NO_LABELS
 
 SHOWN = {
     "image": "html",
@@ -79,7 +80,7 @@ class ManyPosts:
             raise gr.Error(shown, duration=None, print_exception=False) from error
         files = self._write(scored)
         self.storage.add(sum(Path(file).stat().st_size for file in files), always=True)
-        return scored.for_the_page(), summarise(scored.frame), files
+        return scored.for_the_page(), summarise(scored), files
 
     def _write(self, scored: ScoredTable) -> list[str]:
         folder = Path(tempfile.mkdtemp(dir=self.storage.folder))
@@ -90,10 +91,11 @@ class ManyPosts:
             raise gr.Error(FULL_DISK, print_exception=False) from error
 
 
-def summarise(frame: pd.DataFrame) -> dict[str, Any]:
+def summarise(scored: ScoredTable) -> dict[str, Any]:
     """Count the rows of a scored table: all, scored, failed, and those of each label."""
+    frame = scored.frame
     failed = int(frame["error"].notna().sum())
-    labels = frame["label"].value_counts().to_dict()
+    labels = scored.labels().explode().value_counts().to_dict()
     return {"rows": len(frame), "scored": len(frame) - failed, "failed": failed, "labels": labels}
 
 
@@ -114,24 +116,31 @@ def choose(
     if scored is None:
         return pd.DataFrame(columns=list(SHOWN)), ""
     frame = scored.frame.assign(image=[thumbnail_html(data) for data in scored.thumbnails])
-    kept = frame["label"].isin(labels) & (frame["score"] >= least)
+    named = scored.labels().map(lambda found: bool(set(found) & set(labels)))
+    kept = named.reindex(frame.index, fill_value=False).astype(bool)
+    if least:  # 0 keeps scores below it, too
+        kept &= frame["score"] >= least
     if agreement != ALL:
         kept &= frame["agreement"] == agreement
     elif FAILED in labels:
         kept |= frame["error"].notna()
     found = frame[kept]
     shown = found[list(SHOWN)].assign(score=found["score"].astype(float).round(3))
-    return shown.fillna(""), _distribution(found, len(frame))
+    chosen = ScoredTable(found, several=scored.several)
+    return shown.fillna(""), _distribution(chosen, len(frame))
 
 
-def _distribution(found: pd.DataFrame, rows: int) -> str:
+def _distribution(chosen: ScoredTable, rows: int) -> str:
     """Draw how many posts have each label and each score."""
+    found = chosen.frame
     edges = [i / BINS for i in range(BINS + 1)]
     names = [f"{a:.1f} to {b:.1f}" for a, b in itertools.pairwise(edges)]
     scores = found["score"].dropna().astype(float)
     binned = pd.cut(scores, edges, labels=names, include_lowest=True).value_counts()
     by_score = {name: int(binned[name]) for name in names if binned.get(name)}
-    by_label = found["label"].fillna(FAILED).value_counts().to_dict()
+    by_label = chosen.labels().explode().value_counts().to_dict()
+    if failed := int(found["label"].isna().sum()):
+        by_label[FAILED] = failed
     drawn = side_by_side(
         counts_html("Posts by label", by_label), counts_html("Posts by score", by_score)
     )
@@ -144,7 +153,9 @@ def build_many_posts(work: ManyPosts) -> None:
     Args:
         work: What it does.
     """
-    limits, labels = work.settings, [*work.scorer.labels, FAILED]
+    several = work.scorer.loaded.model.config.problem_type == "multi_label_classification"
+    no_label = [NO_LABELS] if several else []
+    limits, labels = work.settings, [*work.scorer.labels, *no_label, FAILED]
     gr.Markdown(
         f"Columns `text` and `image`, one of them is enough, and `id` if you like. Images come in "
         f"the table (Parquet) or beside it (ZIP); a ZIP of images, each with a text of the same "

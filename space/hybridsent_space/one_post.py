@@ -14,6 +14,7 @@ from hybridsent_space.drawing import (
     AGAINST,
     FOR,
     answer_html,
+    escape,
     figure,
     figures,
     marked_text,
@@ -118,7 +119,10 @@ class OnePost:
         return f"<p>Words that the image looked at:</p>{text}{figures(*drawn)}"
 
     def _mattered(self, post: Post, seen: Image.Image | None) -> str:
-        found = self.scorer.explain(post)
+        try:
+            found = self.scorer.explain(post)
+        except RefusedError as error:
+            return f"<p>{escape(str(error))}</p>"
         parts = [f"<p>{CAUSAL}</p>", without_html(found)]
         if found.words:
             words = [(word["start"], word["end"], word["effect"]) for word in found.words]

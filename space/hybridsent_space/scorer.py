@@ -17,6 +17,7 @@ from modeling_hybridsent.answers_hybridsent import (
     Explanation,
     explain_post,
     make_answers,
+    require_one_label,
 )
 
 OUTPUTS = ("logits", "decision_weights", *(f"{name}_logits" for name in BRANCHES))
@@ -152,8 +153,11 @@ class Scorer:
             except RefusedError as error:
                 answers.append(Answer(error=str(error)))
         outputs = self.run(prepared, urgency)
+        problem = self.loaded.model.problem
         made = [
-            x for batch in outputs for x in make_answers(batch, self.labels, self.energy_limits)
+            answer
+            for batch in outputs
+            for answer in make_answers(batch, self.labels, self.energy_limits, problem)
         ]
         for place, post, answer in zip(places, prepared, made, strict=True):
             tokens = int(post["attention_mask"].sum())
@@ -161,7 +165,15 @@ class Scorer:
         return answers
 
     def explain(self, post: Post) -> Explanation:
-        """Score a post without each of its parts."""
+        """Score a post without each of its parts.
+
+        Raises:
+            RefusedError: The model does not give each post one label.
+        """
+        try:
+            require_one_label(self.loaded.model.config, "An explanation")
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
 
         def score(batch: dict[str, torch.Tensor]) -> torch.Tensor:
             rows = range(len(batch["has_text"]))

@@ -35,16 +35,23 @@ class ScoredTable:
         frame: One row a post: `id`, `text`, `label`, `score`, `agreement`, `error`, `note`, the
             probability of every label, and label and weight of every branch.
         thumbnails: Small images as data for a browser, "" where there is none.
+        several: Whether a cell of labels may hold several, with "|" between them.
     """
 
     frame: pd.DataFrame
     thumbnails: list[str] = field(default_factory=list)
+    several: bool = False
+
+    def labels(self) -> pd.Series:
+        """Return the labels of each row, as a list; without those that failed."""
+        known = self.frame["label"].dropna()
+        return known.map(lambda cell: cell.split("|") if self.several else [cell])
 
     def for_the_page(self) -> "ScoredTable":
         """Return the table with its texts cut: it stays in memory as long as a visitor may look."""
         texts = self.frame["text"]  # NaN where a column of texts has gaps
         cut = [text[:MOST_KEPT] if isinstance(text, str) else None for text in texts]
-        return ScoredTable(self.frame.assign(text=cut), self.thumbnails)
+        return ScoredTable(self.frame.assign(text=cut), self.thumbnails, self.several)
 
 
 def score_table(
@@ -79,7 +86,8 @@ def score_table(
                 for row, answer in zip(chunk, answers, strict=True)
             ]
             progress(len(records), table.count)
-    return ScoredTable(pd.DataFrame(records), thumbnails)
+    several = scorer.loaded.model.config.problem_type == "multi_label_classification"
+    return ScoredTable(pd.DataFrame(records), thumbnails, several)
 
 
 def _chunks(table: Table, size: int) -> Iterator[list[Row]]:
@@ -115,7 +123,7 @@ def _as_record(row: Row, answer: Answer, labels: list[str]) -> dict[str, Any]:
     record: dict[str, Any] = {
         "id": (row.id or "")[:MOST_SHOWN],
         "text": text,
-        "label": answer.label,
+        "label": "|".join(answer.labels) if answer.labels else answer.label,
         "score": answer.score,
         "agreement": {True: AGREE, False: DISAGREE}.get(answer.agreement),
         "error": answer.error,

@@ -8,6 +8,9 @@ from modeling_hybridsent.answers_hybridsent import Answer
 def summary_of(answer: Answer) -> str:
     """Return one or two sentences: what each branch found and which of them decided."""
     branches, label = answer.branches, answer.label
+    if answer.problem_type == "regression":
+        said = [f"the {name} {x.score:.3g} (weight {x.weight:.2f})" for name, x in branches.items()]
+        return f"The score is a weighted mean: {', '.join(said)}."
     if len(branches) == 1:
         name = next(iter(branches))
         if name == "fusion":

@@ -1,13 +1,18 @@
 """A stranger's file of answers: what is wrong with it is named, what is right is scored."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.protocol.layout import LAYOUT, Layout, Run, write_layout
 from benchmarks.accuracy.score import read_answers
 
+DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ["negative", "neutral", "positive"]
 POSTS = [f"post{i}" for i in range(12)]
 LABELS = [i % 3 for i in range(12)]
@@ -115,3 +120,19 @@ def test_files_that_are_none_are_named(file):
     table()[:0].to_parquet(file)
     with pytest.raises(ValueError, match="has no answers for runs 0, 1"):
         read_answers(file, FOLDS)
+
+
+def test_the_published_answers_have_the_published_scores():
+    """The tables of README and docs/accuracy.md are made from this file."""
+    answers = pd.read_parquet(DOCS / "accuracy_answers.parquet")
+    tables = (DOCS.parent / "README.md").read_text(), (DOCS / "accuracy.md").read_text()
+    for method, rows in answers.groupby("method"):
+        found = rows["label"].map(NAMES.index)
+        probabilities = rows[[f"p_{name}" for name in NAMES]].to_numpy()
+        decided = probabilities.argmax(axis=1)
+        assert rows["id"].is_unique
+        accuracy = f"{100 * accuracy_score(found, decided):.1f}"
+        macro = f"{100 * f1_score(found, decided, average='macro'):.1f}"
+        nll = f"{log_loss(found, probabilities / probabilities.sum(axis=1, keepdims=True)):.3f}"
+        assert f" {accuracy} | {macro} | {nll} |" in tables[0]
+        assert re.search(rf"`{method}` \| {accuracy} \[.*\] \| {macro} \[.*\] \| {nll} ", tables[1])

@@ -9,10 +9,12 @@ import torch
 from in_process import run_in_process
 from safetensors.torch import load_file, save_file
 from tiny_bundles import COUNT, DEPTHWISE, LORA, NORM, RANK, TUNED, save_run
+from tiny_models import LABELS
 
 from hybridsent.bundled import models
 from hybridsent.bundled.compression import read_compressed
 from hybridsent.bundled.synthetic import write_posts
+from hybridsent.publishing.hosted_files import HANDLER
 from hybridsent.publishing.isolated_check import check_loads_isolated
 from hybridsent.support.errors import PostsError
 
@@ -64,6 +66,8 @@ def test_it_stores_what_training_changed_and_is_small(folder):
     }
     card = (folder / "bundles" / "tiny" / "README.md").read_text()
     assert "`bundled/tiny` names it in every command" in card
+    assert 'model=hybridsent.bundled_model("tiny"), trust_remote_code=True' in card
+    assert str(folder) not in card
     assert card.index("## Bundled form") < card.index("## Cite")
 
 
@@ -83,8 +87,10 @@ def test_the_built_folder_has_the_models_weights_and_the_same_bits_each_time(
     assert digest_of_folder(models.bundled_model("tiny")) == digest_of_folder(built)
 
 
-def test_it_loads_where_our_packages_are_out_of_reach(bundles):
-    assert "Loads without hybridsent" in check_loads_isolated(models.bundled_model("tiny"))
+def test_it_loads_where_our_packages_are_out_of_reach(bundles, tmp_path):
+    folder = shutil.copytree(models.bundled_model("tiny"), tmp_path / "copy")
+    shutil.copyfile(HANDLER, folder / "handler.py")  # which publishing adds
+    assert {row["label"] for row in check_loads_isolated(folder)} == {*LABELS.values()}
 
 
 def test_a_changed_byte_or_a_missing_file_is_named(bundles):

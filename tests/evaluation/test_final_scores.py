@@ -26,7 +26,7 @@ def posts(tmp_path_factory):
 
 def trainer(folder, **settings):
     arguments = HybridSentTrainingArguments(
-        output_dir=str(folder), disable_tqdm=True, per_device_eval_batch_size=20
+        output_dir=str(folder), disable_tqdm=True, per_device_eval_batch_size=20, cpu_threads=1
     )
     return trainer_of(tiny_model(**settings), arguments)
 

@@ -219,7 +219,7 @@ def test_energy_limit_keeps_95_percent_of_the_posts_that_have_what_a_branch_read
         "fusion_logits": np.where(has_text[:, None], 2 * logits, 1e6),
         "logits": logits,
     }
-    limits = energy_limits(outputs, Dataset.from_dict(posts))
+    limits = energy_limits(outputs, Dataset.from_dict(posts), SentimentScores(NAMES))
     energy = -np.log(np.exp(logits).sum(axis=1))
     assert list(limits) == ["text", "image", "fusion"]
     assert np.mean(energy <= limits["image"]) == pytest.approx(0.95, abs=1e-3)
@@ -231,4 +231,4 @@ def test_energy_limit_keeps_95_percent_of_the_posts_that_have_what_a_branch_read
 def test_a_branch_that_is_off_or_that_no_post_has_gets_no_energy_limit():
     posts = {"text": ["a", "b"], "image": [None, None]}
     outputs = {"image_logits": np.zeros((2, 3)), "fusion_logits": np.zeros((2, 3))}
-    assert energy_limits(outputs, Dataset.from_dict(posts)) == {}
+    assert energy_limits(outputs, Dataset.from_dict(posts), SentimentScores(NAMES)) == {}

@@ -201,7 +201,8 @@ NONSENSE = {
     "fusion_loss_weight": -1.0,
     "recurrence": "lstm",
     "hiden_size": 16,
-    "problem_type": "regression",
+    "problem_type": "ranking",
+    "score_std": -1.0,
     "text_config": {"hidden_size": 33},
     "vision_config": {"model_type": "no-such-model"},
 }

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from tiny_models import LABELS, VOCAB_SIZE, batch, tiny_config, tiny_model
 from transformers import AutoModelForSequenceClassification
 
@@ -250,18 +249,6 @@ def test_gradient_checkpointing_enable(vision, tmp_path):
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-5, rtol=1e-4)
     assert_exact_round_trip(model, tmp_path)
-
-
-@pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
-def test_other_problems_are_a_named_error(kind, model):
-    with pytest.raises(StrictDataclassError, match=f"problem_type='{kind}' is not supported"):
-        tiny_config(problem_type=kind)
-    config = tiny_config()
-    config.problem_type = kind
-    with pytest.raises(ValueError, match="is not supported"):
-        HybridSentForSequenceClassification(config)
-    with pytest.raises(ValueError, match="Labels must be one whole number a post"):
-        model(**batch(), labels=torch.zeros(4, 3))
 
 
 # What the model returns

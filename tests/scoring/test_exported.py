@@ -59,6 +59,20 @@ def test_the_model_tells_the_posts_apart(eager):
     assert numbers.std(axis=0).min() > 0.01
 
 
+def test_an_exported_model_explains_as_the_model_does(exports):
+    folder, asked = str(exports.folder / "posts"), ("explanation",)
+    exported = Predictor(str(exports["onnx"]), asked, backend="onnx", folder=folder)
+    whole = Predictor(str(exports.model), asked, folder=folder)
+    for name in ("gaps", "no image", "no text"):
+        both = (predictor(BATCHES[name])["explanation"] for predictor in (exported, whole))
+        for found, expected in zip(*both, strict=True):
+            for one, other in zip(found.pop("words"), expected.pop("words"), strict=True):
+                assert one["word"] == other["word"]
+                assert one["effect"] == pytest.approx(other["effect"], abs=2e-5)
+            assert found.pop("label") == expected.pop("label")
+            assert_same(numbers_of(found), numbers_of(expected))
+
+
 @pytest.mark.parametrize("backend", ["openvino", "onnx"])
 def test_every_answer_is_that_of_the_model(backend, exports, eager):
     folder = str(exports.folder / "posts")

@@ -278,7 +278,7 @@ def test_scored_rows_equal_single_answers_and_failed_ones_stay(scorer, scored):
         for name, branch in answer.branches.items():
             assert row[f"{name}_weight"] == pytest.approx(branch.weight, abs=1e-5)
     assert [bool(data) for data in scored.thumbnails] == [True, False, False, False, True]
-    assert summarise(frame)["failed"] == 2
+    assert summarise(scored)["failed"] == 2
 
 
 def test_downloads_hold_every_row_and_no_formula(scored, tmp_path):
