@@ -48,6 +48,7 @@ class HybridSentTrainer(Trainer):
     Args:
         scores: Computes named scores from logits (posts, labels) and labels (posts,).
         states: Stored states of frozen encoders by modality; those encoders do not run.
+        problem: Problem type of the models of a search; else that of the model.
         **kwargs: As in `transformers.Trainer`; `processing_class` is the joint processor.
 
     Attributes:
@@ -61,10 +62,11 @@ class HybridSentTrainer(Trainer):
         self,
         scores: Callable[[np.ndarray, np.ndarray], dict[str, float]],
         states: Mapping[str, EncoderStates] | None = None,
+        problem: SingleLabel | None = None,
         **kwargs: Any,
     ) -> None:
         patience = kwargs["args"].early_stopping_patience
-        problem = kwargs["model"].problem
+        problem = problem or kwargs["model"].problem
         if kwargs["args"].label_smoothing_factor and problem.name != SingleLabel.name:
             raise ValueError(f"--label_smoothing_factor is for single labels, not {problem.name}.")
         super().__init__(
