@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
-from hybridsent.training.averaging import WeightAverage, remove_averages
-from hybridsent.training.checkpoints import STATE
+from hybridsent.training.checkpoints import STATE, remove_averages
 from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostCollator, text_lengths
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
@@ -32,6 +31,7 @@ from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 if TYPE_CHECKING:
     from hybridsent.training.arguments import HybridSentTrainingArguments
+    from hybridsent.training.averaging import WeightAverage
     from hybridsent.training.lora import LowRankFactors
 
 DRAFT = ".model-draft"  # folder in the output folder
@@ -79,11 +79,18 @@ class HybridSentTrainer(Trainer):
         self._post_ids: list[str] = []  # of the last batch
         self.add_callback(StopOnSigterm(self.accelerator))
         self.loss_is_scaled_for_ga = self.label_smoother is None
-        self.average: WeightAverage | None = None
-        if self.args.average_weights_from is not None:
-            shard = self.args.process_index if self.is_fsdp_enabled else None
-            self.average = WeightAverage(self.args.average_weights_from, shard)
+        self.average = self._weight_average()
+        if self.average:
             self.add_callback(self.average)
+
+    def _weight_average(self) -> "WeightAverage | None":
+        """Return what averages the weights, where a setting asks for it."""
+        if self.args.average_weights_from is None:
+            return None
+        from hybridsent.training.averaging import WeightAverage
+
+        shard = self.args.process_index if self.is_fsdp_enabled else None
+        return WeightAverage(self.args.average_weights_from, shard)
 
     @property
     def averaged_steps(self) -> int:
