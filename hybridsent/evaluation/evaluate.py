@@ -86,15 +86,18 @@ def describe_evaluation(found: dict[str, Any]) -> str:
         f"{percent(group['accuracy'])} of {group['posts']} ({name})"
         for name, group in robustness["own_labels"].items()
     ]
-    unit = "Percent, on" if "accuracy" in found["scores"][-1] else "On"
+    has_labels = "accuracy" in found["scores"][-1]
+    unit = "Percent, on" if has_labels else "On"
     parts = [
         f"{unit} the {found['scored_split']} posts of {data['name']}, {data['protocol']}:",
         as_markdown(found["scores"]),
         label_table(found),
         robustness_table(robustness["lost_modality"] + robustness["noise"]),
-        f"Confidence rises: {', '.join(rises) or ABSENT}",
+        f"Confidence rises: {', '.join(rises) or ABSENT}" if has_labels else "",
         risk_table(robustness["risk"]),
         label_set_table(robustness["label_sets"]),
-        f"Right, by whose unimodal label is the post's: {', '.join(own) or ABSENT}",
+        f"Right, by whose unimodal label is the post's: {', '.join(own) or ABSENT}"
+        if has_labels
+        else "",
     ]
     return "\n\n".join(filter(None, parts))

@@ -72,10 +72,10 @@ def robustness_table(rows: list[Row]) -> str:
 
 
 def risk_table(rows: list[Row]) -> str:
-    """Return the result of `risk_by_coverage` as a Markdown table, in percent."""
+    """Return the result of `risk_by_coverage` as a Markdown table, in percent; "" without rows."""
     lines = ["| most confident posts | errors |", "|---:|---:|"]
     lines += [f"| {percent(row['coverage'])} | {percent(row['error'])} |" for row in rows]
-    return "\n".join(lines)
+    return "\n".join(lines) if rows else ""
 
 
 def label_set_table(rows: list[Row]) -> str:

@@ -178,5 +178,7 @@ def _add_note(card: Path, name: str, size: int, compared: Comparison) -> None:
     )
     text, end, rest = card.read_text(encoding="utf-8").partition("\n## Cite")
     text = text.replace("import pipeline\n", "import pipeline\n\nimport hybridsent\n", 1)
-    text = re.sub(r'model="[^"]*"', f'model=hybridsent.bundled_model("{name}")', text, count=1)
+    loads = f'"image-text-sentiment", model=hybridsent.bundled_model("{name}")'
+    loads = f"pipe = pipeline(\n    {loads}, trust_remote_code=True\n)"
+    text = re.sub(r"^pipe = pipeline\(.*\)$", loads, text, count=1, flags=re.MULTILINE)
     write_whole(f"{text}{note}{end}{rest}", card)

@@ -26,11 +26,11 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 folder, example, trusted = sys.argv[1], sys.argv[2], {"trust_remote_code": True}
 sys.path.insert(0, folder)
 sys.dont_write_bytecode = True
-from handler import EndpointHandler
 AutoConfig.from_pretrained(folder, **trusted)
 processor = AutoProcessor.from_pretrained(folder, **trusted)
 for auto in (AutoModel, AutoModelForSequenceClassification):
     auto.from_pretrained(folder, **trusted)
+from handler import EndpointHandler
 request = {"inputs": {"text": example}, "parameters": {"top_k": None}}
 print(json.dumps(EndpointHandler(folder)(request)))
 """

@@ -126,9 +126,10 @@ DATA = {
         "rule. It is the image's label for 89.6 % of the posts and the text's for 67.8 %, neutral is "
         "rare (one post in ten), and copies of one text or image have contradicting labels. So the "
         "model is weak at neutral posts. Drawings, memes and screenshots of text are unlike what it "
-        "has seen, and it knows nothing of the people in a photograph. MCRLab of the University of "
-        "Ottawa hands out the posts on request and states no licence; "
-        "neither posts nor parts of them come with the weights.",
+        "has seen, and it knows nothing of the people in a photograph. The page's warning by energy "
+        "finds few of them: with the bundled model, 9.5 % of 200 drawn pictures exceed the limit that "
+        "5 % of 200 photographs exceed. MCRLab of the University of Ottawa hands out the posts on "
+        "request and states no licence; neither posts nor parts of them come with the weights.",
         citation=_MVSA,
     ),
     "mvsa_multiple": DataText(
@@ -337,9 +338,9 @@ def _robustness(run: Run) -> str:
 
 
 def _risk(run: Run) -> str:
-    """Return the section on risk by coverage and on label sets; nothing for older runs."""
+    """Return the section on risk by coverage and on label sets; nothing for older runs and scores."""
     found, split = run.get("robustness", {}), run["scored_split"]
-    if "risk" not in found:
+    if not found.get("risk"):
         return ""
     section = Template(RISK).substitute(scored_split=split, risk=risk_table(found["risk"]))
     if rows := found.get("label_sets"):

@@ -13,7 +13,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hybridsent.training.checkpoints import AVERAGE, AVERAGES
+from hybridsent.training.checkpoints import AVERAGE
 from hybridsent.training.stopping import TrainingError
 
 Weights = dict[str, torch.Tensor]
@@ -131,12 +131,6 @@ class WeightAverage(TrainerCallback):
             file = Path(checkpoint) / self.file_name
             save_file(tensors, file, {"steps": str(self.steps)})
             file.chmod(0o644)  # written for the owner alone, unlike the other files
-
-
-def remove_averages(checkpoint: Path) -> None:
-    """Delete the means in the folder of a checkpoint that is about to be written anew."""
-    for file in checkpoint.glob(AVERAGES):
-        file.unlink()
 
 
 def trained_weights(model: torch.nn.Module) -> Weights:

@@ -170,3 +170,9 @@ def _faults_of_state(file: Path) -> Iterator[str]:
         yield f"{file.name} is damaged"
     elif named and int(named[1]) != step:
         yield f"{file.name} is of step {step}, not {named[1]}"
+
+
+def remove_averages(checkpoint: Path) -> None:
+    """Delete the means in the folder of a checkpoint that is about to be written anew."""
+    for file in checkpoint.glob(AVERAGES):
+        file.unlink()

@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
-from hybridsent.training.averaging import WeightAverage, remove_averages
-from hybridsent.training.checkpoints import STATE
+from hybridsent.training.checkpoints import STATE, remove_averages
 from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostCollator, text_lengths
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
@@ -32,6 +31,7 @@ from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 if TYPE_CHECKING:
     from hybridsent.training.arguments import HybridSentTrainingArguments
+    from hybridsent.training.averaging import WeightAverage
     from hybridsent.training.lora import LowRankFactors
 
 DRAFT = ".model-draft"  # folder in the output folder
@@ -48,6 +48,7 @@ class HybridSentTrainer(Trainer):
     Args:
         scores: Computes named scores from logits (posts, labels) and labels (posts,).
         states: Stored states of frozen encoders by modality; those encoders do not run.
+        problem: Problem type of the models of a search; else that of the model.
         **kwargs: As in `transformers.Trainer`; `processing_class` is the joint processor.
 
     Attributes:
@@ -61,10 +62,11 @@ class HybridSentTrainer(Trainer):
         self,
         scores: Callable[[np.ndarray, np.ndarray], dict[str, float]],
         states: Mapping[str, EncoderStates] | None = None,
+        problem: SingleLabel | None = None,
         **kwargs: Any,
     ) -> None:
         patience = kwargs["args"].early_stopping_patience
-        problem = kwargs["model"].problem
+        problem = problem or kwargs["model"].problem
         if kwargs["args"].label_smoothing_factor and problem.name != SingleLabel.name:
             raise ValueError(f"--label_smoothing_factor is for single labels, not {problem.name}.")
         super().__init__(
@@ -77,11 +79,18 @@ class HybridSentTrainer(Trainer):
         self._post_ids: list[str] = []  # of the last batch
         self.add_callback(StopOnSigterm(self.accelerator))
         self.loss_is_scaled_for_ga = self.label_smoother is None
-        self.average: WeightAverage | None = None
-        if self.args.average_weights_from is not None:
-            shard = self.args.process_index if self.is_fsdp_enabled else None
-            self.average = WeightAverage(self.args.average_weights_from, shard)
+        self.average = self._weight_average()
+        if self.average:
             self.add_callback(self.average)
+
+    def _weight_average(self) -> "WeightAverage | None":
+        """Return what averages the weights, where a setting asks for it."""
+        if self.args.average_weights_from is None:
+            return None
+        from hybridsent.training.averaging import WeightAverage
+
+        shard = self.args.process_index if self.is_fsdp_enabled else None
+        return WeightAverage(self.args.average_weights_from, shard)
 
     @property
     def averaged_steps(self) -> int:

@@ -141,6 +141,7 @@ def test_other_encoders_than_those_of_the_training_are_named(bundles):
 
 def test_other_names_are_left_alone_and_an_unknown_one_says_what_to_do(bundles):
     assert models.resolve_model("user/model") == "user/model"
+    assert models.resolve_model(bundles) == str(bundles)
     with pytest.raises(ValueError, match=r"bundled/x: .* it has bundled/tiny\nGive the"):
         models.resolve_model("bundled/x")
 

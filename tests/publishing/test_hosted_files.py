@@ -125,7 +125,8 @@ def test_the_notebook_runs_as_it_is_published(published, tmp_path):
     hub, repo = published
     book = nbformat.reads(repo.head.files["notebook.ipynb"].decode(), as_version=4)
     nbformat.validate(book)
-    kernel = NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    where = {"metadata": {"path": str(tmp_path)}}
+    kernel = NotebookClient(book, timeout=None, startup_timeout=3600, resources=where)
     kernel.execute(env=hub.env(tmp_path / "hf", OMP_NUM_THREADS="1", PYTHONPATH=""))
     outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -67,9 +67,9 @@ def test_200_posts_of_20_clients_at_once_are_neither_lost_nor_swapped(space, sco
         assert answer["energy"] == pytest.approx(expected.energy, abs=1e-4)
 
 
-def test_endpoints_are_the_documented_three(client):
+def test_endpoints_are_the_documented_ones(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/predict", "/explain", "/predict_table"}
+    assert set(endpoints) == {"/predict", "/explain", "/predict_table", "/score_post"}
     names = [x["parameter_name"] for x in endpoints["/predict"]["parameters"]]
     assert names == ["text", "image"]
     assert endpoints["/predict_table"]["parameters"][0]["parameter_name"] == "file"
