@@ -64,11 +64,8 @@ def train(
     # Heavy imports wait until the arguments are known to be right.
     from transformers import set_seed
 
-    from hybridsent.evaluation import final_scores
     from hybridsent.evaluation.problem_scores import scores_of
-    from hybridsent.evaluation.report import describe_run
-    from hybridsent.evaluation.report_page import chosen_settings
-    from hybridsent.publishing.results import checked_target, describe_results, write_results
+    from hybridsent.publishing.results import checked_target, finish_run
     from hybridsent.training import run_posts
     from hybridsent.training.arguments import METRIC
     from hybridsent.training.checkpoints import checkpoint_to_resume
@@ -125,26 +122,7 @@ def train(
     trainer = HybridSentTrainer(model=model, args=training_arguments, **parts)
     trainer.train(resume_from_checkpoint=checkpoint)
 
-    # Everything is chosen by now: calibrate on validation, then touch the test posts once.
-    calibration = final_scores.fit_temperatures(trainer, posts.validation)
-    final_scores.store_temperatures(trainer.model.config, calibration)
-    final_scores.store_thresholds(trainer, posts.validation)
-    trainer.save_model()
-    scored = final_scores.score_posts(trainer, *posts.scored)
-
-    if trainer.is_world_process_zero():
-        seconds = time.perf_counter() - start
-        run = describe_run(
-            trainer, model_arguments, data_arguments, posts.counts, calibration, scored, seconds
-        )
-        settings = chosen_settings(model_arguments, data_arguments, training_arguments)
-        pixels, name = processor.max_image_pixels, target.repo_id if target else folder
-        page = write_results(run, scored, posts.scored[0].posts, pixels, settings, folder, name)
-        print(describe_results(run, folder, page))
-        if target:
-            from hybridsent.publishing.publish import publish
-
-            print(f"Published: {publish(folder, target)}")
+    finish_run(trainer, model_arguments, data_arguments, posts, target, start)
     # Left to the interpreter's end, threads of the process group abort it now and then.
     trainer.accelerator.end_training()
 

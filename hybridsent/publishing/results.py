@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
+from hybridsent.evaluation import final_scores
 from hybridsent.evaluation.figures import write_figures
 from hybridsent.evaluation.final_scores import FinalScores
-from hybridsent.evaluation.report import as_markdown, describe_calibration, write_metrics
-from hybridsent.evaluation.report_page import write_page
+from hybridsent.evaluation.report import (
+    as_markdown,
+    describe_calibration,
+    describe_run,
+    write_metrics,
+)
+from hybridsent.evaluation.report_page import chosen_settings, write_page
 from hybridsent.publishing.model_card import write_card
-from hybridsent.training.arguments import HybridSentTrainingArguments
+from hybridsent.training.arguments import (
+    DataArguments,
+    HybridSentTrainingArguments,
+    ModelArguments,
+)
 from modeling_hybridsent.problems_hybridsent import Regression
 
 if TYPE_CHECKING:
     from hybridsent.publishing.publish import Target
+    from hybridsent.training.run_posts import RunPosts
+    from hybridsent.training.trainer import HybridSentTrainer
 
 
 def checked_target(arguments: HybridSentTrainingArguments) -> Target | None:
@@ -37,6 +50,48 @@ def checked_target(arguments: HybridSentTrainingArguments) -> Target | None:
     )
     prepare_target(target)
     return target
+
+
+def finish_run(
+    trainer: HybridSentTrainer,
+    model_arguments: ModelArguments,
+    data_arguments: DataArguments,
+    posts: RunPosts,
+    target: Target | None,
+    start: float,
+) -> None:
+    """Calibrate a trained model, save it, score it, and write and publish the results.
+
+    Args:
+        trainer: Trainer of the final model.
+        model_arguments: Settings of the model.
+        data_arguments: Settings of the data.
+        posts: Posts of the run.
+        target: Where to publish; None for nowhere.
+        start: When the run began, in the seconds of `time.perf_counter`.
+    """
+    # Everything is chosen by now: calibrate on validation, then touch the test posts once.
+    calibration = final_scores.fit_temperatures(trainer, posts.validation)
+    final_scores.store_temperatures(trainer.model.config, calibration)
+    final_scores.store_thresholds(trainer, posts.validation)
+    trainer.save_model()
+    scored = final_scores.score_posts(trainer, *posts.scored)
+    if not trainer.is_world_process_zero():
+        return
+
+    folder, pixels = trainer.args.output_dir, trainer.processing_class.max_image_pixels
+    seconds = time.perf_counter() - start
+    run = describe_run(
+        trainer, model_arguments, data_arguments, posts.counts, calibration, scored, seconds
+    )
+    settings = chosen_settings(model_arguments, data_arguments, trainer.args)
+    name = target.repo_id if target else folder
+    page = write_results(run, scored, posts.scored[0].posts, pixels, settings, folder, name)
+    print(describe_results(run, folder, page))
+    if target:
+        from hybridsent.publishing.publish import publish
+
+        print(f"Published: {publish(folder, target)}")
 
 
 def write_results(
