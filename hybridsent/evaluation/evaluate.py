@@ -19,7 +19,12 @@ from hybridsent.evaluation.report import (
 )
 from hybridsent.evaluation.robustness import describe_robustness
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
-from hybridsent.training.run_posts import choose_posts, load_posts, write_synthetic_posts
+from hybridsent.training.run_posts import (
+    RunPosts,
+    choose_posts,
+    load_posts,
+    write_synthetic_posts,
+)
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 from modeling_hybridsent.problems_hybridsent import SingleLabel
@@ -44,15 +49,7 @@ def evaluate(
     folder = resolve_model(name)
     processor = HybridSentProcessor.from_pretrained(folder)
     model = HybridSentForSequenceClassification.from_pretrained(folder)
-    write_synthetic_posts(data)
-    table = load_posts(data, processor.max_image_pixels)
-    posts = choose_posts(table, data, processor.tokenizer.mask_token)
-    labels = list(model.config.id2label.values())
-    if labels != posts.label_names:
-        raise ValueError(f"{name} has the labels {labels}, the posts {posts.label_names}.")
-    wanted, found = model.problem.name, posts.problem().get("problem_type", SingleLabel.name)
-    if wanted != found:
-        raise ValueError(f"{name} is a model of {wanted}, the posts are of {found}.")
+    posts = posts_for(name, model, processor, data)
     scores = scores_of(model.config).of_logits
     trainer = HybridSentTrainer(
         scores=scores,
@@ -69,13 +66,42 @@ def evaluate(
             "protocol": posts.counts["protocol"],
             "counts": posts.counts,
         },
-        "labels": labels,
+        "labels": posts.label_names,
         "scored_split": scored.split,
         "scores": scored.rows,
         "confusion": confusion_of(scored),
         "robustness": {**describe_robustness(scored, scores, model.config), "noise": noise},
         "versions": versions(),
     }
+
+
+def posts_for(
+    name: str,
+    model: HybridSentForSequenceClassification,
+    processor: HybridSentProcessor,
+    data: DataArguments,
+) -> RunPosts:
+    """Load the posts that a training with these settings has, if a model can be judged on them.
+
+    Args:
+        name: What messages call the model.
+        model: The model.
+        processor: Its processor.
+        data: Which posts.
+
+    Raises:
+        ValueError: Labels or problem type of the posts are not those of the model.
+    """
+    write_synthetic_posts(data)
+    table = load_posts(data, processor.max_image_pixels)
+    posts = choose_posts(table, data, processor.tokenizer.mask_token)
+    labels = list(model.config.id2label.values())
+    if labels != posts.label_names:
+        raise ValueError(f"{name} has the labels {labels}, the posts {posts.label_names}.")
+    wanted, found = model.problem.name, posts.problem().get("problem_type", SingleLabel.name)
+    if wanted != found:
+        raise ValueError(f"{name} is a model of {wanted}, the posts are of {found}.")
+    return posts
 
 
 def describe_evaluation(found: dict[str, Any]) -> str:

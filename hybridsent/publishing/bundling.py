@@ -20,12 +20,12 @@ from hybridsent.bundled.compression import (
     write_compressed,
 )
 from hybridsent.bundled.models import DIFFERENCE, write_manifest
+from hybridsent.evaluation.evaluate import posts_for
 from hybridsent.publishing.published_files import published_files
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, is_taken, write_whole
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
 from hybridsent.training.collator import NO_LABEL
-from hybridsent.training.run_posts import choose_posts, load_posts, write_synthetic_posts
 from hybridsent.training.trainer import HybridSentTrainer
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
 
@@ -143,12 +143,7 @@ def _compare(
 ) -> Comparison:
     """Score the validation posts with the model, then with what is restored from the file."""
     processor = HybridSentProcessor.from_pretrained(name)
-    write_synthetic_posts(data)
-    table = load_posts(data, processor.max_image_pixels)
-    posts = choose_posts(table, data, processor.tokenizer.mask_token)
-    labels = list(loaded.config.id2label.values())
-    if labels != posts.label_names:
-        raise ValueError(f"{name} has the labels {labels}, the posts {posts.label_names}.")
+    posts = posts_for(name, loaded, processor, data)
     trainer = HybridSentTrainer(
         scores=lambda logits, gold: {},
         model=loaded,
@@ -167,7 +162,7 @@ def _compare(
 
 
 def _add_note(card: Path, name: str, size: int, compared: Comparison) -> None:
-    """Tell in the card how the bundled form is loaded, and how it compares, before how to cite."""
+    """Write into the card how the bundled form is loaded, and how it compares, before how to cite."""
     note = Template(NOTE).substitute(
         name=name,
         megabytes=f"{size / MEGABYTE:.1f}",
