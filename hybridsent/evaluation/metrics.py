@@ -96,9 +96,13 @@ def risks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Its mean is the area under the curve of risk by coverage (AURC): Geifman, Uziel, El-Yaniv,
     "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019.
     """
-    order = np.argsort(-probabilities.max(axis=1), kind="stable")
-    wrong = (probabilities.argmax(axis=1) != labels)[order]
-    return wrong.cumsum() / np.arange(1, len(labels) + 1)
+    return risks_of(probabilities.argmax(axis=1) == labels, probabilities.max(axis=1))
+
+
+def risks_of(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Return the same, (posts,), of decisions that are right or not, each with its confidence."""
+    wrong = ~right[np.argsort(-confidence, kind="stable")]
+    return wrong.cumsum() / np.arange(1, len(wrong) + 1)
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,11 @@ class SentimentScores:
         known = self.known(labels)
         if not known.any():
             raise ValueError("No post to score has a label.")
-        return self.of_probabilities(self.probabilities(logits[known]), labels[known])
+        return self.of_known(logits[known], labels[known])
+
+    def of_known(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Score logits of posts that all have a label."""
+        return self.of_probabilities(self.probabilities(logits), labels)
 
     def known(self, labels: np.ndarray) -> np.ndarray:
         """Return which posts have a label, bool (posts,)."""

@@ -15,6 +15,7 @@ from hybridsent.evaluation.metrics import (
     SentimentScores,
     classwise_calibration_error,
     expected_calibration_error,
+    risks_of,
 )
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.answers_hybridsent import NO_LABELS
@@ -48,7 +49,7 @@ class MultiLabelScores(SentimentScores):
 
     def of_probabilities(self, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Score probabilities (posts, labels), float64, against labels (posts, labels), 0 or 1."""
-        decided = probabilities >= np.array(self.problem.thresholds)
+        decided = self._reaches(probabilities)
         per_class = f1_score(labels, decided, average=None, zero_division=0)
         single, yes = self.one_by_one(probabilities, labels)
         micro, weighted = (
@@ -57,7 +58,6 @@ class MultiLabelScores(SentimentScores):
         )
         likelihood = np.clip(single[np.arange(len(yes)), yes], 1e-12, 1)
         right = self.same(decided, labels)
-        ranked = right[np.argsort(-self._confidence(probabilities), kind="stable")]
         return {
             "accuracy": float(right.mean()),
             "macro_f1": float(per_class.mean()),
@@ -75,7 +75,7 @@ class MultiLabelScores(SentimentScores):
                 )
             ),
             "brier": float(((probabilities - labels) ** 2).sum(axis=1).mean()),
-            "aurc": float(((~ranked).cumsum() / np.arange(1, len(ranked) + 1)).mean()),
+            "aurc": float(risks_of(right, self._confidence(probabilities)).mean()),
         }
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -84,7 +84,10 @@ class MultiLabelScores(SentimentScores):
 
     def decided(self, logits: np.ndarray) -> np.ndarray:
         """Return which labels reach their thresholds, bool (posts, labels)."""
-        return self.probabilities(logits) >= np.array(self.problem.thresholds)
+        return self._reaches(self.probabilities(logits))
+
+    def _reaches(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities >= np.array(self.problem.thresholds)
 
     def same(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return of which posts all labels are the same, bool (posts,)."""
@@ -104,8 +107,7 @@ class MultiLabelScores(SentimentScores):
         return self._confidence(self.probabilities(logits))
 
     def _confidence(self, probabilities: np.ndarray) -> np.ndarray:
-        decided = probabilities >= np.array(self.problem.thresholds)
-        return np.where(decided, probabilities, 1 - probabilities).prod(axis=1)
+        return np.where(self._reaches(probabilities), probabilities, 1 - probabilities).prod(axis=1)
 
     def energies(self, logits: np.ndarray) -> np.ndarray | None:
         """Return the sum of the labels' energies, (posts,)."""
@@ -142,16 +144,9 @@ class RegressionScores(SentimentScores):
         """Return the names of all scores."""
         return list(self.columns)
 
-    def of_logits(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Score numbers (posts, 1) against labels (posts,); NaN is left out.
-
-        Raises:
-            ValueError: No post has a label.
-        """
-        known = self.known(labels)
-        if not known.any():
-            raise ValueError("No post to score has a label.")
-        said, gold = logits[known, 0].astype(np.float64), labels[known].astype(np.float64)
+    def of_known(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Score numbers (posts, 1) against labels (posts,), all known."""
+        said, gold = logits[:, 0].astype(np.float64), labels.astype(np.float64)
         varies = len(gold) > 1 and np.ptp(said) > 0 and np.ptp(gold) > 0
         return {
             "r2": float(r2_score(gold, said)) if len(gold) > 1 else 0.0,

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from hybridsent.evaluation.final_scores import FinalScores, Row, Scores, describe_groups
+from hybridsent.evaluation.metrics import risks_of
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.answers_hybridsent import label_set, least_scores
 
@@ -105,8 +106,7 @@ def risk_by_coverage(scored: FinalScores) -> list[Row]:
     confidence = scored.judge.confidence(scored.logits[known])
     if confidence is None:
         return []
-    order = np.argsort(-confidence, kind="stable")
-    found = (~scored.right[known][order]).cumsum() / np.arange(1, known.sum() + 1)
+    found = risks_of(scored.right[known], confidence)
     return [
         {"coverage": share, "error": float(found[max(1, round(share * len(found))) - 1])}
         for share in COVERAGES
