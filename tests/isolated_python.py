@@ -33,3 +33,14 @@ def run_isolated(code, folder, **environment):
         text=True,
         check=False,
     )
+
+
+def run_with_and_without_network(code, folder, hub):
+    """Run `code` with the Hub of this machine, then offline; yield each result, once it succeeded."""
+    online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
+    for offline in ("0", "1"):
+        before = len(hub.requests)
+        result = run_isolated(code, folder, **online, HF_HUB_OFFLINE=offline)
+        assert result.returncode == 0, result.stderr
+        assert (len(hub.requests) == before) is (offline == "1")
+        yield result

@@ -26,12 +26,12 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from hybridsent.support.digests import digest_of_file
 from hybridsent.support.folders import build_beside
 
 if TYPE_CHECKING:
     from transformers import TimmWrapperConfig
 
-if TYPE_CHECKING:
     from hybridsent.bundled.low_rank import Difference
 
 PREFIX = "bundled/"
@@ -97,7 +97,7 @@ def shipped_weights(name: str) -> tuple[dict[str, torch.Tensor], str]:
     if name not in _SHIPPED:
         raise ValueError(f"No bundled encoder {name!r}: one of {', '.join(_SHIPPED)}.")
     files, read = _SHIPPED[name]
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files()]
+    digests = [digest_of_file(file) for file in files()]
     return read(), hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -153,7 +153,7 @@ def _minilm_folder() -> Path:
 
 def weights_digest(folder: Path) -> str:
     """Return the SHA-256 of the file of weights in an encoder's folder."""
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    return digest_of_file(folder / WEIGHTS)
 
 
 def _read_sentiment() -> tuple[Path, "Difference"]:
@@ -206,7 +206,7 @@ def _efficientnet_lite0_file() -> Path:
 
 def _efficientnet_lite0_folder() -> Path:
     """Return the folder of the EfficientNet-Lite0 encoder, building it when it is not there yet."""
-    digest = hashlib.sha256(_efficientnet_lite0_file().read_bytes()).hexdigest()[:12]
+    digest = digest_of_file(_efficientnet_lite0_file())[:12]
     folder = cache_folder() / f"efficientnet-lite0-{digest}-v{FORMAT_VERSION}"
     if not folder.is_dir():
         with build_beside(folder) as draft:

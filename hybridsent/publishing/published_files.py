@@ -191,13 +191,13 @@ def problems_of(folder: Path, names: Sequence[str], source: Path) -> Iterator[st
     code = {file.name: file.read_bytes() for file in INSTALLED.glob("*_hybridsent.py")}
     yield from (f"{name} is missing" for name in (*NEEDED, *code) if name not in names)
     yield from _weight_problems(folder, names)
-    written = {HANDLER.name: HANDLER.read_bytes()}
+    allowed = {**code, HANDLER.name: HANDLER.read_bytes()}
     for name in names:
         if not name.endswith(".py"):
             yield from content_problems(folder / name, name, source)
-        elif name not in {**code, **written}:
+        elif name not in allowed:
             yield f"{name} is foreign code; only that of the installed modeling_hybridsent is published"
-        elif (folder / name).read_bytes() != {**code, **written}[name]:
+        elif (folder / name).read_bytes() != allowed[name]:
             yield f"{name} differs from the installed modeling_hybridsent/{name}"
         if name.endswith(".json") and isinstance(stored := _read_json(folder / name), dict):
             yield from _foreign_classes(stored, name, code)

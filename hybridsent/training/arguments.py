@@ -350,9 +350,8 @@ class HybridSentTrainingArguments(TrainingArguments):
                 "leave average_weights_from out."
             )
         launch = os.environ
-        is_deepspeed = self._is_deepspeed()
         is_fsdp1 = launch.get("ACCELERATE_USE_FSDP") == "true" and launch.get("FSDP_VERSION") != "2"
-        if is_deepspeed or is_fsdp1:
+        if self._is_deepspeed() or is_fsdp1:
             raise ValueError(
                 f"{given}: the weights that DeepSpeed or FSDP1 hold cannot be averaged. Train with DDP "
                 "or FSDP2, or leave this option out."

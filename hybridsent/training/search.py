@@ -71,7 +71,9 @@ class SettingsSearch:
     ) -> None:  # fmt: skip
         self.models, self.training, self._build, self._trainer = models, training, build, trainer
         self.metric = (training.metric_for_best_model or METRIC).removeprefix("eval_")
-        self.direction = "minimize" if self._is_error() else "maximize"
+        is_error = self.metric.endswith("loss") or self.metric in LOWER_IS_BETTER
+        self.direction = "minimize" if is_error else "maximize"
+        self._better = min if is_error else max
         self.recipe = {
             name: rate
             for name in RATES
@@ -168,15 +170,11 @@ class SettingsSearch:
         low_rank_factors(model, training)
         return model
 
-    def _is_error(self) -> bool:
-        """Check whether the lowest value of the metric is the best."""
-        return self.metric.endswith("loss") or self.metric in LOWER_IS_BETTER
-
     def _objective(self, metrics: Mapping[str, float]) -> float:
         """Return the score of a trial: of the epoch that its training would keep."""
         value = metrics[f"eval_{self.metric}"]
         if self.training.load_best_model_at_end and self._best is not None:
-            value = (max if self.direction == "maximize" else min)(value, self._best)
+            value = self._better(value, self._best)
         self._best = value
         return value
 
@@ -207,7 +205,7 @@ class SettingsSearch:
             for number, trial in enumerate(self.study.get_trials(states=ENDED))
         ]
         scored = [row for row in rows if row[self.metric] is not None]
-        best = (max if self.direction == "maximize" else min)(scored, key=lambda x: x[self.metric])
+        best = self._better(scored, key=lambda x: x[self.metric])
         return {
             "metric": self.metric, "split": "validation", "seed": self.training.seed,
             "space": self.space, "trials": rows, "chosen": best,

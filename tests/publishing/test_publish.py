@@ -14,7 +14,7 @@ import yaml
 from finished_runs import PRIVATE
 from hostile_pictures import encoded
 from huggingface_hub import HfApi, parse_eval_result_entries
-from isolated_python import run_isolated
+from isolated_python import run_with_and_without_network
 from loopback_hub import Fault, LoopbackHub, point_client_at
 from safetensors.torch import save
 from tiny_models import picture, probabilities_of
@@ -146,12 +146,7 @@ def test_a_stranger_loads_it_from_the_hub_and_again_offline(published, trained, 
     with torch.no_grad():
         expected = model(**processor(text=TEXTS, images=images)).logits
     code = f"REPO, TEXTS, SHA = {REPO!r}, {TEXTS!r}, {repo.head.sha!r}\n{LOAD}"
-    online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token, "HF_HUB_DISABLE_XET": "1"}
-    for offline in ("0", "1"):
-        before = len(hub.requests)
-        result = run_isolated(code, tmp_path, **online, HF_HUB_OFFLINE=offline)
-        assert result.returncode == 0, result.stderr
-        assert (len(hub.requests) == before) is (offline == "1")
+    for result in run_with_and_without_network(code, tmp_path, hub):
         assert "pass the argument `trust_remote_code=True`" in result.stdout
         for answers in json.loads(result.stdout.splitlines()[-1]):
             for name in ("AutoModel", "AutoModelForSequenceClassification"):
