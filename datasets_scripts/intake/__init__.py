@@ -18,6 +18,7 @@ from .label_cells import (
     labels_in,
     names_in,
     score_in,
+    without_fraction,
 )
 from .rows import (
     BROKEN_QUOTE,
@@ -57,6 +58,7 @@ __all__ = [
     "open_table",
     "read_rows",
     "score_in",
+    "without_fraction",
 ]
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")

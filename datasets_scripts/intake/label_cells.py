@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 
 SINGLE, SEVERAL, SCORE = PROBLEM_TYPES = (
@@ -15,6 +16,11 @@ SCORE_NAME = "score"  # the one label of a regression
 SEPARATOR = "|"
 
 
+def without_fraction(name: str) -> str:
+    """Return a whole number without ".0", as pandas writes it where the column has gaps."""
+    return re.sub(r"\A(-?\d+)\.0+\Z", r"\1", name)
+
+
 def names_in(cell: str) -> list[str]:
     """Return the names in a cell: a JSON list, or names with "|" between them.
 
@@ -22,11 +28,11 @@ def names_in(cell: str) -> list[str]:
         ValueError: It begins like a JSON list, but is none.
     """
     if not is_list(cell):
-        return [name.strip() for name in cell.split(SEPARATOR) if name.strip()]
+        return [without_fraction(x.strip()) for x in cell.split(SEPARATOR) if x.strip()]
     found = json.loads(cell)
     if any(isinstance(name, (list, dict)) or name is None for name in found):
         raise ValueError("a list within the list of labels")
-    return [str(name).strip() for name in found]
+    return [without_fraction(str(name).strip()) for name in found]
 
 
 def is_list(cell: str) -> bool:
