@@ -28,6 +28,7 @@ RETRAIN = "Train it again"
 _OLDER_FIELDS = ("evidence", "text_ngram_sizes", "vision_local_layer")
 # Building more takes minutes, before loading can report that the weights lack them.
 _MOST_LAYERS = 1000
+_EXTREME = 1e6  # a temperature beyond it or its inverse leaves what float32 holds
 # Settings of backbones and of timm by which building a model loads weights.
 _LOADED_FROM_ELSEWHERE = ("use_pretrained_backbone", "checkpoint_path", "pretrained")
 _TEMPERATURES = (
@@ -255,13 +256,26 @@ class HybridSentConfig(PreTrainedConfig):
                     )
 
     def validate_labels(self) -> None:
-        """Check that each label has an index and a name that no other label has."""
+        """Check that each label has an index and a name, a text, that no other label has."""
         id2label = self.id2label or {}
         names = list(id2label.values())
         if set(id2label) != set(range(len(names))):
             raise ValueError(f"id2label ({self.id2label}) must number its labels from 0 on.")
+        if wrong := [name for name in names if not isinstance(name, str) or not _is_unicode(name)]:
+            raise ValueError(f"id2label names a label {wrong[0]!r:.80}; a name is a text.")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"id2label gives two labels one name: {', '.join(map(str, twice))}.")
+
+    def validate_attention(self) -> None:
+        """Check that no attention is code that the library would load from the Hub."""
+        for part in (self, self.text_config, self.vision_config):
+            named = getattr(part, "_attn_implementation", None)
+            for name in named.values() if isinstance(named, dict) else [named]:
+                if isinstance(name, str) and re.search("[/:]", name):
+                    raise ValueError(
+                        f"attn_implementation ({name!r:.80}) would be loaded from elsewhere; name one "
+                        'of the installed library, such as "sdpa".'
+                    )
 
     def validate_decision(self) -> None:
         """Check that the decision has branches to weigh and a usable temperature."""
@@ -276,8 +290,10 @@ class HybridSentConfig(PreTrainedConfig):
                 'use_unimodal_branches=False removes; use decision_fusion="fusion_only".'
             )
         for name in _TEMPERATURES:
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be positive.")
+            if not 1 / _EXTREME <= getattr(self, name) <= _EXTREME:
+                raise ValueError(
+                    f"{name} ({getattr(self, name)}) must be positive, and no extreme number."
+                )
 
     def validate_label_sets(self) -> None:
         """Check that the thresholds of label sets are probabilities that fall as coverage rises."""
@@ -318,10 +334,11 @@ class HybridSentConfig(PreTrainedConfig):
                 f"label_thresholds ({limits}) must be a probability for each of {self.num_labels} "
                 'labels, with problem_type="multi_label_classification".'
             )
-        if not (math.isfinite(self.score_mean) and 0 < self.score_std < math.inf):
+        least, most = 1 / _EXTREME**4, _EXTREME**4
+        if not (abs(self.score_mean) <= most and least <= self.score_std <= most):
             raise ValueError(
                 f"score_mean ({self.score_mean}) must be finite, and score_std ({self.score_std}) "
-                "positive."
+                "positive; neither may be extreme."
             )
 
     def validate_rates(self) -> None:
@@ -379,7 +396,7 @@ class HybridSentConfig(PreTrainedConfig):
             kind = config_dict.get("model_type", cls.model_type)
             if kind != cls.model_type:
                 raise ValueError(f"its model_type is {kind!r}, not {cls.model_type!r}.")
-            built = super().from_dict(config_dict, **kwargs)
+            built = super().from_dict(dict(config_dict), **kwargs)  # which writes overrides into it
             # Overrides are set one by one, which leaves out the checks across fields.
             (built[0] if isinstance(built, tuple) else built).validate()
         except Exception as error:
@@ -434,7 +451,8 @@ def _bad_overrides(
     kind: type[PreTrainedConfig], stored: dict[str, Any], given: dict[str, Any]
 ) -> str:
     """Return the overrides as text if the configuration is sound without them, else ""."""
-    fields = {x: y for x, y in given.items() if hasattr(kind, x) and x != "name_or_path"}
+    known = (*dir(kind), "attn_implementation")
+    fields = {x: y for x, y in given.items() if x in known and x != "name_or_path"}
     if not fields or stored.get("model_type", kind.model_type) != kind.model_type:
         return ""
     try:
@@ -442,6 +460,14 @@ def _bad_overrides(
     except Exception:  # the file itself is at fault
         return ""
     return ", ".join(f"{name}={value!r}" for name, value in fields.items())
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _flat(value: Any) -> list[Any]:

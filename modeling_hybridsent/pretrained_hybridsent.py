@@ -107,6 +107,11 @@ class HybridSentOutput(ModelOutput):
     losses: dict[str, torch.FloatTensor] | None = None
 
 
+def _require_grad(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+    """Require the gradient of what a module returns; not a local function, which no pickle holds."""
+    (output[0] if isinstance(output, tuple) else output).requires_grad_(True)
+
+
 def _last_of_residual(module: nn.Module) -> nn.Linear | None:
     """Return the layer whose output a residual branch adds, None for other modules.
 
@@ -152,10 +157,6 @@ class HybridSentPreTrainedModel(PreTrainedModel):
 
         The library's own fails on embeddings that return a tuple, as Swin's do.
         """
-
-        def ask(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
-            (output[0] if isinstance(output, tuple) else output).requires_grad_(True)
-
         embeddings = {}
         for model in self.modules():
             if isinstance(model, PreTrainedModel):
@@ -163,7 +164,9 @@ class HybridSentPreTrainedModel(PreTrainedModel):
                     part = model.get_input_embeddings()
                     embeddings[id(part)] = part
         embeddings.pop(id(None), None)
-        self._require_grads_hooks = [x.register_forward_hook(ask) for x in embeddings.values()]
+        self._require_grads_hooks = [
+            part.register_forward_hook(_require_grad) for part in embeddings.values()
+        ]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -92,6 +92,7 @@ COPIES = {
 @pytest.mark.parametrize("vision", ["vit", "swin"])
 def test_copies_answer_alike(kind, vision):
     model = tiny_model(vision=vision)
+    model.enable_input_require_grads()
     again = COPIES[kind](model)
     assert torch.equal(logits(again), logits(model))
     with torch.no_grad():
