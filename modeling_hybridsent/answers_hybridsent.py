@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .inputs_hybridsent import has_text
+from .inputs_hybridsent import LONGEST_TEXT, has_text
 from .problems_hybridsent import MultiLabel, Regression, SingleLabel
 
 BRANCHES = ("text", "image", "fusion")
@@ -277,6 +277,8 @@ def explain_post(
         The explanation.
     """
     text = text if inputs["has_text"].item() else None
+    if text:  # of millions of characters, too, the processor reads the start alone
+        text = text[: len(text) - len(text.lstrip()) + LONGEST_TEXT]
     has_image = bool(inputs["has_image"].item())
     modalities = [_Variant(None, True), _Variant(text, False)] if text and has_image else []
     words = [(*span, _without(text, *span)) for span in _words(text or "")]

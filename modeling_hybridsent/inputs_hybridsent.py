@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 # Pillow warns above this size; a larger image is an attack or a mistake more often than a post.
 DEFAULT_MAX_IMAGE_PIXELS = 89_478_485
+# Characters of a text that are tokenized where it is cut to some tokens anyway: a tokenizer takes
+# gigabytes for millions.
+LONGEST_TEXT = 100_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _BYTES = (bytes, bytearray, memoryview)
 _SHOWN = 100  # characters of a path in a message
@@ -97,6 +100,13 @@ def has_text(value: Any, name: str = "text") -> bool:
 def _has_ink(character: str) -> bool:
     blank = character.isspace() or character in _BLANK
     return not blank and unicodedata.category(character) not in ("Cc", "Cf")
+
+
+def cut_text(text: str, side: str = "right") -> str:
+    """Return a text of which what is far too long is cut off, on the right or on the left."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return text.rstrip()[-LONGEST_TEXT:] if side == "left" else text.lstrip()[:LONGEST_TEXT]
 
 
 def clean_text(text: str) -> str:
@@ -447,8 +457,10 @@ def _named(name: str, source: Any) -> str:
 __all__ = [
     "DEFAULT_MAX_IMAGE_PIXELS",
     "FORMATS",
+    "LONGEST_TEXT",
     "as_upright_rgb",
     "clean_text",
+    "cut_text",
     "has_text",
     "image_damage",
     "image_source",

@@ -11,7 +11,13 @@ from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 from transformers.processing_utils import ImagesKwargs, ProcessingKwargs, TextKwargs, Unpack
 
-from .inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS, clean_text, has_text, load_image
+from .inputs_hybridsent import (
+    DEFAULT_MAX_IMAGE_PIXELS,
+    clean_text,
+    cut_text,
+    has_text,
+    load_image,
+)
 from .processor_files_hybridsent import (
     MOST_TOKENS,
     ProcessorFiles,
@@ -267,8 +273,10 @@ class HybridSentProcessor(ProcessorMixin):
         has = [has_text(*pair) for pair in zip(texts, names, strict=True)]
         return {"has_text": torch.tensor(has), **self._tokenize(texts, has, **settings)}
 
-    def prepare_text(self, text: str) -> str:
-        """Return a text as the tokenizer gets it: cleaned if `clean_text` is on."""
+    def prepare_text(self, text: str, whole: bool = False) -> str:
+        """Return a text as the tokenizer gets it: cut unless whole, cleaned if `clean_text` is on."""
+        if not whole:
+            text = cut_text(text, getattr(self.tokenizer, "truncation_side", "right"))
         return clean_text(text) if self.clean_text else text
 
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
@@ -331,7 +339,10 @@ class HybridSentProcessor(ProcessorMixin):
         for name in ("max_length", "pad_to_multiple_of"):
             if settings.get(name) is not None:
                 _positive(name, settings[name])
-        given = [self.prepare_text(x) if y and x else "" for x, y in zip(texts, has, strict=True)]
+        whole = settings.get("truncation") in (None, False, "do_not_truncate")
+        given = [
+            self.prepare_text(x, whole) if y and x else "" for x, y in zip(texts, has, strict=True)
+        ]
         with _TOKENIZING, without_panic():
             encoded = dict(self.tokenizer(given, **settings))
         if not settings.get("return_token_type_ids"):

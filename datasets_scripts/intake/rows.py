@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -172,6 +173,8 @@ def _text(value: Any) -> str | None:
 
 def _image(value: Any) -> Any:
     source = image_source(value)
+    if isinstance(source, os.PathLike):  # which must not leave the folder, either
+        source = os.fsdecode(source)
     if isinstance(source, str):
         return _whole(source, "image") if source.strip() else None
     if isinstance(source, (bool, int, float, list, tuple)):

@@ -16,6 +16,10 @@ from typing import Any
 from PIL import Image
 from transformers import pipeline
 
+# Of a call of the pipeline; others would start processes or name files.
+PARAMETERS = ("top_k", "return_branches", "coverage", "explain", "batch_size")
+MOST_AT_ONCE = 64
+
 
 class EndpointHandler:
     """Hold the pipeline of the model beside this file, and answer requests."""
@@ -28,23 +32,33 @@ class EndpointHandler:
 
         Args:
             data: `inputs`: a post, a list of posts, or a text or an image alone; `parameters`, which
-                may be absent: options of a call of the pipeline, such as `top_k` or
-                `return_branches`.
+                may be absent: those options of a call of the pipeline that `PARAMETERS` names.
 
         Returns:
             The answer of the pipeline, or a list of them for a list; all of it can be JSON.
 
         Raises:
-            ValueError: A post is invalid; of several the message gives its index.
-            TypeError: The pipeline has no such parameter.
+            ValueError: A post or parameter is invalid; of several posts the message gives the index.
+            TypeError: There is no such parameter.
         """
+        if not isinstance(data, Mapping):
+            raise ValueError(f"The request must be an object, got {type(data).__name__}.")
         inputs, parameters = data.get("inputs"), data.get("parameters") or {}
-        if not isinstance(parameters, Mapping):
-            raise ValueError(f"parameters must be an object, got {type(parameters).__name__}.")
+        _check(parameters)
         if not isinstance(inputs, list):
             return self.pipeline(_decode_post(inputs, "The post"), **parameters)
         posts = [_decode_post(post, f"Post {i} of the input") for i, post in enumerate(inputs)]
         return self.pipeline(posts, **parameters)
+
+
+def _check(parameters: Any) -> None:
+    if not isinstance(parameters, Mapping):
+        raise ValueError(f"parameters must be an object, got {type(parameters).__name__}.")
+    if unknown := sorted(str(name) for name in parameters if name not in PARAMETERS):
+        raise TypeError(f"parameters has {unknown[0]!r:.80}; give {', '.join(PARAMETERS)}.")
+    size = parameters.get("batch_size", 1)
+    if not isinstance(size, int) or not 1 <= size <= MOST_AT_ONCE:
+        raise ValueError(f"batch_size={size!r:.80}: give a whole number from 1 to {MOST_AT_ONCE}.")
 
 
 def _decode_post(post: Any, name: str) -> dict[str, Any]:
@@ -65,7 +79,7 @@ def _decode_image(image: Any, name: str) -> Any:
         return image
     try:
         return base64.b64decode(image.translate({10: None, 13: None}), validate=True)
-    except (AttributeError, ValueError, binascii.Error) as error:
+    except (AttributeError, TypeError, ValueError, binascii.Error) as error:
         raise ValueError(
             f"{name}: its image must be the bytes of the file in base64, got {image!r:.80}. URLs and "
             "paths are never read; read the file and send base64.b64encode(content).decode()."

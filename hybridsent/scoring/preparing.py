@@ -19,8 +19,6 @@ from modeling_hybridsent.inputs_hybridsent import has_text, load_image
 
 # An archive of the data set, or a file of it, is all that a row of the Hub may name.
 ARCHIVES = re.compile(r"(zip|tar|gzip)://[^:]*")
-# A tokenizer takes gigabytes for a text of millions of characters, of which the model sees the start.
-LONGEST_TEXT = 100_000
 
 
 class Prepared(NamedTuple):
@@ -95,7 +93,7 @@ class Preparer:
             inputs = self._inputs(rows, images) if images else None
         except Exception as error:  # whatever a tokenizer or image processor may raise
             return self._without_failing(rows, error)
-        texts = [_start(rows[place].text) for place in images] if self.keep_texts else ()
+        texts = [rows[place].text for place in images] if self.keep_texts else ()
         return Prepared(inputs, list(images), problems, texts)
 
     def noise_image(self) -> torch.Tensor:
@@ -124,7 +122,7 @@ class Preparer:
         self, rows: Sequence[Row], images: dict[int, Image.Image | None]
     ) -> dict[str, torch.Tensor]:
         """Run the processor; a batch wholly without texts or images spares their encoder."""
-        texts = [_start(rows[place].text) for place in images]
+        texts = [rows[place].text for place in images]
         given = list(images.values())
         return dict(
             self.processor(
@@ -143,11 +141,6 @@ class Preparer:
         rest = self[[rows[place] for place in good]]
         problems |= {good[place]: why for place, why in rest.problems.items()}
         return rest._replace(kept=[good[place] for place in rest.kept], problems=problems)
-
-
-def _start(text: str | None) -> str | None:
-    """Return a text, of a very long one its start."""
-    return text if text is None or len(text) <= LONGEST_TEXT else text.lstrip()[:LONGEST_TEXT]
 
 
 def _source(row: Row) -> Any:

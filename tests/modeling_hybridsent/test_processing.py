@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from modeling_hybridsent import HybridSentProcessor, load_image
+from modeling_hybridsent.inputs_hybridsent import LONGEST_TEXT
 
 
 @pytest.fixture(scope="module")
@@ -390,3 +391,19 @@ def test_image_processor_of_timm_survives_saving(tmp_path):
 def test_it_can_be_pickled(processor):
     again = pickle.loads(pickle.dumps(processor))
     assert torch.equal(again(text="a sun")["input_ids"], processor(text="a sun")["input_ids"])
+
+
+def test_of_a_text_of_millions_of_characters_the_tokenizer_reads_one_end():
+    """Whole, a text of 30 MB takes 7 GB."""
+    processor, text = (
+        tiny_processor(max_length=16),
+        " " * 1_000_000 + "sad" + " day" * 500_000 + " !",
+    )
+    assert len(processor.prepare_text(text)) == LONGEST_TEXT
+    ids = processor(text=["sad" + " day" * 20])["input_ids"]
+    assert torch.equal(processor(text=[text])["input_ids"], ids)
+    processor.tokenizer.truncation_side = "left"
+    assert processor.prepare_text(text).endswith(" day !")
+    assert (
+        processor(text=[text[-400_000:]], truncation=False)["input_ids"].shape[1] > LONGEST_TEXT / 5
+    )

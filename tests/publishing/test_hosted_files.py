@@ -73,8 +73,9 @@ def test_the_handler_reads_no_url_and_no_path(handler, published, downloaded):
         with pytest.raises(ValueError, match="must be the bytes of the file in base64") as error:
             handler({"inputs": [POST, {"image": given}]})
         assert "Post 1 of the input" in str(error.value)
-    with pytest.raises(TypeError, match="not both"):
-        handler({"inputs": "rain", "parameters": {"image": str(image)}})
+    for name, value in {"image": str(image), "num_workers": 500, "inputs": {}}.items():
+        with pytest.raises(TypeError, match=f"parameters has '{name}'; give top_k"):
+            handler({"inputs": ["rain"], "parameters": {name: value}})
     assert len(hub.requests) == before
 
 
@@ -93,6 +94,8 @@ def test_the_request_of_the_page_is_answered(handler, tmp_path):
         ({"inputs": {"image": base64.b64encode(b"no image").decode()}}, "its image"),
         ({"inputs": {"text": "rain", "photo": IMAGE}}, "did you mean 'image'"),
         ({"inputs": "rain", "parameters": [1]}, "parameters must be an object"),
+        ({"inputs": ["rain"], "parameters": {"batch_size": 10**9}}, "a whole number from 1 to 64"),
+        ([POST], "The request must be an object, got list"),
     ],
 )
 def test_a_wrong_request_is_one_error(handler, request_body, said):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -276,3 +277,13 @@ def test_a_batch_without_posts_is_named(tiny):
 def test_a_column_by_another_name_is_no_post_without_an_image(tiny, other):
     with pytest.raises(ValueError, match=f"no key '{other}', did you mean 'image'"):
         Predictor(tiny[0])({"text": ["a day"], other: ["images/0.png"]})
+
+
+def test_a_path_object_may_not_leave_the_folder_either(tiny, posts):
+    inside, outside = Path("images/0.png"), posts.parent / "outside.png"
+    assert outside.is_file()
+    answers = Predictor(tiny[0], folder=str(posts))(
+        {"image": [inside, outside, {"bytes": None, "path": outside}]}
+    )
+    found = [error and error.split(":")[0] for error in answers["error"]]
+    assert found == [None, *["image leaves the folder"] * 2]
