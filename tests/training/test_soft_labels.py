@@ -39,7 +39,7 @@ def test_a_post_is_answered_by_regressions_that_saw_neither_it_nor_its_copies():
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert (found.argmax(axis=1) == labels)[COPIES:].mean() > 0.5
     leaking = answers(alone, labels, alone)
-    assert found[:COPIES, 2].mean() < 0.35 < 0.45 < leaking[:COPIES, 2].mean()
+    assert found[:COPIES, 2].mean() < 0.4 < leaking[:COPIES, 2].mean()
     order = np.random.default_rng(1).permutation(60)
     np.testing.assert_allclose(answers(order, labels, together), found, atol=1e-3)
 
