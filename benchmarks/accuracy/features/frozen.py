@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 
 from benchmarks.accuracy.features.texts import clean_text, lexicon_features, surface_features
 from benchmarks.accuracy.methods.networks import mean_of_tokens
-from hybridsent.bundled.encoders import cache_folder, resolve_encoder
+from hybridsent.bundled.encoders import resolve_encoder
+from hybridsent.bundled.encoders.packages import cache_folder
 from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.folders import build_beside
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
