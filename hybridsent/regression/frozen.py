@@ -12,7 +12,8 @@ import torch
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from hybridsent.bundled.encoders import cache_folder, resolve_encoder
+from hybridsent.bundled.encoders import resolve_encoder
+from hybridsent.bundled.encoders.packages import cache_folder
 from hybridsent.regression.texts import clean_text, lexicon_features, surface_features
 from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.folders import build_beside

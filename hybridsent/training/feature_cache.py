@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from hybridsent.bundled.encoders import cache_folder
+from hybridsent.bundled.encoders.packages import cache_folder
 from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.folders import build_beside
 from hybridsent.training.arguments import HybridSentTrainingArguments
