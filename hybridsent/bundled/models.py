@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 import modeling_hybridsent
 from hybridsent.bundled.compression import encoder_weights, read_compressed, restore
 from hybridsent.bundled.encoders import BUNDLED_ENCODERS, PREFIX
-from hybridsent.bundled.encoders.packages import WEIGHTS, cache_folder
+from hybridsent.bundled.encoders.packages import WEIGHTS
 from hybridsent.support.digests import digest_of_file
 from hybridsent.support.errors import PostsError
-from hybridsent.support.folders import build_beside, write_whole
+from hybridsent.support.folders import build_beside, cache_folder, write_whole
 
 BUNDLES = Path(__file__).parent
 DEFAULT = "mvsa-single"

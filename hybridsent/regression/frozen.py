@@ -13,10 +13,9 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 
 from hybridsent.bundled.encoders import resolve_encoder
-from hybridsent.bundled.encoders.packages import cache_folder
 from hybridsent.regression.texts import clean_text, lexicon_features, surface_features
 from hybridsent.support.digests import digest_of_weights
-from hybridsent.support.folders import build_beside
+from hybridsent.support.folders import build_beside, cache_folder
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
 from hybridsent.training.collator import PostCollator
 from hybridsent.training.encoder_states import content_of, describe_processor, digest_of_posts

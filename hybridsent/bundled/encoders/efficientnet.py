@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import torch
 
-from hybridsent.bundled.encoders.packages import cache_folder, import_extra
+from hybridsent.bundled.encoders.packages import import_extra
 from hybridsent.support.digests import digest_of_file
-from hybridsent.support.folders import build_beside
+from hybridsent.support.folders import build_beside, cache_folder
 
 FORMAT_VERSION = 1  # raise it whenever the files of a built folder change
 IMAGE_MEAN = [127 / 255] * 3  # the networks were trained on (x - 127) / 128

