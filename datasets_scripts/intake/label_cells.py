@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 
 SINGLE, SEVERAL, SCORE = PROBLEM_TYPES = (
     "single_label_classification",
@@ -81,7 +81,7 @@ def wanted_of(cell: str, problem_type: str, names: Sequence[str]) -> str:
     return f"a label of train: {', '.join(names)}"
 
 
-def misread_labels(cells: Collection[str], problem_type: str) -> tuple[str, list[str], str] | None:
+def misread_labels(cells: Set[str], problem_type: str) -> tuple[str, list[str], str] | None:
     """Return what speaks against a problem type: the problem, its cells, and what to do; or None.
 
     Args:
