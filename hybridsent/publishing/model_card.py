@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hybridsent.bundled.encoders import FURTHER_DATA, HUB_IDS, PREFIX
+from hybridsent.bundled.encoders import BUNDLED_ENCODERS, PREFIX
 from hybridsent.evaluation.report import (
     as_markdown,
     label_set_table,
@@ -257,7 +257,8 @@ def _header(run: Run, data: DataText, model: str) -> str:
 def _base_models(run: Run) -> list[str]:
     """Return the Hub ids of both encoders; a folder's name in metrics.json has no slash."""
     names = run.get("encoders", {}).values()  # runs of older versions lack the names
-    ids = [HUB_IDS.get(name, name) for name in names]
+    bundled = BUNDLED_ENCODERS
+    ids = [bundled[name].hub_id if name in bundled else name for name in names]
     return [x for x in dict.fromkeys(ids) if x.count("/") == 1 and not x.startswith(PREFIX)]
 
 
@@ -267,8 +268,9 @@ def _split_counts(counts: dict[str, Any]) -> str:
 
 def _encoder_note(run: Run) -> str:
     """Return a paragraph on the further data behind encoder and first weights, if there were any."""
-    encoder = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
-    notes = [f"Further data: {FURTHER_DATA[encoder]}."] if encoder in FURTHER_DATA else []
+    name = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
+    encoder = BUNDLED_ENCODERS.get(name)
+    notes = [f"Further data: {encoder.further_data}."] if encoder and encoder.further_data else []
     if start := run.get("started_from"):
         notes.append(f"The training started from the model {start}: what its card says holds here.")
     return "\n\n" + " ".join(notes) if notes else ""

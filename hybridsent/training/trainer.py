@@ -16,10 +16,16 @@ from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
 from hybridsent.training.checkpoints import STATE, remove_averages
-from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostCollator, text_lengths
+from hybridsent.training.collator import (
+    POST_IDS,
+    SOFT_LABELS,
+    LengthGroupedOrder,
+    PostCollator,
+    text_lengths,
+)
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
-from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts
+from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts, soften
 from hybridsent.training.stopping import (
     StopOnSigterm,
     TrainingError,
@@ -206,7 +212,12 @@ class HybridSentTrainer(Trainer):
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Compute the loss; in training, this batch's share of the loss over the whole step."""
         self._post_ids = inputs.pop(POST_IDS, [])
+        soft = inputs.pop(SOFT_LABELS, None)
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+        if soft is not None:
+            weight = self.args.soft_label_weight
+            outputs["losses"] = soften(self.model, outputs, inputs, soft, weight)
+            loss = self.model.config.total_loss(outputs["losses"])
         if num_items_in_batch is not None:
             shares = labelled_posts(self.model, inputs) / num_items_in_batch.clamp(min=1)
             # Gradients are averaged over the processes, not summed.

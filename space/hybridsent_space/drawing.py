@@ -146,9 +146,10 @@ def without_html(found: Explanation) -> str:
     lines = [f"<p>The whole post: {escape(found.label)}, {100 * found.score:.0f} %.</p>"]
     for name, scores in found.without.items():
         best = max(scores, key=scores.__getitem__)
+        named = dict.fromkeys((best, found.label))  # one, where the label stays
+        left = "; ".join(f"{escape(label)}, {100 * scores[label]:.0f} %" for label in named)
         lines.append(
-            f"<p>Without the {name}: {escape(best)}, {100 * scores[best]:.0f} %; "
-            f"{escape(found.label)} {100 * scores[found.label]:.0f} %. The {name} brings "
+            f"<p>Without the {name}: {left}. The {name} brings "
             f"{100 * found.shares[name]:+.0f} points.</p>"
         )
     if found.regions is not None:

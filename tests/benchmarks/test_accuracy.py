@@ -12,11 +12,11 @@ import torch
 from tiny_runs import write_recipe
 
 from benchmarks.accuracy.__main__ import main
-from benchmarks.accuracy.features.regression import NGRAM_SHARES, STRENGTHS
 from benchmarks.accuracy.methods.listing import METHODS, OURS, methods_named
 from benchmarks.accuracy.records import HELD_OUT, VALIDATION, Results
 from benchmarks.accuracy.runs import trial_rates
 from benchmarks.accuracy.tables import write_tables
+from hybridsent.regression.answers import NGRAM_SHARES, STRENGTHS
 
 NAMES = ["negative", "neutral", "positive"]
 COLUMNS = [f"p_{name}" for name in NAMES]

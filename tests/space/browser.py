@@ -1,6 +1,6 @@
 """Drive a running Space with the browser of this machine, and take its picture.
 
-    python tests/space/browser.py --model outputs/quickstart --output_dir docs
+    python tests/space/browser.py --output_dir docs
 
 writes space.png; `--views space_phone space_dark` writes the others.
 """
@@ -30,6 +30,7 @@ VIEWS = {
     "space_dark": (DESKTOP, "dark"),
 }
 IRONY = "Absolutely delighted, my old phone exceeded all my hopes"
+HOLIDAY = "Worst holiday ever, they lost our bags and then it rained for a week"
 PATIENCE = 60_000  # milliseconds
 # No animation runs, but for those without end.
 STILL = """() => document.getAnimations().every(
@@ -126,8 +127,14 @@ class Visit:
         return file
 
 
-def open_views(started: Browser, url: str, names: Iterable[str] = tuple(VIEWS)) -> dict[str, Visit]:
-    """Score the example with a contradiction in each view."""
+def open_views(
+    started: Browser,
+    url: str,
+    names: Iterable[str] = tuple(VIEWS),
+    text: str = IRONY,
+    image: str = "irony.jpg",
+) -> dict[str, Visit]:
+    """Score an example in each view: the one with a contradiction, unless another is given."""
     contexts: dict[str, BrowserContext] = {}
     visits = {}
     for name in names:
@@ -135,28 +142,30 @@ def open_views(started: Browser, url: str, names: Iterable[str] = tuple(VIEWS)) 
         context = contexts.get(str(options)) or started.new_context(**options)
         contexts[str(options)] = context
         visits[name] = Visit(context, url, theme)
-        visits[name].score(IRONY, EXAMPLES / "irony.jpg")
+        visits[name].score(text, EXAMPLES / image)
         visits[name].settle()
     return visits
 
 
 def main() -> None:
     """Run the Space on a model and take its pictures."""
-    sys.path.append(str(ROOT / "tests"))
+    sys.path[:0] = [str(ROOT)]  # before tests/, which has benchmarks of its own
     from benchmarks.running_space import running_space
+    from hybridsent.bundled.models import DEFAULT_MODEL, resolve_model
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--model", default="outputs/quickstart", help="folder or Hub id")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="folder, Hub id or bundled model")
     parser.add_argument("--output_dir", type=Path, default=Path("docs"), help="for the pictures")
     parser.add_argument("--views", nargs="+", default=["space"], choices=VIEWS)
     options = parser.parse_args()
     os.chdir(ROOT)
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_space(options.model, Path(folder, "log")) as space,
+        running_space(resolve_model(options.model), Path(folder, "log")) as space,
         browser() as started,
     ):
-        for name, visit in open_views(started, space.url, options.views).items():
+        visits = open_views(started, space.url, options.views, HOLIDAY, "china.jpg")
+        for name, visit in visits.items():
             file = visit.photograph(options.output_dir / f"{name}.png")
             Image.open(file).convert("RGB").quantize(128).save(file, optimize=True)  # a third
             print(file)
