@@ -372,6 +372,7 @@ def _paint_region(pixels: torch.Tensor, region: int | None) -> torch.Tensor:
 
 __all__ = [
     "BRANCHES",
+    "NO_LABELS",
     "Answer",
     "BranchAnswer",
     "Explanation",
