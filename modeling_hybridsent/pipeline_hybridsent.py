@@ -199,17 +199,20 @@ class HybridSentPipeline(Pipeline):
 
         Raises:
             TypeError: An unknown option.
-            ValueError: `top_k` is not a positive whole number, or the model cannot state `coverage`, or
+            ValueError: An option has another type or value, or the model cannot state `coverage`, or
                 does not give each post one label to explain.
         """
         unknown = set(options) - {"top_k", "return_branches", "coverage", "explain"}
         if unknown:
             raise TypeError(f"image-text-sentiment does not take {sorted(unknown)}.")
         top_k = options.get("top_k")
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ValueError(
                 f"top_k={top_k!r}: give a positive whole number, or None for all labels."
             )
+        for name in ("return_branches", "explain"):
+            if options.get(name) not in (None, True, False):
+                raise ValueError(f"{name}={options[name]!r}: give True or False.")
         if options.get("coverage") is not None:
             least_scores(self.model.config, options["coverage"])  # an error before any post
         before = {"explain": options["explain"]} if "explain" in options else {}

@@ -1,7 +1,9 @@
 """Score a trained model on the posts of a set, whole and damaged."""
 
+from dataclasses import replace
 from typing import Any
 
+from datasets_scripts.post_files import is_prepared
 from hybridsent.bundled.models import resolve_model
 from hybridsent.evaluation.final_scores import score_posts
 from hybridsent.evaluation.noise import score_damaged
@@ -87,12 +89,15 @@ def posts_for(
         name: What messages call the model.
         model: The model.
         processor: Its processor.
-        data: Which posts.
+        data: Which posts; own posts are read by the problem type of the model, if by no other.
 
     Raises:
         ValueError: Labels or problem type of the posts are not those of the model.
     """
     write_synthetic_posts(data)
+    if data.dataset == "posts" and not is_prepared(data.folder):
+        options = {"problem_type": model.problem.name, **data.reader_options()}
+        data = replace(data, dataset_options=options)
     table = load_posts(data, processor.max_image_pixels)
     posts = choose_posts(table, data, processor.tokenizer.mask_token)
     labels = list(model.config.id2label.values())
@@ -113,7 +118,7 @@ def describe_evaluation(found: dict[str, Any]) -> str:
         for name, group in robustness["own_labels"].items()
     ]
     has_labels = "accuracy" in found["scores"][-1]
-    unit = "Percent, on" if has_labels else "On"
+    unit = "Percent, on" if has_labels else "Shares of posts in percent, on"
     parts = [
         f"{unit} the {found['scored_split']} posts of {data['name']}, {data['protocol']}:",
         as_markdown(found["scores"]),

@@ -18,7 +18,7 @@ from transformers import pipeline
 
 from hybridsent.bundled.models import DEFAULT_MODEL, resolve_model
 from hybridsent.support.command_line import add_debug, run_command
-from modeling_hybridsent.answers_hybridsent import BRANCHES
+from modeling_hybridsent.answers_hybridsent import BRANCHES, NO_LABELS
 
 ABSENT = "-"
 POSTS = (
@@ -43,6 +43,17 @@ def first_posts() -> list[dict[str, Any]]:
     return [{"text": text, "image": images[image]} for text, image in POSTS]
 
 
+def headline(answer: dict[str, Any]) -> tuple[str, str]:
+    """Return what an answer decides and its probability; of several labels all, by their names.
+
+    Args:
+        answer: What the pipeline gives a post with `return_branches=True`.
+    """
+    named = sorted((x["label"], f"{x['score']:.2f}") for x in answer.get("labels", [answer]))
+    labels, scores = zip(*named, strict=True) if named else ((NO_LABELS,), (ABSENT,))
+    return ", ".join(labels), ", ".join(scores)
+
+
 def describe_first_posts(answers: Sequence[dict[str, Any]]) -> str:
     """Return a table of the answers: label, probability, which branch decided, what each said.
 
@@ -56,7 +67,7 @@ def describe_first_posts(answers: Sequence[dict[str, Any]]) -> str:
         decided = max(branches, key=lambda name: branches[name]["weight"])
         said = (_describe(branches.get(name)) for name in BRANCHES)
         post = (text or ABSENT, image or ABSENT)
-        rows.append((*post, answer["label"], f"{answer['score']:.2f}", decided, *said))
+        rows.append((*post, *headline(answer), decided, *said))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

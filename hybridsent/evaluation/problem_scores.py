@@ -41,6 +41,7 @@ class MultiLabelScores(SentimentScores):
         "weighted_f1": "weighted F1",
         "ece": "ECE",
     }
+    robustness: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1", "nll")
 
     def names_of_scores(self) -> list[str]:
         """Return the names of all scores."""

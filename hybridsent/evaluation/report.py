@@ -61,7 +61,7 @@ def as_markdown(rows: list[Row]) -> str:
 
 def robustness_table(rows: list[Row]) -> str:
     """Return rows of `lost_modality` or `score_damaged` as a Markdown table, shares in percent."""
-    titles = {"accuracy": "acc", "macro_f1": "macro F1", "nll": "NLL", **RegressionScores.columns}
+    titles = {**columns_of(rows[0] if rows else {}), "nll": "NLL"}
     shown = [name for name in titles if rows and name in rows[0]]
     lines = [f"| input | {' | '.join(titles[name] for name in shown)} |"]
     lines.append("|---|" + "---:|" * len(shown))

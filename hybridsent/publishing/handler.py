@@ -35,10 +35,16 @@ class EndpointHandler:
             The answer of the pipeline, or a list of them for a list; all of it can be JSON.
 
         Raises:
-            ValueError: A post is invalid; of several the message gives its index.
+            ValueError: The body has no `inputs`, or a post is invalid; of several the message gives
+                its index.
             TypeError: The pipeline has no such parameter.
         """
-        inputs, parameters = data.get("inputs"), data.get("parameters") or {}
+        if not isinstance(data, Mapping) or "inputs" not in data:
+            raise ValueError(
+                f'The body must be {{"inputs": a post or a list of posts}}, got {data!r:.80}.'
+            )
+        inputs, parameters = data["inputs"], data.get("parameters")
+        parameters = {} if parameters is None else parameters
         if not isinstance(parameters, Mapping):
             raise ValueError(f"parameters must be an object, got {type(parameters).__name__}.")
         if not isinstance(inputs, list):

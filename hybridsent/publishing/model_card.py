@@ -330,9 +330,8 @@ def _robustness(run: Run) -> str:
     if not found.get("lost_modality"):
         return ""
     if not found["confidence_rises"]:
-        return (
-            ROBUSTNESS.partition(" NLL is")[0] + f"\n\n{robustness_table(found['lost_modality'])}\n"
-        )
+        text = ROBUSTNESS.partition(" NLL is")[0]
+        return f"{text} Shares in percent.\n\n{robustness_table(found['lost_modality'])}\n"
     text, image = (f"{100 * found['confidence_rises'][name]:.1f}" for name in ("text", "image"))
     return Template(ROBUSTNESS).substitute(
         table=robustness_table(found["lost_modality"]), text=text, image=image

@@ -14,6 +14,7 @@ from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
+from hybridsent.support.errors import PostsError
 from modeling_hybridsent.answers_hybridsent import explain_post, least_scores, require_one_label
 from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
 from modeling_hybridsent.problems_hybridsent import problem_of
@@ -90,7 +91,13 @@ class Predictor:
         """
         model, least = self.backend, None
         if self.preparer.keep_texts:
-            require_one_label(model.config, "The column explanation")
+            try:
+                require_one_label(model.config, "The column explanation")
+            except ValueError as error:
+                remedy = "Leave out this column."
+                raise PostsError.about(
+                    self.model, "no explanations", [str(error)], remedy
+                ) from error
         if self.coverage is not None:
             least = least_scores(model.config, self.coverage)
         problem = problem_of(model.config)
