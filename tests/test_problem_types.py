@@ -190,8 +190,9 @@ def test_it_is_published_and_drawn(trained, capsys):
     result = run_in_process("card", [out, "--figure", figure, "--data_dir", folder / "posts"])
     assert result.returncode == 0, result.stderr
     assert first_posts.main(["--model", str(out), "--figure", str(figure)]) == 0
-    rows = capsys.readouterr().out.splitlines()[4:]
-    assert all(("score" if kind == SCORE else "") in row for row in rows[:8])
+    rows = capsys.readouterr().out.splitlines()[3:11]
+    words = ["score"] if kind == SCORE else [*EMOTIONS, "no label"]
+    assert [any(word in row for word in words) for row in rows] == [True] * 8
     assert headline({"labels": [], "branches": {}}) == ("no label", "-")
     found = {"labels": [{"label": "b", "score": 0.9}, {"label": "a", "score": 0.5}]}
     assert headline(found) == ("a, b", "0.50, 0.90")
