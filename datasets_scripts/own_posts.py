@@ -31,6 +31,7 @@ from datasets_scripts.intake import (
     read_rows,
     score_in,
     wanted_of,
+    without_fraction,
 )
 from datasets_scripts.post import SENTIMENTS, SPLITS, Division, Label, Post, Reading, Rejected
 from datasets_scripts.post_files import IMAGE_FOLDER, open_posts, tables_in
@@ -177,7 +178,10 @@ def _named_columns(columns: Mapping[str, str] | str | None) -> dict[str, str]:
     """Return the names of columns that the user gave, by field."""
     if isinstance(columns, str):
         pairs = [part.partition("=")[::2] for part in columns.split(",")]
-        columns = {role.strip(): name.strip() for role, name in pairs}
+        roles = [role.strip() for role, _ in pairs]
+        if twice := sorted({role for role in roles if roles.count(role) > 1}):
+            raise ValueError(f"columns: {twice[0]}= stands twice; name one column for it")
+        columns = dict(zip(roles, (name.strip() for _, name in pairs), strict=True))
     columns = dict(columns or {})
     if empty := [role for role, name in columns.items() if not name]:
         raise ValueError(f"columns: {empty[0]}= names no column; use {empty[0]}=NAME")
@@ -216,7 +220,7 @@ def _given_names(label_names: Sequence[str] | str | None) -> list[str] | None:
     if not label_names:
         return None
     names = label_names.split(",") if isinstance(label_names, str) else label_names
-    names = [name.strip() for name in names]
+    names = [without_fraction(name.strip()) for name in names]
     if len(set(names)) < max(2, len(names)) or "" in names:
         raise ValueError(f"label_names {names}: give two different names or more")
     return names

@@ -17,7 +17,7 @@ from html.entities import html5
 from pathlib import Path
 from typing import Any, cast
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 logger = logging.getLogger(__name__)
 
@@ -275,13 +275,14 @@ def _local_path(source: str | os.PathLike[str]) -> str:
 
 def _from_array(array: Any, max_pixels: int) -> Image.Image:
     """Build an image from an array (height, width[, channels]) or tensor (channels, height, width)."""
-    if is_tensor := hasattr(array, "detach"):
+    if is_tensor := hasattr(array, "is_floating_point"):
         array = array.detach().cpu()
         array = (array.float() if array.is_floating_point() else array).numpy()
     elif hasattr(array, "__array__"):
         array = array.__array__()
     if not hasattr(array, "dtype") or array.dtype.kind not in "biuf":
-        raise ValueError(f"is a {type(array).__name__}; give a path, bytes, an image or an array")
+        kind = f"{type(array).__name__} {getattr(array, 'dtype', '')}".strip()
+        raise ValueError(f"is a {kind}; give a path, bytes, an image or an array of numbers")
     shape = array.shape
     if array.ndim == 3:
         fits = [axis for axis in (0, 2) if shape[axis] in (1, 3, 4)]
@@ -361,7 +362,11 @@ def read_orientation(image: Image.Image) -> int | None:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _grey_in_8_bits(image).convert("RGB")
+        grey = _grey_in_8_bits(image)
+        clear = image.info.get("transparency")  # the one grey that is transparent
+        if isinstance(clear, int):
+            grey.paste(255, mask=_where(image, clear))
+        return grey.convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")
@@ -378,6 +383,13 @@ def _grey_in_8_bits(image: Image.Image) -> Image.Image:
     factor = 1 / 256 if is_16_bit_file else _scale(low, high, is_float)
     shift = 0.5 if is_float else 0.0
     return image.point(lambda grey: grey * factor + shift).convert("L")
+
+
+def _where(image: Image.Image, grey: int) -> Image.Image:
+    """Return a mask of the pixels that have a grey of 16 bits."""
+    values = image.convert("I").convert("F")
+    steps = [values.point(lambda x, s=sign: x * s * 255 + 255 - s * grey * 255) for sign in (1, -1)]
+    return ImageChops.darker(*(step.convert("L") for step in steps))
 
 
 def image_damage(error: Exception) -> str:

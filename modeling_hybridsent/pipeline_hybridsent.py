@@ -1,6 +1,7 @@
 """The pipeline for task "image-text-sentiment": a post in, a label with its reasons out."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -25,15 +26,16 @@ from .inputs_hybridsent import has_text, load_image
 TASK = "image-text-sentiment"
 _COLUMNS = ("text", "image")
 _FORM = 'A post is {"text": ..., "image": ...}'
+# What else people call them; not "url" and "file", which sets of texts have of their source.
 _OTHER_NAMES = {
-    "caption": "text",
-    "tweet": "text",
-    "file_name": "image",
-    "image_path": "image",
-    "image_url": "image",
-    "img": "image",
-    "photo": "image",
-    "picture": "image",
+    "text": re.compile(
+        r"(caption|tweet|sentence|content|body|message|comment)s?|\w+[ _-]?texts?|texts?[ _-]?\d*"
+    ),
+    "image": re.compile(
+        r"(img|image|pic|picture|photo|photograph|jpe?g|png)s?"
+        r"([ _-]?(path|url|uri|link|file|file[ _-]?name|name|bytes|data|b64|base64|\d+))?s?"
+        r"|file[ _-]?name|pixel_values"
+    ),
 }
 
 
@@ -75,16 +77,16 @@ def _at(index: int, what: str) -> ValueError:
     return ValueError(f"Post {index} of the input: {what} Correct this post or leave it out.")
 
 
-def _refuse_misspelt(names: Iterable[Any]) -> None:
-    """Raise on a key that stands for an absent one; others, such as an id, are ignored."""
+def refuse_misspelt(names: Iterable[Any]) -> None:
+    """Raise ValueError on a key that stands for an absent one; others, such as an id, are ignored."""
     names = list(names)
     absent = [name for name in _COLUMNS if name not in names]
-    for name in names:
+    for name in (name for name in names if name not in _COLUMNS):
         spelt = str(name).strip().casefold()
         close = get_close_matches(spelt, absent, n=1, cutoff=0.8)
-        meant = close[0] if close else _OTHER_NAMES.get(spelt)
-        if name not in _COLUMNS and meant in absent:
-            raise ValueError(f"{_FORM}; it has no key {name!r}, did you mean {meant!r}?")
+        meant = close or [x for x in absent if _OTHER_NAMES[x].fullmatch(spelt)]
+        if meant:
+            raise ValueError(f"{_FORM}; it has no key {name!r}, did you mean {meant[0]!r}?")
 
 
 def _only_what_counts(posts: Any) -> Any:
@@ -98,7 +100,7 @@ def _only_what_counts(posts: Any) -> Any:
     if (getattr(posts, "format", None) or {}).get("type") == "custom":
         return posts
     posts = posts.with_format(None)
-    _refuse_misspelt(posts.column_names or ())
+    refuse_misspelt(posts.column_names or ())
     columns = [name for name in _COLUMNS if name in (posts.column_names or ())]
     if columns:
         posts = posts.select_columns(columns)
@@ -242,7 +244,7 @@ class HybridSentPipeline(Pipeline):
 
     def _prepare(self, post: Any, explain: bool) -> dict[str, Any]:
         if isinstance(post, Mapping):
-            _refuse_misspelt(post)
+            refuse_misspelt(post)
         if not isinstance(post, Mapping) or not set(_COLUMNS) & set(post):
             what = (
                 f"keys {sorted(map(str, post))}" if isinstance(post, Mapping) else f"{post!r:.80}"
@@ -330,4 +332,4 @@ if TASK not in PIPELINE_REGISTRY.get_supported_tasks():  # for a model that is g
         type="multimodal",
     )
 
-__all__ = ["HybridSentPipeline"]
+__all__ = ["HybridSentPipeline", "refuse_misspelt"]

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from documented_commands import BIN, ROOT, run
@@ -272,6 +273,34 @@ def test_a_data_set_of_the_hub_streams(table, tiny, tmp_path, hub):
     assert "Scored 8 posts" in result.stdout, result.stderr
     require_right(tmp_path / "answers", expected, tiny)
     assert "no split 'train'" in score_here(*given, "--split", "train").stderr
+
+
+def test_rows_of_the_hub_that_python_cannot_hold_are_answers(tiny, tmp_path, hub):
+    zone = pa.array([1, 2], pa.timestamp("us", tz="Nowhere/Never"))
+    hostile = {
+        "times": {"id": pa.array([1 << 62, 1], pa.timestamp("us")), "text": ["sun", "rain"]},
+        "zones": {"id": zone, "text": pa.array(["sun", "rain"], pa.binary())},
+        "bytes": {"text": pa.array([b"\xff", b"rain"], pa.binary())},
+    }
+    failed = {"times": [True, False], "zones": [True, True], "bytes": [True, False]}
+    for name, columns in hostile.items():
+        pq.write_table(pa.table(columns), tmp_path / "test.parquet")
+        files = {"test.parquet": (tmp_path / "test.parquet").read_bytes()}
+        hub.create("dataset", f"USER/{name}", files)
+        output = tmp_path / name
+        result = score_here("--model", tiny[0], "--input", f"USER/{name}", "--output", output)
+        assert result.returncode == 0, result.stderr
+        errors = [answer["error"] for answer in read_answers(output)]
+        assert [error is not None and "column" in error for error in errors] == failed[name]
+
+
+def test_a_csv_file_of_the_hub_is_read_and_a_damaged_one_is_named(tiny, tmp_path, hub):
+    for name, content in {"fine": b"text\nsun\n", "cut": b'text\nsun\n"open\n'}.items():
+        hub.create("dataset", f"USER/{name}", {"test.csv": content})
+    given = ("--model", tiny[0], "--output", tmp_path / "answers")
+    assert score_here(*given, "--input", "USER/fine").returncode == 0
+    result = score_here(*given, "--input", "USER/cut")
+    assert (result.returncode, "error: USER/cut: cannot be read" in result.stderr) == (1, True)
 
 
 def test_images_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):

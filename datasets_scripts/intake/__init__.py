@@ -20,6 +20,7 @@ from .label_cells import (
     names_in,
     score_in,
     wanted_of,
+    without_fraction,
 )
 from .rows import (
     BROKEN_QUOTE,
@@ -61,6 +62,7 @@ __all__ = [
     "read_rows",
     "score_in",
     "wanted_of",
+    "without_fraction",
 ]
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")

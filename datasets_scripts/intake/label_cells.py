@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence, Set
 
 SINGLE, SEVERAL, SCORE = PROBLEM_TYPES = (
@@ -15,6 +16,11 @@ SEPARATOR = "|"
 GREATEST = 3.4e38  # what float32, in which a model computes, can hold
 
 
+def without_fraction(name: str) -> str:
+    """Return a whole number without ".0", as pandas writes it where the column has gaps."""
+    return re.sub(r"\A(-?\d+)\.0+\Z", r"\1", name)
+
+
 def names_in(cell: str) -> list[str]:
     """Return the names in a cell: a JSON list, or names with "|" between them.
 
@@ -24,11 +30,11 @@ def names_in(cell: str) -> list[str]:
     if cell.startswith("{"):
         raise ValueError("an object in the place of labels")
     if not is_list(cell):
-        return [name.strip() for name in cell.split(SEPARATOR) if name.strip()]
+        return [without_fraction(x.strip()) for x in cell.split(SEPARATOR) if x.strip()]
     found = json.loads(cell)
     if any(type(name) not in (str, int) or not str(name).strip() for name in found):
         raise ValueError("something else than names in the list of labels")
-    return [str(name).strip() for name in found]
+    return [without_fraction(str(name).strip()) for name in found]
 
 
 def is_list(cell: str) -> bool:

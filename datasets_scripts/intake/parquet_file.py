@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .label_cells import without_fraction
 from .rows import LABELS, Fields, Record, Records, Source, TableError, Wants, chosen, opened
 
 ROWS_AT_ONCE = 64  # images may stand in them
@@ -76,14 +77,11 @@ class ParquetTable:
     def _cells(
         self, batch: pa.RecordBatch, i: int, columns: dict[str, str]
     ) -> dict[str, Any] | str:
-        cells = {}
+        try:
+            cells = {field: cell_of(batch, i, field, column) for field, column in columns.items()}
+        except ValueError as error:
+            return str(error)
         for field, column in columns.items():
-            try:
-                cells[field] = batch.column(column)[i].as_py()
-            except UnicodeDecodeError as error:
-                return f"column {column!r} is not UTF-8: {error.reason}"
-            except Exception as error:  # times out of range, unknown zones: any library's error
-                return f"column {column!r} cannot be read: {error}"
             if field in LABELS and (names := self.class_names.get(column)):
                 try:
                     given = cells[field]
@@ -93,6 +91,22 @@ class ParquetTable:
                 except ValueError as error:
                     return f"column {column!r} {error}"
         return cells
+
+
+def cell_of(batch: pa.RecordBatch | pa.Table, i: int, field: str, column: str) -> Any:
+    """Return a cell of a row as Python has it.
+
+    Raises:
+        ValueError: It cannot be read; the message names the column.
+    """
+    try:
+        cell = batch.column(column)[i].as_py()
+        # Some writers leave open that bytes are a text.
+        return cell.decode() if isinstance(cell, bytes) and field != "image" else cell
+    except UnicodeDecodeError as error:
+        raise ValueError(f"column {column!r} is not UTF-8: {error.reason}") from error
+    except Exception as error:  # times out of range, unknown zones: any library's error
+        raise ValueError(f"column {column!r} cannot be read: {error!s:.200}") from error
 
 
 def _name(index: Any, names: list[str]) -> str | None:
@@ -112,7 +126,7 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
         kind = inner if isinstance(inner, dict) else feature
         is_class = isinstance(kind, dict) and kind.get("_type") == "ClassLabel"
         if is_class and kind.get("names"):
-            found[column] = list(map(str, kind["names"]))
+            found[column] = [without_fraction(str(name)) for name in kind["names"]]
     return found
 
 

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from modeling_hybridsent.inputs_hybridsent import has_text, image_source, is_missing
 
+from .label_cells import without_fraction
+
 LABELS = ("label", "text_label", "image_label")
 # The columns of a field, best first: an ImageFolder calls its images file_name.
 FIELDS = {"id": ("id",), "text": ("text",), "image": ("image", "file_name")}
@@ -137,21 +139,30 @@ def as_name(value: Any, field: str) -> str | None:
     """Return an id or a label as a string.
 
     Args:
-        value: Any value of JSON or Arrow; a whole number becomes its digits.
-        field: What it is, for errors.
+        value: Any value of JSON or Arrow; a whole number becomes its digits. As a label so does the
+            text "1.0", and true is "True": as pandas writes whole numbers with gaps, and booleans.
+        field: What it is.
 
     Raises:
         ValueError: It cannot be written as text.
     """
     if is_missing(value):
         return None
-    if isinstance(value, (bool, list, dict)):
+    if isinstance(value, (list, dict)) or (isinstance(value, bool) and field == "id"):
         value = json.dumps(value, default=str)
     elif isinstance(value, bytes):
-        value = value.decode()
+        value = _decoded(value, field)
     elif isinstance(value, float) and value.is_integer():
         value = int(value)
-    return _whole(str(value).strip(), field) or None
+    name = _whole(str(value).strip(), field) or None
+    return without_fraction(name) if name and field != "id" else name
+
+
+def _decoded(content: bytes, field: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{field} is not UTF-8: {error.reason}") from error
 
 
 def _text(value: Any) -> str | None:

@@ -127,8 +127,8 @@ DATA = {
         "rare (one post in ten), and copies of one text or image have contradicting labels. So the "
         "model is weak at neutral posts. Drawings, memes and screenshots of text are unlike what it "
         "has seen, and it knows nothing of the people in a photograph. The page's warning by energy "
-        "finds few of them: with the bundled model, 9.5 % of 200 drawn pictures exceed the limit that "
-        "5 % of 200 photographs exceed. MCRLab of the University of Ottawa hands out the posts on "
+        "finds few of them: with the bundled model, about a tenth of drawn pictures exceed the limit "
+        "that one validation post in twenty exceeds. MCRLab of the University of Ottawa hands out the posts on "
         "request and states no licence; neither posts nor parts of them come with the weights.",
         citation=_MVSA,
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -23,6 +23,12 @@ LEAST = 1e-12  # probability of a label that no training post has
 
 class MeanForMissing(StandardScaler):
     """Standardise each feature; a missing one becomes the training posts' mean, which is 0."""
+
+    def fit(self, X: np.ndarray, *args: Any, **kwargs: Any) -> "MeanForMissing":  # noqa: N803
+        """Measure (posts, width) with NaN; a feature that no post has says nothing."""
+        with np.errstate(invalid="ignore"):
+            super().fit(X, *args, **kwargs)
+        return self
 
     def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:  # noqa: N803
         """Map (posts, width) with NaN to (posts, width) without."""

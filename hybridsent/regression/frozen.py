@@ -150,6 +150,9 @@ class FrozenFeatures:
         """Run the vision encoder over all images; posts without one get NaN."""
         images = self.posts.select_columns(["id", "image"])
         has = [i for i, image in enumerate(images["image"]) if content_of(image) is not None]
+        if not has:
+            nothing = np.empty((len(images), 0), dtype=np.float32)
+            return {"image_last": nothing, "image_stages": nothing}
         collator, batches = PostCollator(self._processor), []
         for rows in self._batches("vision encoder", len(has)):
             pixels = collator(images.select(has[rows]).to_list())["pixel_values"]

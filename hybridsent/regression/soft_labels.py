@@ -20,6 +20,7 @@ from hybridsent.training.collator import SOFT_LABEL
 
 # What the regression reads, beside character n-grams; blocks of `FrozenFeatures`.
 BLOCKS = ("text_middle", "text_last", "text_surface", "image_last", "image_stages")
+LEAST_TEXTS = 100  # for character n-grams: few texts may have none in common
 
 
 def with_soft_labels(
@@ -46,7 +47,8 @@ def with_soft_labels(
     known = posts.select(numbers)
     labels, groups = np.array(known["label"]), duplicate_groups(known)
     features = FrozenFeatures(models, training, known, list(label_names))
-    inputs = Inputs(features.of(BLOCKS), features.texts)
+    enough = features.has_text.sum() >= LEAST_TEXTS
+    inputs = Inputs(features.of(BLOCKS), features.texts if enough else None)
     found = answer_each(inputs, list(known["id"]), labels, groups, len(label_names))
     return add_soft_labels(posts, numbers, found)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from datasets_scripts.intake import ENDINGS, ending_of, read_rows
+import pyarrow as pa
+
+from datasets_scripts.intake import ENDINGS, FIELDS, chosen, ending_of, read_rows
+from datasets_scripts.intake.parquet_file import ROWS_AT_ONCE, cell_of
 from datasets_scripts.post_files import (
     IMAGE_FOLDER,
     errors_name,
@@ -20,6 +24,9 @@ from hybridsent.scoring.rows import NO_ROWS, Assignment, Row, row_of
 from hybridsent.support.errors import PostsError
 
 NEEDED = ("text", "image", "file_name")
+CORRECT = (
+    "Correct the data set, or score a copy of it in files, of which each bad row is an answer."
+)
 HUB = "hf://"  # how the folder of a row begins that is streamed from the Hub
 
 
@@ -119,34 +126,45 @@ class HubInput:
 
     def __init__(self, name: str, split: str | None, config: str | None) -> None:
         from datasets import load_dataset
-        from datasets.exceptions import DatasetGenerationError
         from huggingface_hub import HfApi
-        from huggingface_hub.utils import httpx
 
-        failures = (httpx.HTTPError, OSError, ValueError, RuntimeError, DatasetGenerationError)
         self.name, self.config = name, config
-        try:
+        remedy = "Is it a file or folder that does not exist, or a data set that you may read?"
+        with self._errors_name("cannot be loaded from the Hub", remedy):
             self.revision = HfApi().dataset_info(name).sha
             splits = load_dataset(name, config, revision=self.revision, streaming=True)
-        except failures as error:
-            remedy = "Is it a file or folder that does not exist, or a data set that you may read?"
-            raise PostsError.about(
-                name, "cannot be loaded from the Hub", [str(error)], remedy
-            ) from error
         if split is None and len(splits) == 1:
             split = next(iter(splits))
         if split not in splits:
             raise PostsError.about(name, f"no split {split!r}", remedy=f"Give one of {[*splits]}.")
         self.split, self.folder = split, f"{HUB}datasets/{name}@{self.revision}"
-        self.posts = self._used_columns(splits[split])
+        with self._errors_name("cannot be read", CORRECT):
+            self.posts = self._used_columns(splits[split])
+
+    @contextmanager
+    def _errors_name(self, problem: str, remedy: str) -> Iterator[None]:
+        """Raise what the library or the network raises as a PostsError that names the data set."""
+        from datasets.exceptions import DatasetGenerationError
+        from huggingface_hub.utils import httpx
+
+        failures = (httpx.HTTPError, OSError, ValueError, RuntimeError, DatasetGenerationError)
+        try:
+            yield
+        except PostsError:
+            raise
+        except failures as error:
+            raise PostsError.about(self.name, problem, [str(error)], remedy) from error
 
     def _used_columns(self, posts: Any) -> Any:
-        names = posts.column_names or list(next(iter(posts), {}))
+        first = posts.with_format("arrow").iter(1)
+        found = posts.column_names or next((x.column_names for x in first), None)
+        names: list[str] = found or []
         columns = [column for column in names if column in ("id", *NEEDED)]
         if not set(columns) - {"id"}:
             remedy = f"It has {names}."
             raise PostsError.about(self.name, "needs a column 'text' or 'image'", remedy=remedy)
-        return posts.select_columns(columns).decode(False)
+        used = posts.select_columns(columns)
+        return used.decode(False) if used.features else used
 
     def identity(self) -> list[Any]:
         """Return name, commit, configuration and split."""
@@ -161,10 +179,26 @@ class HubInput:
         """Yield the rows of a process; those before its first are skipped without being read."""
         shards = range(len(assignment.done) + assignment.processes)
         start = next(filter(assignment.owns_shard, shards)) * assignment.rows_per_shard
-        for number, cells in enumerate(self.posts.skip(start), start):
-            if assignment.owns(number):
-                cells.setdefault("image", cells.get("file_name"))
-                yield row_of(number, cells, self.folder)
+        number = start
+        # As Arrow, since a row that Python cannot hold would end the stream.
+        tables = self.posts.skip(start).with_format("arrow").iter(ROWS_AT_ONCE)
+        while True:
+            with self._errors_name(f"cannot be read from row {number} on", CORRECT):
+                table = next(tables, None)
+            if table is None:
+                return
+            for place in range(table.num_rows):
+                if assignment.owns(number):
+                    yield self._row(number, table, place)
+                number += 1
+
+    def _row(self, number: int, table: pa.Table, place: int) -> Row:
+        columns = chosen(table.column_names, FIELDS)
+        try:
+            cells = {x: cell_of(table, place, x, column) for x, column in columns.items()}
+        except ValueError as error:
+            return Row(number, None, folder=self.folder, problem=str(error))
+        return row_of(number, cells, self.folder)
 
 
 def find_files(folder: Path, split: str | None) -> list[Path]:

@@ -17,6 +17,7 @@ from hybridsent.scoring.rows import row_of
 from hybridsent.support.errors import PostsError
 from modeling_hybridsent.answers_hybridsent import explain_post, least_scores, require_one_label
 from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
+from modeling_hybridsent.pipeline_hybridsent import refuse_misspelt
 from modeling_hybridsent.problems_hybridsent import problem_of
 
 
@@ -127,7 +128,7 @@ class Predictor:
             what is wrong with the post, and the columns of choice. A table for a table.
 
         Raises:
-            ValueError: The batch has neither texts nor images.
+            ValueError: The batch has neither texts nor images, or one of them by another name.
         """
         columns = _columns_of(batch, ("id", "text", "image"))
         posts = (
@@ -184,11 +185,12 @@ def _columns_of(
         Those that the batch has, as lists.
 
     Raises:
-        ValueError: The batch has neither texts nor images.
+        ValueError: The batch has neither texts nor images, or one of them by another name.
     """
     found = batch.column_names if isinstance(batch, pa.Table) else list(batch)
     if not {"text", "image"} & set(found):
         raise ValueError(f"A batch needs a column text or image, it has {sorted(found)}.")
+    refuse_misspelt(found)
     return {
         name: column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
         for name, column in ((name, batch[name]) for name in names if name in found)

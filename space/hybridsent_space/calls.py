@@ -14,7 +14,13 @@ TOOL = "score_post"
 NO_TOOL = ("resources/read", "prompts/get")
 OTHERS = ("/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/reset/")
 SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
-INPUTS = ("text", "image")  # of the batched endpoint, as call/v2 names them
+POSTS = ("predict", "explain", TOOL)
+# Inputs of the endpoints, as call/v2 names them.
+INPUTS = {**dict.fromkeys(POSTS, ("text", "image")), "predict_table": ("file",)}
+FORMS = {
+    "predict": 'A post is "data": [text or null, uploaded image or null].',
+    TOOL: 'A post is "data": [text or null, "data:image/png;base64,..." or null].',
+}
 
 
 class Calls:
@@ -22,12 +28,14 @@ class Calls:
 
     Args:
         names: Name of every function of the page by its number; `None` if it has none.
-        batched: Number of the one whose callers share a batch.
+        sizes: Number of its inputs, likewise.
         uploads: Folder of the uploads.
     """
 
-    def __init__(self, names: Mapping[int, str | None], batched: int, uploads: Path) -> None:
-        self._names, self._batched, self._uploads = names, batched, uploads.resolve()
+    def __init__(
+        self, names: Mapping[int, str | None], sizes: Mapping[int, int], uploads: Path
+    ) -> None:
+        self._names, self._sizes, self._uploads = names, sizes, uploads.resolve()
 
     def knows(self, path: str) -> bool:
         """Check whether a path is one that takes JSON."""
@@ -65,9 +73,11 @@ class Calls:
         return ""
 
     def _call(self, path: str, content: dict[str, Any]) -> str:
-        """Check the data of a call that reaches the batched endpoint."""
+        """Check the data of a call; Gradio's own error would be a traceback."""
         found = CALL.fullmatch(path)
-        way, name = found.groups() if found else (None, None)
+        if found is None:
+            return ""
+        way, name = found.groups()
         if name is not None and name not in self._names.values():
             return "There is no such endpoint."
         number = content.get("fn_index")
@@ -75,10 +85,21 @@ class Calls:
         # The page itself calls run/predict with numbers of other functions.
         if number is None or way in ("call", "call/v2"):
             number = self._number(name)
-        if number != self._batched:
-            return ""
-        data = [content.get(x) for x in INPUTS] if way == "call/v2" else content.get("data")
-        return "" if _is_post(data) else 'A post is "data": [text or null, uploaded image or null].'
+        if number is None:
+            return "The request names no function: give fn_index."
+        called, data = self._names[number], content.get("data")
+        if way == "call/v2":
+            names = INPUTS.get(called or "", ())
+            lacking = [name for name in names if name not in content]
+            if lacking and called != TOOL:  # whose inputs may be left out
+                return f"The request lacks {lacking[0]!r}; it may be null."
+            data = [content.get(name) for name in names]
+        if called in POSTS:
+            takes = _is_tool_post if called == TOOL else _is_post
+            return "" if takes(data) else FORMS[TOOL if called == TOOL else "predict"]
+        size = self._sizes[number]
+        few = not isinstance(data, list) or (len(data) < size and way != "call/v2")
+        return f'"data" is a list of {size} values.' if few else ""
 
     def _number(self, name: str | None) -> int | None:
         return next((i for i, x in self._names.items() if name is not None and x == name), None)
@@ -112,6 +133,14 @@ def _is_post(data: Any) -> bool:
         and len(data) == 2
         and isinstance(data[0], (str, type(None)))
         and (data[1] is None or (isinstance(data[1], dict) and "path" in data[1]))
+    )
+
+
+def _is_tool_post(data: Any) -> bool:
+    return (
+        isinstance(data, list)
+        and len(data) == 2
+        and all(isinstance(value, (str, type(None))) for value in data)
     )
 
 

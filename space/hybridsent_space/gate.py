@@ -19,8 +19,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DRAINED = 10_000_000  # bytes read on of a body that is too large, so that its sender reads why
+LARGE_AT_ONCE = 16  # calls of the tool with more than `max_json_bytes`; the others wait
+PATIENCE = 60  # seconds for such a call to arrive, while others wait
 UPLOADS = ("/gradio_api/upload", "/gradio_api/upload/")
 HOST = re.compile(rb"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?", re.ASCII)
+# A long run of base64 in JSON, which may escape characters of it.
+IMAGE = re.compile(rb"[A-Za-z0-9+/=\\]{1000,}")
 # Gradio would keep whatever a session holds, without a limit, for whoever asks; and would fetch.
 CLOSED = ("/deep_link", "/proxy=", "/component_server", "/stream/", "/mcp/sse")
 # Nothing of this page comes from elsewhere, and an image of a visitor goes nowhere.
@@ -48,6 +52,7 @@ class Gate:
         self._app, self._calls, self._storage = app, calls, storage
         self._settings = settings
         self._running = 0  # requests other than uploads
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,13 +109,37 @@ class Gate:
             await _refuse(send, *upload.fault)
 
     async def _pass_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = "max_tool_bytes" if self._calls.is_tool(scope["path"]) else "max_json_bytes"
-        most = getattr(self._settings, limit)
-        body = await _read(receive, most)
-        if body is None:
-            await _refuse(send, 413, message_of(limit, most))
+        most, body = self._settings.max_json_bytes, _Body(receive)
+        if await body.read(most):
+            await self._pass_call(scope, body, receive, send)
             return
-        if fault := self._calls.fault_of(scope["path"], body):
+        fault: tuple[int, str] | None = (413, message_of("max_json_bytes", most))
+        if self._calls.is_tool(scope["path"]):
+            async with self._large:
+                fault = await self._pass_large_call(scope, body, receive, send)
+        if fault:
+            await body.drain()
+            await _refuse(send, *fault)
+
+    async def _pass_large_call(
+        self, scope: Scope, body: "_Body", receive: Receive, send: Send
+    ) -> tuple[int, str] | None:
+        """Pass a call with a large image on; return status and message if it is refused."""
+        most, others = self._settings.max_tool_bytes, self._settings.max_json_bytes
+        try:
+            if not await asyncio.wait_for(body.read(most), PATIENCE):
+                return 413, message_of("max_tool_bytes", most)
+        except asyncio.TimeoutError:
+            return 408, "The request takes too long to arrive."
+        if (
+            len(IMAGE.sub(b"", body.content)) > others
+        ):  # lists by the million would hold up everybody
+            return 413, f"Without its image: {message_of('max_json_bytes', others)}"
+        await self._pass_call(scope, body, receive, send)
+        return None
+
+    async def _pass_call(self, scope: Scope, body: "_Body", receive: Receive, send: Send) -> None:
+        if fault := self._calls.fault_of(scope["path"], body.content):
             await _refuse(send, 400, fault)
             return
         if self._running >= self._settings.max_waiting:  # the tool's calls pass by Gradio's queue
@@ -118,7 +147,7 @@ class Gate:
             return
         self._running += 1
         try:
-            await self._replay(scope, body, receive, send)
+            await self._replay(scope, body.content, receive, send)
         finally:
             self._running -= 1
 
@@ -142,16 +171,32 @@ def _has_good_host(scope: Scope) -> bool:
     return all(HOST.fullmatch(host.split(b",")[0].strip()) for host in hosts)
 
 
-async def _read(receive: Receive, most: int) -> bytes | None:
-    """Read a body; None if it is too large."""
-    parts, size, more = [], 0, True
-    while more and size <= DRAINED:
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size <= most:
-            parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(parts) if size <= most else None
+class _Body:
+    """The body of a request, read as far as it is wanted."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._more = receive, True
+        self.content = b""
+
+    async def read(self, most: int) -> bool:
+        """Read on up to its end, or to more bytes than allowed; return whether it is whole."""
+        parts, size = [self.content], len(self.content)
+        while self._more and size <= most:
+            parts.append(await self._next())
+            size += len(parts[-1])
+        self.content = b"".join(parts)
+        return not self._more and size <= most
+
+    async def drain(self) -> None:
+        """Read on without keeping anything, so that the sender reads why it is refused."""
+        size, self.content = len(self.content), b""
+        while self._more and size <= DRAINED:
+            size += len(await self._next())
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        self._more = message.get("more_body", False)
+        return bytes(message.get("body", b""))
 
 
 def _with_headers(send: Send) -> Send:

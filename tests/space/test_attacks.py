@@ -77,6 +77,40 @@ def test_honest_posts_beside_hostile_ones(space, route, with_number):
     assert ["error" in job.result() for job in jobs] == [False] * 30
 
 
+@pytest.mark.parametrize("name", ["explain", "score_post"])
+def test_honest_posts_beside_hostile_ones_at_the_other_endpoints(space, name):
+    number = functions_of(space.url)[name]
+    with ThreadPoolExecutor(30) as pool:
+        jobs = [pool.submit(result, space.url, name, "sad", None) for _ in range(30)]
+        for shape in SHAPES:
+            for route in ("queue/join", f"call/{name}", f"run/{name}", f"api/{name}"):
+                body = {"data": shape, "session_hash": uuid.uuid4().hex}
+                answer = post(space, route, json={**body, "fn_index": number})
+                assert (answer.status_code, "A post is" in answer.text) == (400, True), shape
+    assert ["error" in str(job.result()) for job in jobs] == [False] * 30
+
+
+def test_large_calls_of_the_tool_take_turns_and_hold_images_alone(space):
+    inputs = {"text": "a", "image": "data:image/png;base64," + "A" * 1_900_000}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    body = json.dumps({**call, "params": {"name": "score_post", "arguments": inputs}})
+    kinds = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    before = space.resident_bytes()
+    with ThreadPoolExecutor(130) as pool:
+        hostile = [
+            pool.submit(post, space, "mcp/", content=body.encode(), headers=kinds)
+            for _ in range(100)
+        ]
+        honest = [pool.submit(result, space.url, "score_post", "sad", None) for _ in range(30)]
+        assert all("is not a JPEG" in job.result().text for job in hostile)
+        assert ["label" in job.result()[0] for job in honest] == [True] * 30
+    assert space.resident_bytes() - before < GROWTH
+    lists = b'{"data": ["a", [' + b"[]," * 600_000 + b"0]]}"
+    for _ in range(50):
+        answer = post(space, "run/score_post", content=lists)
+        assert (answer.status_code, "Without its image" in answer.text) == (413, True)
+
+
 def test_a_header_or_session_cannot_spoil_a_batch(space):
     number = functions_of(space.url)["predict"]
     with ThreadPoolExecutor(30) as pool:

@@ -168,7 +168,7 @@ def test_calls_past_the_queue_are_as_few_as_may_wait(tmp_path):
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-        gate = Gate(slow, Calls({}, 0, tmp_path), None, Settings(max_waiting=1))
+        gate = Gate(slow, Calls({}, {}, tmp_path), None, Settings(max_waiting=1))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(gate)) as client:
             first = asyncio.create_task(client.post("http://page/gradio_api/mcp", json={}))
             await begun.wait()

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from tiny_models import LABELS
+from tiny_models import LABELS, save_tiny_encoders
 from tiny_runs import run_here, write_recipe
 from tiny_trainer import tiny_posts, tiny_trainer
 
 from hybridsent.regression.answers import Inputs
-from hybridsent.regression.soft_labels import add_soft_labels, answer_each
-from hybridsent.training.arguments import HybridSentTrainingArguments
+from hybridsent.regression.soft_labels import add_soft_labels, answer_each, with_soft_labels
+from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
 
 PARTS = ("decision", "text", "image", "fusion")
 
@@ -113,6 +113,19 @@ def test_the_loss_of_a_step_does_not_depend_on_how_it_is_split(posts, tmp_path):
 def test_shares_that_make_no_sense_are_refused(given, tmp_path):
     with pytest.raises(ValueError, match="--soft_label_weight"):
         HybridSentTrainingArguments(str(tmp_path), **given)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("missing", ["text", "image"])
+def test_posts_without_one_modality_get_soft_labels(tmp_path, missing):
+    save_tiny_encoders(tmp_path)
+    posts = tiny_posts(tmp_path / "posts")["train"]
+    posts = posts.remove_columns(missing).add_column(missing, [None] * len(posts))
+    posts = posts.filter(lambda post: bool(post["text"] or post["image"]))
+    models = ModelArguments(str(tmp_path / "text"), str(tmp_path / "vision"))
+    training = HybridSentTrainingArguments(str(tmp_path), cache_folder=str(tmp_path / "kept"))
+    found = with_soft_labels(posts, list(LABELS.values()), models, training)
+    np.testing.assert_allclose(np.sum(found["soft_label"], axis=1), 1)
 
 
 def test_a_run_keeps_what_its_regression_read(tmp_path):

@@ -97,5 +97,6 @@ def shipped_weights(name: str) -> tuple[dict[str, torch.Tensor], str]:
     if name not in BUNDLED_ENCODERS:
         raise ValueError(f"No bundled encoder {name!r}: one of {', '.join(BUNDLED_ENCODERS)}.")
     encoder = BUNDLED_ENCODERS[name].shipped()
+    weights = encoder.weights()  # first: its error says what to install for an absent file
     digests = [digest_of_file(file) for file in encoder.files()]
-    return encoder.weights(), hashlib.sha256("".join(digests).encode()).hexdigest()
+    return weights, hashlib.sha256("".join(digests).encode()).hexdigest()
