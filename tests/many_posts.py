@@ -104,6 +104,5 @@ def direct(model, processor, posts, folder):
 
 
 def read_answers(folder):
-    """All rows of a finished run, by the names of their files."""
-    files = sorted(folder.glob("rows-*.parquet"))
-    return [row for file in files for row in pq.read_table(file).to_pylist()]
+    """All rows of a finished run, whose folder is read as any folder of Parquet files is."""
+    return pq.read_table(folder).to_pylist()

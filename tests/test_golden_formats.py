@@ -78,7 +78,7 @@ def test_answers_have_these_columns(run):
     assert result.returncode == 0, result.stderr
     (file,) = (run / "answers").glob("*.parquet")
     assert pq.read_table(file).num_rows == SIZES["test"]
-    manifest = shape(read(run / "answers" / "manifest.json"))
+    manifest = shape(read(run / "answers" / ".manifest.json"))
     compare(
         "answers",
         {"files": files_of(run / "answers"), "columns": schema_of(file), "manifest": manifest},

@@ -72,7 +72,7 @@ def require_right(output, table, tiny):
         assert error in answers[i]["error"]
         assert answers[i]["label"] is None
     files = {re.sub(r"\d{12}", "N", path.name) for path in output.iterdir()}
-    assert files == {".lock", "manifest.json", "rows-N-N.parquet"}
+    assert files == {".lock", ".manifest.json", "rows-N-N.parquet"}
 
 
 def test_a_table_is_scored_and_a_second_call_has_nothing_to_do(table, tiny, tmp_path):
@@ -88,7 +88,7 @@ def test_a_table_is_scored_and_a_second_call_has_nothing_to_do(table, tiny, tmp_
     names = ["row", "id", "label", "score", "error", "probabilities", "weights"]
     for file in output.glob("*.parquet"):
         assert pq.read_schema(file).names == names
-    assert json.loads((output / "manifest.json").read_text())["rows"] == len(posts)
+    assert json.loads((output / ".manifest.json").read_text())["rows"] == len(posts)
     before = {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
     # Without the size of files: they stay as large as they are.
     result = score_here(*given[:-2], "--columns", "probabilities", "weights")
@@ -101,9 +101,9 @@ def test_a_damaged_size_of_files_is_refused(table, tiny, tmp_path):
     output = tmp_path / "answers"
     given = ("--model", tiny[0], "--input", table[0], "--output", output)
     assert score_here(*given).returncode == 0
-    manifest = json.loads((output / "manifest.json").read_text())
+    manifest = json.loads((output / ".manifest.json").read_text())
     for damaged in (0, -5, "many"):
-        (output / "manifest.json").write_text(json.dumps({**manifest, "rows_per_shard": damaged}))
+        (output / ".manifest.json").write_text(json.dumps({**manifest, "rows_per_shard": damaged}))
         result = score_here(*given)
         assert result.returncode == 1
         assert f"rows_per_shard was {damaged}, is 500" in result.stderr
@@ -172,7 +172,7 @@ def test_killed_without_its_workers_it_holds_no_lock(long_table, tiny, tmp_path)
     first.kill()
     assert second.returncode == 1
     assert f"error: {output}: another run is writing here" in second.stderr
-    manifest = json.loads((output / "manifest.json").read_text())
+    manifest = json.loads((output / ".manifest.json").read_text())
     assert RunFolder(output).begin(manifest)  # at once, while its workers may still be there
 
 

@@ -19,7 +19,7 @@ from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import write_whole
 from hybridsent.support.locking import FolderLock, is_lock
 
-MANIFEST = "manifest.json"
+MANIFEST = ".manifest.json"  # hidden, so that what reads Parquet takes the folder as it is
 FORMAT_VERSION = 1  # raise it whenever other files would be written for the same manifest
 OTHER = "Give another --output, or remove that folder to start anew."
 DRAFT = ".draft-"  # how the names of unfinished files begin

@@ -147,7 +147,7 @@ def test_pipeline_command_and_report_answer_alike(fitted, tmp_path):
     assert np.mean([x["abstains"] for x in answers]) == pytest.approx(rows[0]["abstained"])
     assert np.mean([len(x["label_set"]) for x in answers]) == pytest.approx(rows[0]["labels"])
     assert len({len(x["label_set"]) for x in answers}) > 1
-    assert json.loads((tmp_path / "answers/manifest.json").read_text())["coverage"] == 0.8
+    assert json.loads((tmp_path / "answers/.manifest.json").read_text())["coverage"] == 0.8
 
     place = {"model": str(folder / "model"), "trust_remote_code": True, "device": "cpu"}
     pipe = pipeline("image-text-sentiment", **place)

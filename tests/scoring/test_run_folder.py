@@ -51,7 +51,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("content", ["{", "", "{}", "[]"])
 def test_a_damaged_manifest_is_named(tmp_path, content):
-    (tmp_path / "manifest.json").write_text(content)
+    (tmp_path / ".manifest.json").write_text(content)
     with pytest.raises(PostsError, match=r"manifest.json: is damaged"):
         RunFolder(tmp_path).check(QUESTION)
 
@@ -61,20 +61,20 @@ def test_what_a_killed_run_left_goes_and_what_is_done_stays(tmp_path):
     with ShardWriter(tmp_path, 10) as writer:
         writer.write(answers(20, 30))
     (tmp_path / ".draft-000000000030").write_bytes(b"PAR1 half")
-    (tmp_path / ".manifest.json.77").write_text("{")
+    (tmp_path / "..manifest.json.77").write_text("{")
     (tmp_path / "rows-000000000040-000000000050.parquet").touch()  # the machine lost its content
     (tmp_path / ".draft-thesis.txt").write_text("mine")
     assert RunFolder(tmp_path).begin(QUESTION) == (2,)
     names = sorted(path.name for path in tmp_path.iterdir() if path.stat().st_size)
-    kept = [".draft-thesis.txt", "manifest.json", "rows-000000000020-000000000030.parquet"]
+    kept = [".draft-thesis.txt", ".manifest.json", "rows-000000000020-000000000030.parquet"]
     assert names == kept
 
 
 def test_killed_before_its_manifest_a_run_starts_anew(tmp_path):
     (tmp_path / ".lock").touch()
-    (tmp_path / ".manifest.json.77").write_text("{")
+    (tmp_path / "..manifest.json.77").write_text("{")
     assert RunFolder(tmp_path).begin(QUESTION) == ()
-    assert (tmp_path / "manifest.json").is_file()
+    assert (tmp_path / ".manifest.json").is_file()
 
 
 def test_a_second_run_is_refused_until_the_first_is_dead(tmp_path):
