@@ -169,7 +169,7 @@ def test_any_other_folder_is_refused_and_left_alone(tmp_path, spoil):
     if spoil == "settings broken":
         (folder / "settings.json").write_text("{")
     before = digests(folder)
-    with pytest.raises(FileExistsError, match="another output_dir"):
+    with pytest.raises(FileExistsError, match="hybridsent train posts --data_dir"):
         write_posts(folder, seed=seed, sizes=sizes)
     assert digests(folder) == before
     assert os.listdir(tmp_path) == ["posts"]
@@ -198,7 +198,7 @@ def test_generation_that_hits_a_limit_half_way_leaves_nothing(tmp_path):
 
 def test_target_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "posts").write_text("precious")
-    with pytest.raises(FileExistsError, match="left as it is"):
+    with pytest.raises(FileExistsError, match="left as it"):
         write_posts(tmp_path / "posts", sizes=SIZES)
     assert (tmp_path / "posts").read_text() == "precious"
     assert os.listdir(tmp_path) == ["posts"]
