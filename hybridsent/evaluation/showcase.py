@@ -65,7 +65,8 @@ def _draw_post(
     label, score = headline(answer)
     known = "" if gold is None else f" (label: {gold})"
     is_wrong = isinstance(gold, str) and gold != label
-    image.set_xlabel(f"{label} {score}{known}", color="crimson" if is_wrong else "black", size=9)
+    answered = textwrap.fill(f"{label} {score}{known}", 40)
+    image.set_xlabel(answered, color="crimson" if is_wrong else "black", size=9)
     _draw_weights(weights, answer)
 
 
