@@ -128,8 +128,9 @@ DATA = {
         "model is weak at neutral posts. Drawings, memes and screenshots of text are unlike what it "
         "has seen, and it knows nothing of the people in a photograph. The page's warning by energy "
         "finds few of them: with the bundled model, about a tenth of drawn pictures exceed the limit "
-        "that one validation post in twenty exceeds. MCRLab of the University of Ottawa hands out the posts on "
-        "request and states no licence; neither posts nor parts of them come with the weights.",
+        "that one validation post in twenty exceeds. MCRLab of the University of Ottawa hands out "
+        "the posts on request and states no licence; neither posts nor parts of them come with the "
+        "weights.",
         citation=_MVSA,
     ),
     "mvsa_multiple": DataText(

@@ -295,6 +295,21 @@ class HybridSentTrainer(Trainer):
         if self.args.should_save:
             (folder / "training_args.bin").unlink(missing_ok=True)
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Return whether the scores are the best yet; of equal ones, those of the lowest loss are.
+
+        Few validation posts often have equal scores, and the first epoch is rarely sure of them.
+        """
+        best, step = self.state.best_metric, self.state.best_global_step
+        if super()._determine_best_metric(metrics, trial):
+            return True
+        value = metrics.get(f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}")
+        losses = {x["step"]: x["eval_loss"] for x in self.state.log_history if "eval_loss" in x}
+        if value is None or value != best or metrics["eval_loss"] >= losses.get(step, -math.inf):
+            return False
+        self.state.best_global_step = self.state.global_step
+        return True
+
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Score posts; in the middle of training with the mean of the weights, once it has begun."""
         with self.average.swapped_in(self.model) if self.average else nullcontext():
