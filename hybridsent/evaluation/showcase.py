@@ -14,7 +14,7 @@ from datasets_scripts.loading import load_table
 from datasets_scripts.post_files import is_prepared
 from datasets_scripts.table import label_names_of_feature
 from hybridsent.evaluation.figures import COLOURS
-from hybridsent.evaluation.first_posts import headline
+from hybridsent.evaluation.problem_scores import headline
 from hybridsent.support.errors import PostsError
 from modeling_hybridsent.answers_hybridsent import NO_LABELS
 
