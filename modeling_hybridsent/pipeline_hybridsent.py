@@ -127,8 +127,7 @@ class HybridSentPipeline(Pipeline):
     One post gives a dictionary with the best label and its calibrated probability, or the score of a
     regression; with several labels a post, a list of such dictionaries, of the labels that reach their
     thresholds, best first. Posts that have a length (a list, a tuple, a dataset) give a list; posts
-    that stream (a generator, another iterator, an iterable dataset) give an iterator. See
-    `_sanitize_parameters` for what a call may ask for.
+    that stream (a generator, another iterator, an iterable dataset) give an iterator.
     """
 
     _load_processor = True
@@ -153,8 +152,13 @@ class HybridSentPipeline(Pipeline):
             inputs: A post, a list or tuple of posts, a `Dataset` of torch or of the `datasets`
                 library with columns `text` and `image` (others are ignored), or an iterator or
                 iterable dataset of posts. Left out where `text=` and `image=` give one post.
-            **options: `text` and `image` of one post; `batch_size` and `num_workers`; what
-                `_sanitize_parameters` takes.
+            **options: `text` and `image` of one post; `batch_size` and `num_workers`.
+                `top_k`: 1 gives the best label as a dictionary; more, or None for all, gives a
+                list of such dictionaries, best first; left out, what the model decides.
+                `return_branches`: True adds the scores and weights of text, image and fusion.
+                `coverage`: such as 0.9, adds the set of labels that holds the right one for this
+                share of posts. `explain`: True adds what text, image, words and regions did for the
+                label, for up to 59 more posts to score.
 
         Returns:
             An answer, a list of answers or an iterator over answers: see the class.
@@ -189,12 +193,7 @@ class HybridSentPipeline(Pipeline):
         """Assign the options of a call to its steps.
 
         Args:
-            **options: `top_k`: 1 gives the best label as a dictionary; more, or None for all, gives a
-                list of such dictionaries, best first; left out, what the model decides.
-                `return_branches`: True adds the scores and weights of text, image and fusion.
-                `coverage`: such as 0.9, adds the set of labels that holds the right one for this
-                share of posts. `explain`: True adds what text, image, words and regions did for the
-                label, for up to 59 more posts to score.
+            **options: As in `__call__`.
 
         Returns:
             Options of preprocess, forward and postprocess.
@@ -227,7 +226,7 @@ class HybridSentPipeline(Pipeline):
 
         Args:
             post: "text": string or None; "image": what `load_image` takes.
-            explain: As in `_sanitize_parameters`.
+            explain: As in `__call__`.
 
         Returns:
             Model inputs of a batch of one; to be explained, also its "text".
@@ -278,10 +277,10 @@ class HybridSentPipeline(Pipeline):
 
         Args:
             outputs: Scores of a batch of one.
-            top_k: As in `_sanitize_parameters`; 0 for what the model decides.
-            return_branches: As in `_sanitize_parameters`.
-            coverage: As in `_sanitize_parameters`.
-            explain: As in `_sanitize_parameters`.
+            top_k: As in `__call__`; 0 for what the model decides.
+            return_branches: As in `__call__`.
+            coverage: As in `__call__`.
+            explain: As in `__call__`.
 
         Returns:
             {"label", "score"} or a list of them. The dictionary (or the first of the list) also has:

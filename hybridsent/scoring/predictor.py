@@ -185,12 +185,18 @@ def _columns_of(
         Those that the batch has, as lists.
 
     Raises:
-        ValueError: The batch has neither texts nor images, or one of them by another name.
+        ValueError: The batch has neither texts nor images, or one of them by another name; or a
+            column is a single string, as of one post.
     """
     found = batch.column_names if isinstance(batch, pa.Table) else list(batch)
     if not {"text", "image"} & set(found):
         raise ValueError(f"A batch needs a column text or image, it has {sorted(found)}.")
     refuse_misspelt(found)
+    for name in names:
+        if name in found and isinstance(batch[name], (str, bytes)):
+            raise ValueError(
+                f'A batch has lists: "{name}": [...], got {type(batch[name]).__name__}.'
+            )
     return {
         name: column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
         for name, column in ((name, batch[name]) for name in names if name in found)
