@@ -13,7 +13,7 @@ from tiny_models import save_tiny_encoders
 from transformers import pipeline
 
 from hybridsent.evaluation import first_posts
-from hybridsent.evaluation.first_posts import headline
+from hybridsent.evaluation.problem_scores import headline
 from hybridsent.exporting.export import export
 from hybridsent.publishing.bundling import bundle
 from hybridsent.publishing.published_files import _entries

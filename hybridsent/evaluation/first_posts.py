@@ -17,8 +17,9 @@ from PIL import Image
 from transformers import pipeline
 
 from hybridsent.bundled.models import DEFAULT_MODEL, resolve_model
+from hybridsent.evaluation.problem_scores import headline
 from hybridsent.support.command_line import add_debug, run_command
-from modeling_hybridsent.answers_hybridsent import BRANCHES, NO_LABELS
+from modeling_hybridsent.answers_hybridsent import BRANCHES
 
 ABSENT = "-"
 POSTS = (
@@ -41,17 +42,6 @@ def first_posts() -> list[dict[str, Any]]:
         with (folder / str(name)).open("rb") as stream:
             images[name] = Image.open(stream).convert("RGB")
     return [{"text": text, "image": images[image]} for text, image in POSTS]
-
-
-def headline(answer: dict[str, Any]) -> tuple[str, str]:
-    """Return what an answer decides and its probability; of several labels all, by their names.
-
-    Args:
-        answer: What the pipeline gives a post with `return_branches=True`.
-    """
-    named = sorted((x["label"], f"{x['score']:.2f}") for x in answer.get("labels", [answer]))
-    labels, scores = zip(*named, strict=True) if named else ((NO_LABELS,), (ABSENT,))
-    return ", ".join(labels), ", ".join(scores)
 
 
 def describe_first_posts(answers: Sequence[dict[str, Any]]) -> str:

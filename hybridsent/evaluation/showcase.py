@@ -14,7 +14,7 @@ from datasets_scripts.loading import load_table
 from datasets_scripts.post_files import is_prepared
 from datasets_scripts.table import label_names_of_feature
 from hybridsent.evaluation.figures import COLOURS
-from hybridsent.evaluation.first_posts import headline
+from hybridsent.evaluation.problem_scores import headline
 from hybridsent.support.errors import PostsError
 from modeling_hybridsent.answers_hybridsent import NO_LABELS
 
@@ -65,7 +65,8 @@ def _draw_post(
     label, score = headline(answer)
     known = "" if gold is None else f" (label: {gold})"
     is_wrong = isinstance(gold, str) and gold != label
-    image.set_xlabel(f"{label} {score}{known}", color="crimson" if is_wrong else "black", size=9)
+    answered = textwrap.fill(f"{label} {score}{known}", 40)
+    image.set_xlabel(answered, color="crimson" if is_wrong else "black", size=9)
     _draw_weights(weights, answer)
 
 

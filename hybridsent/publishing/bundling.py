@@ -21,7 +21,7 @@ from hybridsent.bundled.compression import (
 )
 from hybridsent.bundled.models import DIFFERENCE, write_manifest
 from hybridsent.evaluation.evaluate import posts_for
-from hybridsent.publishing.published_files import published_files
+from hybridsent.publishing.published_files import file_problems, link_problems, published_files
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside, is_taken, write_whole
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
@@ -104,10 +104,7 @@ def bundle(
     encoders = _encoders_of(source)
     require_one_label(HybridSentConfig.from_pretrained(model), f"{model}: hybridsent bundle")
     with build_beside(folder) as draft:
-        for name in published_files(source):
-            if not name.endswith((".safetensors", ".safetensors.index.json", ".py")):
-                (draft / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(source / name, draft / name)
+        _copy_checked(source, draft)
         loaded = HybridSentForSequenceClassification.from_pretrained(model)
         base, digests = encoder_weights(encoders)
         room = largest - _size_of(draft) - 100_000  # for the manifest and names of tensors
@@ -126,14 +123,32 @@ def bundle(
     return compared, size
 
 
+def _copy_checked(source: Path, draft: Path) -> None:
+    """Copy the files but weights and code; what may not be published may not be bundled, either."""
+    left_out = (".safetensors", ".safetensors.index.json", ".py")
+    names = [name for name in published_files(source) if not name.endswith(left_out)]
+    links = link_problems(source, names)
+    problems = list(links.values())
+    for name in (name for name in names if name not in links):
+        (draft / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / name, draft / name)
+        problems += file_problems(draft, name, source)
+    if problems:
+        remedy = "Save model and processor again with save_pretrained, or train again."
+        raise PostsError.about(source, "cannot be bundled", problems, remedy)
+
+
 def _encoders_of(source: Path) -> dict[str, str]:
     """Return the names of the encoders by modality, from the record of the training."""
     file = source / "metrics.json"
     if not file.is_file():
         remedy = "Give the output folder of a training that has ended."
         raise PostsError.about(file, "no such file", remedy=remedy)
-    named = json.loads(file.read_text(encoding="utf-8"))["encoders"]
-    return {modality: named[modality] for modality in ("text", "vision")}
+    try:
+        named = json.loads(file.read_text(encoding="utf-8"))["encoders"]
+        return {modality: str(named[modality]) for modality in ("text", "vision")}
+    except (ValueError, LookupError, TypeError) as error:
+        raise PostsError.about(file, "is not the record of a training", [repr(error)]) from error
 
 
 def _size_of(folder: Path) -> int:

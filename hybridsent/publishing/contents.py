@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 SECRET = re.compile(
     r"\b(?:hf|api_org)_(?:oauth_|jwt_)?[A-Za-z0-9]{16,}"
     r"|\b(?:gh[opusr]|github_pat|glpat|xox[abeprs]|sk|pk|rk|npm|pypi|dckr_pat)[-_][\w-]{20,}"
+    r"|\bya29\.[\w-]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|(?i:bearer) (?=[\w.-]*\d)[\w.-]{16,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+"
     r"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY|\b[a-z][a-z0-9+]*://[^\s/:@\"']+:[^\s/:@\"']+@"
     r"|(?i:passw(?:or)?d|secret(?:_?(?:access_?)?key)?|api[-_]?key|(?:hf|hub|auth|api|access|wandb)[-_]?token)"
@@ -22,7 +23,7 @@ SECRET = re.compile(
 MACHINE_PATH = re.compile(
     r"(?:(?<![\w/.~}])|(?<=file://))/(?i:home|users?|root|mnt|data|datasets|media|scratch|work|tmp"
     r"|workspaces?|var|opt|srv|content|kaggle|gpfs|lustre|nfs|private|volumes|storage|shared|projects?"
-    r"|export|fsx|dbfs|ssd\d*|disks?\d*|afs|lustre\d*)/[\w.~-][^\s\"'`)>,]*"
+    r"|export|fsx|dbfs|ssd|disks?|afs|vol|nas|pfs)\d*/[\w.~-][^\s\"'`)>,]*"
     r"|(?<![\w?])[A-Za-z]:(?:/(?!/)|\\{1,2})\w[^\s\"'`)>,]*"
 )
 # A figure needs no other parts; text in these is scanned, and the rest may hide anything.
@@ -53,11 +54,11 @@ def _strings(text: str) -> str:
 
 
 def _vocabulary_text(file: Path) -> str:
-    if strange := [
-        x for x in json.loads(file.read_text(encoding="utf-8")).items() if type(x[1]) is not int
-    ]:
-        raise ValueError(f"{strange[0][0]!r:.{_SHOWN}} has no number")
-    return _json_text(file)
+    text = _json_text(file)
+    tokens = json.loads(file.read_text(encoding="utf-8"))
+    if strange := [token for token, number in tokens.items() if type(number) is not int]:
+        raise ValueError(f"{strange[0]!r:.{_SHOWN}} has no number")
+    return text
 
 
 def _header_text(file: Path) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import LocalTokenNotFoundError
-from huggingface_hub.utils import httpx
+from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
+from huggingface_hub.utils import httpx, validate_repo_id
 
 from hybridsent.publishing.hosted_files import write_hosted_files, write_widget
 from hybridsent.publishing.isolated_check import check_loads_isolated, describe_answer
@@ -86,8 +86,12 @@ def stage(model: str | Path, repo_id: str, folder: Path) -> tuple[list[str], lis
         Names of the files, relative to both folders; and the problems that forbid to publish them.
 
     Raises:
-        PublishError: No such folder.
+        PublishError: No such folder, or the Hub allows no such name.
     """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise PublishError(f"--repo_id {repo_id!r}: give USER/NAME. {error}") from error
     source = Path(model)
     named = published_files(source)
     links = link_problems(source, named)

@@ -159,7 +159,10 @@ def _entries(run: dict[str, Any]) -> list[EvalResultEntry]:
 
 def link_of(source: Path, name: str) -> str | None:
     """Return what a file in truth is where it, or its folder, is a link: a path; None for no link."""
-    root, real = source.resolve(), (source / name).resolve()
+    try:
+        root, real = source.resolve(), (source / name).resolve()
+    except (RuntimeError, OSError):  # a circle of links
+        return os.readlink(source / name)
     if real == root / name:
         return None
     return real.relative_to(root).as_posix() if real.is_relative_to(root) else str(real)
@@ -200,15 +203,28 @@ def problems_of(folder: Path, names: Sequence[str], source: Path) -> Iterator[st
     allowed = {**code, HANDLER.name: HANDLER.read_bytes()}
     for name in names:
         if not name.endswith(".py"):
-            yield from content_problems(folder / name, name, source)
+            yield from file_problems(folder, name, source)
         elif name not in allowed:
             yield f"{name} is foreign code; only that of the installed modeling_hybridsent is published"
         elif (folder / name).read_bytes() != allowed[name]:
             yield f"{name} differs from the installed modeling_hybridsent/{name}"
-        if name.endswith(".json") and isinstance(stored := _read_json(folder / name), dict):
-            yield from _foreign_classes(stored, name, code)
-            if name == "config.json":
-                yield from _config_problems(stored)
+
+
+def file_problems(folder: Path, name: str, source: Path) -> Iterator[str]:
+    """Yield what forbids to hand on a file other than code.
+
+    Args:
+        folder: Where it lies.
+        name: Its name.
+        source: The model's folder, whose path may not occur.
+    """
+    yield from content_problems(folder / name, name, source)
+    if name.endswith(".json") and isinstance(stored := _read_json(folder / name), dict):
+        yield from _foreign_classes(
+            stored, name, [x.name for x in INSTALLED.glob("*_hybridsent.py")]
+        )
+        if name == "config.json":
+            yield from _config_problems(stored)
 
 
 def _weight_problems(folder: Path, names: Sequence[str]) -> Iterator[str]:

@@ -56,7 +56,7 @@ class Calls:
             return "The request is not a JSON object."
         if path.endswith(TOOLS):
             return "This server has tools alone." if content.get("method") in NO_TOOL else ""
-        return self._envelope(content) or self._call(path, content) or self._files(content)
+        return self._envelope(content) or self._files(content) or self._call(path, content)
 
     def _envelope(self, content: dict[str, Any]) -> str:
         """Check what goes around the data, which Gradio takes from one post for its whole batch."""

@@ -19,8 +19,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DRAINED = 10_000_000  # bytes read on of a body that is too large, so that its sender reads why
-LARGE_AT_ONCE = 16  # calls of the tool with more than `max_json_bytes`; the others wait
-PATIENCE = 60  # seconds for such a call to arrive, while others wait
+# Of calls of the tool with more than `max_json_bytes`, so many arrive at once, and so many are read,
+# which takes ten times their size; the others wait. One has so many seconds to arrive.
+ARRIVING, READ, PATIENCE = 30, 3, 60
 UPLOADS = ("/gradio_api/upload", "/gradio_api/upload/")
 HOST = re.compile(rb"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?", re.ASCII)
 # A long run of base64 in JSON, which may escape characters of it.
@@ -52,7 +53,7 @@ class Gate:
         self._app, self._calls, self._storage = app, calls, storage
         self._settings = settings
         self._running = 0  # requests other than uploads
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._arriving, self._read = asyncio.Semaphore(ARRIVING), asyncio.Semaphore(READ)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -115,7 +116,7 @@ class Gate:
             return
         fault: tuple[int, str] | None = (413, message_of("max_json_bytes", most))
         if self._calls.is_tool(scope["path"]):
-            async with self._large:
+            async with self._arriving:
                 fault = await self._pass_large_call(scope, body, receive, send)
         if fault:
             await body.drain()
@@ -135,7 +136,8 @@ class Gate:
             len(IMAGE.sub(b"", body.content)) > others
         ):  # lists by the million would hold up everybody
             return 413, f"Without its image: {message_of('max_json_bytes', others)}"
-        await self._pass_call(scope, body, receive, send)
+        async with self._read:
+            await self._pass_call(scope, body, receive, send)
         return None
 
     async def _pass_call(self, scope: Scope, body: "_Body", receive: Receive, send: Send) -> None:

@@ -12,7 +12,7 @@ from tiny_bundles import COUNT, DEPTHWISE, LORA, NORM, RANK, TUNED, save_run
 from tiny_models import LABELS
 
 from hybridsent.bundled import models
-from hybridsent.bundled.compression import read_compressed
+from hybridsent.bundled.compression import read_compressed, write_compressed
 from hybridsent.bundled.synthetic import write_posts
 from hybridsent.publishing.hosted_files import HANDLER
 from hybridsent.publishing.isolated_check import check_loads_isolated
@@ -139,11 +139,72 @@ def test_other_encoders_than_those_of_the_training_are_named(bundles):
         models.bundled_model("tiny")
 
 
+def damaged_bundles():
+    """Return what may be wrong with a bundle of the right digests: changes of manifest and entries."""
+    square = torch.ones(384, 384)
+    return {
+        "no encoders": ({"encoders": None}, {}),
+        "unknown encoder": ({"encoders": {"text": "../x", "vision": "y"}}, {}),
+        "half a product": ({}, {f"{LORA}:down": None}),
+        "another rank": ({}, {f"{LORA}:down": torch.ones(3, 384)}),
+        "too large a product": ({}, {f"{LORA}:up": torch.ones(10**6, 1), f"{LORA}:down": square}),
+        "unknown tensor": ({}, {"gone:change": square}),
+    }
+
+
+@pytest.mark.parametrize("name", damaged_bundles())
+def test_a_hostile_bundle_is_one_error_that_names_it(bundles, name):
+    folder = bundles / "tiny"
+    changed, entries = damaged_bundles()[name]
+    about = json.loads((folder / models.MANIFEST).read_text())
+    found = read_compressed(folder / models.DIFFERENCE)
+    kept = {x: y for x, y in {**found.entries, **entries}.items() if y is not None}
+    write_compressed(found._replace(entries=kept), folder / models.DIFFERENCE)
+    del about["files"]
+    models.write_manifest(folder, **{**about, **changed})
+    with pytest.raises(PostsError, match=rf"^{folder}: is damaged\n"):
+        models.bundled_model("tiny")
+
+
+def test_a_file_that_is_no_difference_is_named(bundles):
+    for content in (b"", b"PK", (bundles / "tiny" / "config.json").read_bytes()):
+        (bundles / "tiny" / models.DIFFERENCE).write_bytes(content)
+        about = json.loads((bundles / "tiny" / models.MANIFEST).read_text())
+        models.write_manifest(bundles / "tiny", **{**about, "files": {}})
+        manifest = bundles / "tiny" / models.MANIFEST
+        manifest.write_text(json.dumps({**about, "files": {}}))
+        with pytest.raises(PostsError, match=r"tiny: is damaged"):
+            models.bundled_model("tiny")
+
+
+def test_links_secrets_and_foreign_code_are_not_bundled(folder, tmp_path):
+    run = shutil.copytree(folder / "run", tmp_path / "run")
+    (tmp_path / "key").write_text("-----BEGIN PRIVATE KEY-----")
+    (run / "vocab.txt").unlink(missing_ok=True)
+    (run / "vocab.txt").symlink_to(tmp_path / "key")
+    settings = json.loads((run / "tokenizer_config.json").read_text())
+    settings["auto_map"] = {"AutoTokenizer": ["evil--code.Tokenizer", None]}
+    (run / "tokenizer_config.json").write_text(json.dumps(settings))
+    with (run / "README.md").open("a") as card:
+        card.write("hf_" + "a1B2" * 8 + " /home/somebody/posts")
+    said = bundle(folder, run, tmp_path / "b").stderr
+    for words in (
+        f"error: {run}: cannot be bundled",
+        f"vocab.txt is a link that leaves the folder, to {tmp_path}/key",
+        "tokenizer_config.json names foreign code in auto_map: 'evil--code.Tokenizer'",
+        "README.md contains a secret: 'hf_a1B2a1B2a'",
+        "README.md contains a path of this machine: '/home/somebody/posts'",
+    ):
+        assert words in said
+    assert not (tmp_path / "b").exists()
+
+
 def test_other_names_are_left_alone_and_an_unknown_one_says_what_to_do(bundles):
     assert models.resolve_model("user/model") == "user/model"
     assert models.resolve_model(bundles) == str(bundles)
-    with pytest.raises(ValueError, match=r"bundled/x: .* it has bundled/tiny\nGive the"):
-        models.resolve_model("bundled/x")
+    for other in ("x", f"../{bundles.name}/tiny", str(bundles / "tiny"), ".."):
+        with pytest.raises(ValueError, match=r": .* it has bundled/tiny\nGive the"):
+            models.resolve_model(f"bundled/{other}")
 
 
 def test_a_model_that_halving_changes_is_refused_and_nothing_is_left(folder, tmp_path):

@@ -295,6 +295,13 @@ BAD_FILES = [
     ("tokenizer_config.json", as_json({"auto_map": {"AutoTokenizer": ["evil.T", None]}}), "evil.T"),
     ("tokenizer_config.json", as_json({"auto_map": "me/x--birau_hybridsent.T"}), "foreign code"),
     ("vocab.json", as_json({"a": 0, "b": "note"}), "vocab.json is not a vocabulary"),
+    ("vocab.json", b"[]", "vocab.json is not a vocabulary"),
+    (
+        "README.md",
+        b"-H 'authorization: Bearer 0123456789abcdef0123'",
+        "README.md contains a secret",
+    ),
+    ("README.md", b"see /vol2/posts", "machine: '/vol2/posts'"),
     ("vocab.txt", KEY, "vocab.txt contains a secret"),
     ("vocab.txt", b"what a lovely day", "vocab.txt is not a vocabulary"),
     ("merges.txt", b"a b\nno merge here", "merges.txt is not a list of merges"),
@@ -368,6 +375,14 @@ def test_links_tokens_paths_and_foreign_code_are_named_at_once(hub, folder, tmp_
             assert part in said
     assert f"vocab.txt -> {tmp_path / 'id_rsa'}" in out
     assert hub.requests == []
+
+
+def test_a_circle_of_links_and_a_name_that_no_hub_has_are_named(folder):
+    (folder / "vocab.txt").symlink_to("vocab.txt")
+    assert refused(folder) == ["vocab.txt is a link to vocab.txt, which is not there"]
+    for name in ("me/x\\q", "../../x", 'me/x"); import os; ("'):
+        with pytest.raises(PublishError, match="give USER/NAME"):
+            stage(folder, name, folder / "staged")
 
 
 def test_a_folder_that_is_absent_is_named(tmp_path, capsys):
