@@ -221,6 +221,12 @@ CASES = {
         ),
         FINE,
     ),
+    "a number of 5,000 digits": jsonl(
+        lines({"id": 1, "text": "hello"}).replace("{", f'{{"x": {"9" * 5_000}, ', 1)
+        + f'{{"id": {"8" * 5_000}, "text": "world", "label": "a"}}\n{{"text": {"7" * 5_000}}}\n',
+        {"1": "hello", "8" * 5_000: "world"},
+        {2: "got Decimal"},
+    ),
     "NaN": jsonl(
         lines({"id": 1, "text": float("nan")}, {"id": 2, "text": "world", "image": float("nan")}),
         {"2": "world"},

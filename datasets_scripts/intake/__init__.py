@@ -98,10 +98,14 @@ def find_image(name: str, folder: str | Path, follow_links: bool) -> str:
         raise ValueError(f"image is a URL, and images are read from the folder only: {name!r:.200}")
     # Links are followed after "..", so that "link/../x" cannot leave the folder.
     path = os.path.normpath(os.path.join(os.path.abspath(folder), name))
-    homes = {os.path.abspath(folder), os.path.realpath(folder)}
-    if not follow_links and "\0" not in name:
-        path, homes = os.path.realpath(path), {os.path.realpath(folder)}
-    if "\0" in name or not any(Path(path).is_relative_to(home) for home in homes):
+    real = os.path.realpath(folder)
+    is_inside = follow_links and any(
+        Path(path).is_relative_to(home) for home in (os.path.abspath(folder), real)
+    )
+    if not is_inside and "\0" not in name:  # the row may name the folder by another link
+        path = os.path.realpath(path)
+        is_inside = Path(path).is_relative_to(real)
+    if not is_inside or "\0" in name:
         raise ValueError(f"image leaves the folder: {name!r:.200}")
     if not os.path.isfile(path):
         raise ValueError(f"image does not exist: {name!r:.200}")

@@ -9,6 +9,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from .rows import BROKEN_QUOTE, NEEDED, Fields, Records, Source, TableError, Wants, chosen, opened
@@ -232,12 +233,19 @@ def _parse(line: str) -> dict[str, Any] | str:
     if not is_utf8(line):
         return f"not UTF-8; {SAVE}"
     try:
-        found = json.loads(line.lstrip("\ufeff"), object_pairs_hook=_as_object)
+        found = json.loads(
+            line.lstrip("\ufeff"), object_pairs_hook=_as_object, parse_int=_as_number
+        )
     except RecursionError:
         return "not well-formed JSON: nested too deeply"
     except ValueError as error:
         return f"not well-formed JSON: {error}"
     return found if isinstance(found, dict) else f"not a JSON object but a {type(found).__name__}"
+
+
+def _as_number(digits: str) -> int | Decimal:
+    """Return a whole number; of more digits than Python converts, as it may stand in other columns."""
+    return int(digits) if len(digits) < 4_000 else Decimal(digits)
 
 
 def _as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -169,15 +169,19 @@ def test_an_image_is_read_from_the_folder_or_not_at_all(write_folder, image, sai
     assert f"row 1: image {said}" in message
 
 
-@pytest.mark.parametrize("image", ["link.jpg", "linked/outside.jpg", "{folder}/a.jpg"])
+@pytest.mark.parametrize(
+    "image", ["link.jpg", "linked/outside.jpg", "{folder}/a.jpg", "{other}/a.jpg"]
+)
 def test_links_that_the_owner_made_are_followed(write_folder, tmp_path, image):
-    row = f"c,,{image.format(folder=tmp_path / 'posts')},positive\n"
+    image = image.format(folder=tmp_path / "posts", other=tmp_path / "other")
+    row = f"c,,{image},positive\n"
     folder = write_folder(validation=None)
     (folder / "link.jpg").symlink_to(folder.parent / "outside.jpg")
     (folder / "linked").symlink_to(folder.parent)
     (folder.parent / "blob").write_text(HEADER + row)
     (folder / "validation.csv").symlink_to(folder.parent / "blob")
-    (tmp_path / "alias").symlink_to(folder)
+    for name in ("alias", "other"):
+        (tmp_path / name).symlink_to(folder)
     assert load_posts(tmp_path / "alias").posts["validation"][0]["image"].size == (4, 3)
 
 
