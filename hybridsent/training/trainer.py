@@ -110,6 +110,11 @@ class HybridSentTrainer(Trainer):
         result = super().train(*args, **kwargs)
         if factors:
             factors.merge()
+        if self.state.global_step < self.state.max_steps and self.is_world_process_zero():
+            print(
+                f"Stopped after {self.state.epoch:.0f} of {self.args.num_train_epochs:.0f} epochs, for "
+                f"{self.args.metric_for_best_model} no longer got better (early_stopping_patience)."
+            )
         return result
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:

@@ -102,12 +102,13 @@ def early_stopped(posts, folder, patience=1):
 
 @pytest.mark.parametrize(("checkpoint", "patience", "steps"), [(2, 1, 4), (4, 1, 4), (4, 2, 6)])
 def test_resuming_goes_on_with_the_patience_that_is_left(
-    posts, tmp_path, checkpoint, patience, steps
+    posts, tmp_path, checkpoint, patience, steps, capsys
 ):
     early_stopped(posts, tmp_path).train()
     trainer = early_stopped(posts, tmp_path, patience)
     trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{checkpoint}"))
     assert trainer.state.global_step == steps
+    assert f"Stopped after {steps // 2} of 4 epochs, for nll" in capsys.readouterr().out
 
 
 def test_a_finished_run_trains_no_step_more(posts, trainer):
