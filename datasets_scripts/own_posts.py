@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,11 +25,12 @@ from datasets_scripts.intake import (
     chosen,
     ending_of,
     find_image,
-    is_list,
     labels_in,
+    misread_labels,
     names_in,
     read_rows,
     score_in,
+    wanted_of,
     without_fraction,
 )
 from datasets_scripts.post import SENTIMENTS, SPLITS, Division, Label, Post, Reading, Rejected
@@ -228,6 +228,8 @@ def _given_names(label_names: Sequence[str] | str | None) -> list[str] | None:
 
 def _found_names(first: Content, problem_type: str) -> list[str]:
     cells = {row.labels["label"] for row in first.rows if "label" in row.labels}
+    if misread := misread_labels(cells, problem_type):
+        raise PostsError.about(first.file, *misread)
     if problem_type == SCORE:
         found = {str(score) for cell in cells if (score := score_in(cell)) is not None}
     else:
@@ -238,10 +240,6 @@ def _found_names(first: Content, problem_type: str) -> list[str]:
         raise PostsError.about(first.file, problem, remedy=remedy)
     if problem_type == SCORE:
         return [SCORE_NAME]
-    if problem_type == SINGLE and (lists := sorted(filter(is_list, found))):
-        option = json.dumps({"problem_type": SEVERAL})
-        remedy = f"Read them as several labels a post: --dataset_options '{option}'."
-        raise PostsError.about(first.file, "labels are lists", lists, remedy)
     if found <= set(SENTIMENTS):
         return [name for name in SENTIMENTS if name in found]
     numbers = all(_is_index(name) for name in found)
@@ -334,8 +332,7 @@ class PostReader:
             problems.append(("id stands in the set twice", detail))
         for field, cell in row.labels.items():
             if self._label(cell) is None:
-                wanted = f"a label of train: {', '.join(self.names)}"
-                wanted = "a number" if self.problem_type == SCORE else wanted
+                wanted = wanted_of(cell, self.problem_type, self.names)
                 problems.append((f"{field} is unknown", f"{field} {cell!r} is not {wanted}"))
         if "label" not in row.labels:
             problems.append(("label is empty",) * 2)

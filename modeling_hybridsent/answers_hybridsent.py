@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
@@ -181,7 +182,7 @@ def least_scores(config: Any, coverage: float) -> dict[tuple[bool, bool], float]
         ValueError: No such share, or a model that cannot state it.
     """
     asked = f"coverage={coverage!r}"
-    if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0 < coverage < 1:
+    if isinstance(coverage, bool) or not isinstance(coverage, Real) or not 0 < coverage < 1:
         raise ValueError(f"{asked}: give a number between 0 and 1, such as 0.9.")
     require_one_label(config, asked)
     tables = config.label_set_thresholds
@@ -374,6 +375,7 @@ def _paint_region(pixels: torch.Tensor, region: int | None) -> torch.Tensor:
 
 __all__ = [
     "BRANCHES",
+    "NO_LABELS",
     "Answer",
     "BranchAnswer",
     "Explanation",

@@ -474,7 +474,7 @@ class HybridSentEvidence(nn.Module):
         return projected.masked_fill(~present[:, None], 0.0)
 
 
-def _mean_of_tokens(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def mean_of_tokens(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Average real tokens: (batch, tokens, width), (batch, tokens) -> (batch, width)."""
     weights = mask[..., None].to(states.dtype)
     return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
@@ -513,7 +513,7 @@ class HybridSentTextFeatures(nn.Module):
         if self.local_projection is not None:
             tokens, layers = tokens + self.local_projection(middle, mask), [middle, states]
         present = mask.any(dim=1)
-        means = [_mean_of_tokens(layer, mask) for layer in layers]
+        means = [mean_of_tokens(layer, mask) for layer in layers]
         pairs = zip(self.evidence, means, strict=True)
         return tokens, torch.stack([project(mean, present) for project, mean in pairs], dim=1)
 

@@ -127,8 +127,7 @@ class HybridSentPipeline(Pipeline):
     One post gives a dictionary with the best label and its calibrated probability, or the score of a
     regression; with several labels a post, a list of such dictionaries, of the labels that reach their
     thresholds, best first. Posts that have a length (a list, a tuple, a dataset) give a list; posts
-    that stream (a generator, another iterator, an iterable dataset) give an iterator. See
-    `_sanitize_parameters` for what a call may ask for.
+    that stream (a generator, another iterator, an iterable dataset) give an iterator.
     """
 
     _load_processor = True
@@ -153,8 +152,13 @@ class HybridSentPipeline(Pipeline):
             inputs: A post, a list or tuple of posts, a `Dataset` of torch or of the `datasets`
                 library with columns `text` and `image` (others are ignored), or an iterator or
                 iterable dataset of posts. Left out where `text=` and `image=` give one post.
-            **options: `text` and `image` of one post; `batch_size` and `num_workers`; what
-                `_sanitize_parameters` takes.
+            **options: `text` and `image` of one post; `batch_size` and `num_workers`.
+                `top_k`: 1 gives the best label as a dictionary; more, or None for all, gives a
+                list of such dictionaries, best first; left out, what the model decides.
+                `return_branches`: True adds the scores and weights of text, image and fusion.
+                `coverage`: such as 0.9, adds the set of labels that holds the right one for this
+                share of posts. `explain`: True adds what text, image, words and regions did for the
+                label, for up to 59 more posts to score.
 
         Returns:
             An answer, a list of answers or an iterator over answers: see the class.
@@ -189,29 +193,27 @@ class HybridSentPipeline(Pipeline):
         """Assign the options of a call to its steps.
 
         Args:
-            **options: `top_k`: 1 gives the best label as a dictionary; more, or None for all, gives a
-                list of such dictionaries, best first; left out, what the model decides.
-                `return_branches`: True adds the scores and weights of text, image and fusion.
-                `coverage`: such as 0.9, adds the set of labels that holds the right one for this
-                share of posts. `explain`: True adds what text, image, words and regions did for the
-                label, for up to 59 more posts to score.
+            **options: As in `__call__`.
 
         Returns:
             Options of preprocess, forward and postprocess.
 
         Raises:
             TypeError: An unknown option.
-            ValueError: `top_k` is not a positive whole number, or the model cannot state `coverage`, or
+            ValueError: An option has another type or value, or the model cannot state `coverage`, or
                 does not give each post one label to explain.
         """
         unknown = set(options) - {"top_k", "return_branches", "coverage", "explain"}
         if unknown:
             raise TypeError(f"image-text-sentiment does not take {sorted(unknown)}.")
         top_k = options.get("top_k")
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ValueError(
                 f"top_k={top_k!r}: give a positive whole number, or None for all labels."
             )
+        for name in ("return_branches", "explain"):
+            if options.get(name) not in (None, True, False):
+                raise ValueError(f"{name}={options[name]!r}: give True or False.")
         if options.get("coverage") is not None:
             least_scores(self.model.config, options["coverage"])  # an error before any post
         before = {"explain": options["explain"]} if "explain" in options else {}
@@ -224,7 +226,7 @@ class HybridSentPipeline(Pipeline):
 
         Args:
             post: "text": string or None; "image": what `load_image` takes.
-            explain: As in `_sanitize_parameters`.
+            explain: As in `__call__`.
 
         Returns:
             Model inputs of a batch of one; to be explained, also its "text".
@@ -275,10 +277,10 @@ class HybridSentPipeline(Pipeline):
 
         Args:
             outputs: Scores of a batch of one.
-            top_k: As in `_sanitize_parameters`; 0 for what the model decides.
-            return_branches: As in `_sanitize_parameters`.
-            coverage: As in `_sanitize_parameters`.
-            explain: As in `_sanitize_parameters`.
+            top_k: As in `__call__`; 0 for what the model decides.
+            return_branches: As in `__call__`.
+            coverage: As in `__call__`.
+            explain: As in `__call__`.
 
         Returns:
             {"label", "score"} or a list of them. The dictionary (or the first of the list) also has:

@@ -87,12 +87,10 @@ def test_what_the_page_says_of_limits_and_masks_is_so():
 
 
 def test_the_block_of_the_transformers_page_runs(tmp_path):
-    _, processor = save_tiny(tmp_path / "model")
+    save_tiny(tmp_path / "model")
     picture(1).save(tmp_path / "a.jpg")
-    inputs = processor(text=["so fed up", "lovely"], images=[None, picture(1)])
-    rows = [{name: x[i] for name, x in inputs.items()} | {"labels": i} for i in range(2)]
     (block,) = blocks(PAGES["docs/transformers.md"], "python")
-    names = {"FOLDER_OR_ID": str(tmp_path / "model"), "rows": rows, "accuracy": lambda _: {}}
+    names = {"FOLDER_OR_ID": str(tmp_path / "model")}
     block = block.replace('TrainingArguments("out")', 'TrainingArguments("out", use_cpu=True)')
     printed = python_here(f"{block}\nprint(model.config.id2label)", tmp_path, **names)
     assert "positive" in printed

@@ -12,7 +12,12 @@ from sklearn.metrics import f1_score, r2_score
 from tiny_models import save_tiny_encoders
 from transformers import pipeline
 
+from hybridsent.evaluation import first_posts
+from hybridsent.evaluation.problem_scores import headline
 from hybridsent.exporting.export import export
+from hybridsent.publishing.bundling import bundle
+from hybridsent.publishing.published_files import _entries
+from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
 from hybridsent_space.drawing import answer_html
 from hybridsent_space.model import load_model
 from hybridsent_space.one_post import Post
@@ -132,17 +137,8 @@ def test_report_card_and_evaluate_say_what_there_is(trained):
         (folder / "out" / name).read_text() for name in ("README.md", "report/index.html")
     )
     figures = {file.stem for file in (folder / "out" / "report").glob("*.png")}
-    result = run_in_process(
-        "evaluate",
-        [
-            folder / "out",
-            "posts",
-            "--data_dir",
-            folder / "posts",
-            "--dataset_options",
-            json.dumps({"problem_type": kind}),
-        ],
-    )
+    # That these posts have scores, or lists, is known from the model.
+    result = run_in_process("evaluate", [folder / "out", "posts", "--data_dir", folder / "posts"])
     assert result.returncode == 0, result.stderr
     decision = metrics_of(folder)["scores"][-1]
     if kind == SCORE:
@@ -181,3 +177,35 @@ def test_the_page_shows_and_tables_it(trained):
     assert ", ".join(sorted(answer["labels"])) in drawn
     assert good["label"].str.contains("|", regex=False).any()
     assert set(table.labels().explode()) <= {*EMOTIONS, "no label"}
+
+
+def test_it_is_published_and_drawn(trained, capsys):
+    kind, folder = trained
+    out, figure = folder / "out", folder / "drawn" / "posts.png"
+    result = run_in_process("publish", ["--model", out, "--repo_id", "me/x", "--dry_run"])
+    assert result.returncode == 0, result.stderr
+    assert "Loads without hybridsent; 'what a lovely day': " in result.stdout
+    names = [entry.task_id for entry in _entries(metrics_of(folder))]
+    assert ("r2" in names) == (kind == SCORE) == ("accuracy" not in names)
+    result = run_in_process("card", [out, "--figure", figure, "--data_dir", folder / "posts"])
+    assert result.returncode == 0, result.stderr
+    assert first_posts.main(["--model", str(out), "--figure", str(figure)]) == 0
+    rows = capsys.readouterr().out.splitlines()[3:11]
+    words = ["score"] if kind == SCORE else [*EMOTIONS, "no label"]
+    assert [any(word in row for word in words) for row in rows] == [True] * 8
+    assert headline({"labels": [], "branches": {}}) == ("no label", "-")
+    found = {"labels": [{"label": "b", "score": 0.9}, {"label": "a", "score": 0.5}]}
+    assert headline(found) == ("a, b", "0.50, 0.90")
+
+
+def test_what_is_for_single_labels_is_one_error(trained):
+    kind, folder = trained
+    result = score_here("--model", folder / "out", "--input", folder / "posts" / "test.csv",
+                        "--output", folder / "explained", "--columns", "explanation")  # fmt: skip
+    assert (result.returncode, "cannot be loaded" in result.stderr) == (1, False)
+    assert f"for models that give each post one label, not {kind}" in result.stderr
+    assert not (folder / "explained").exists()
+    data = DataArguments(dataset="posts", data_dir=str(folder / "posts"))
+    arguments = HybridSentTrainingArguments(output_dir=str(folder / "bundling"))
+    with pytest.raises(ValueError, match=f"out: hybridsent bundle is for .* not {kind}"):
+        bundle(str(folder / "out"), str(folder / "bundled"), data, arguments)

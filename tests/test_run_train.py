@@ -119,7 +119,7 @@ def test_report_shows_the_table_the_settings_and_the_mistakes(trained):
     wrong = SIZES["test"] - sum(line[i] for i, line in enumerate(metrics["confusion"]))
     assert f"{wrong} test posts were decided wrongly" in page
     assert page.count('<p class="id">post <bdi>test-') == min(wrong, 10)
-    assert "(ECE, percent) on the validation posts" in result.stdout
+    assert "Not calibrated, for fewer than 30 validation posts have a label: both" in result.stdout
     assert f"most confident mistakes: {folder / 'report' / 'index.html'}" in result.stdout
 
 

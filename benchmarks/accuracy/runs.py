@@ -8,15 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from benchmarks.accuracy.features.frozen import FrozenFeatures
-from benchmarks.accuracy.features.regression import (
-    INNER_FOLDS,
-    NGRAMS,
-    Inputs,
-    fit_regression,
-    fit_shares,
-)
 from benchmarks.accuracy.methods.listing import Method
+from benchmarks.accuracy.methods.regressions import fit_regression, fit_shares
 from benchmarks.accuracy.protocol.parts import Part
 from benchmarks.accuracy.records import (
     BRANCHES,
@@ -38,6 +31,7 @@ from hybridsent.evaluation.calibration import (
     fit_temperature,
 )
 from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.regression.answers import INNER_FOLDS, NGRAMS, Inputs
 
 
 class Experiment:
@@ -51,7 +45,6 @@ class Experiment:
         self.setup, self.networks = setup, NetworkTraining(setup)
         self.scores = SentimentScores(setup.label_names)
         self.labels = setup.pool.labels
-        self._features: FrozenFeatures | None = None
 
     def score(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """Return the score that the recipe chooses epochs by, so that greater is better."""
@@ -138,13 +131,9 @@ class Experiment:
 
     def _inputs(self, method: Method) -> Inputs:
         """Return what a method reads of all posts, from the encoders as they come."""
-        if self._features is None:
-            setup = self.setup
-            self._features = FrozenFeatures(
-                setup.models, setup.training, setup.posts, setup.label_names
-            )
-        blocks = self._features.of(tuple(name for name in method.features if name != NGRAMS))
-        return Inputs(blocks, self._features.texts if NGRAMS in method.features else None)
+        features = self.networks.features
+        blocks = features.of(tuple(name for name in method.features if name != NGRAMS))
+        return Inputs(blocks, features.texts if NGRAMS in method.features else None)
 
 
 def _branches(answers: Answers) -> BranchAnswers | None:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from benchmarks.accuracy.methods.listing import Method
 from benchmarks.accuracy.protocol.parts import NUMBER, Part, PooledPosts
 from benchmarks.accuracy.records import BRANCHES, DECISION, ONLY, WEIGHT, Answers, Trained
 from hybridsent.evaluation.metrics import SentimentScores
+from hybridsent.regression.answers import Inputs
+from hybridsent.regression.frozen import FrozenFeatures
+from hybridsent.regression.soft_labels import BLOCKS, add_soft_labels, answer_each
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
 from hybridsent.training.encoder_layers import prepare_encoders
 from hybridsent.training.feature_cache import FeatureCache
@@ -74,6 +78,12 @@ class NetworkTraining:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
 
+    @cached_property
+    def features(self) -> FrozenFeatures:
+        """What logistic regressions read of all posts."""
+        setup = self.setup
+        return FrozenFeatures(setup.models, setup.training, setup.posts, setup.label_names)
+
     def train(self, method: Method, part: Part, rate: float) -> Trained:
         """Train a method on a part.
 
@@ -121,7 +131,7 @@ class NetworkTraining:
             states=states,
             model=model,
             args=arguments,
-            train_dataset=posts.select(self._teaching(method, part)),
+            train_dataset=self._teaching(method, part, posts),
             eval_dataset=posts.select(part.validation),
             processing_class=processor,
         )
@@ -130,9 +140,22 @@ class NetworkTraining:
             trainer.data_collator = NumberedCollator(trainer.data_collator)
         return trainer, posts
 
-    def _teaching(self, method: Method, part: Part) -> np.ndarray:
-        """Return the numbers of the posts to learn from; those without label teach some methods."""
-        return part.train[method.contradictory | (self.setup.pool.labels[part.train] >= 0)]
+    def _teaching(self, method: Method, part: Part, posts: Dataset) -> Dataset:
+        """Return the posts to learn from; those without label teach some methods."""
+        labels = self.setup.pool.labels
+        numbers = part.train[method.contradictory | (labels[part.train] >= 0)]
+        if not (method.soft_labels and self.setup.training.soft_label_weight):
+            return posts.select(numbers)
+        places = np.flatnonzero(labels[numbers] >= 0)
+        known = numbers[places]
+        found = answer_each(
+            Inputs(self.features.of(BLOCKS), self.features.texts).select(known),
+            list(posts.select(known)["id"]),
+            labels[known],
+            self.setup.pool.groups[known],
+            len(self.setup.label_names),
+        )
+        return add_soft_labels(posts.select(numbers), places, found)
 
     def _model(self, method: Method) -> HybridSentForSequenceClassification:
         models = replace(

@@ -16,8 +16,10 @@ from .label_cells import (
     SINGLE,
     is_list,
     labels_in,
+    misread_labels,
     names_in,
     score_in,
+    wanted_of,
     without_fraction,
 )
 from .rows import (
@@ -54,10 +56,12 @@ __all__ = [
     "is_hidden",
     "is_list",
     "labels_in",
+    "misread_labels",
     "names_in",
     "open_table",
     "read_rows",
     "score_in",
+    "wanted_of",
     "without_fraction",
 ]
 

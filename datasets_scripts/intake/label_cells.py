@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 
 SINGLE, SEVERAL, SCORE = PROBLEM_TYPES = (
     "single_label_classification",
@@ -14,6 +13,7 @@ SINGLE, SEVERAL, SCORE = PROBLEM_TYPES = (
 )
 SCORE_NAME = "score"  # the one label of a regression
 SEPARATOR = "|"
+GREATEST = 3.4e38  # what float32, in which a model computes, can hold
 
 
 def without_fraction(name: str) -> str:
@@ -25,13 +25,15 @@ def names_in(cell: str) -> list[str]:
     """Return the names in a cell: a JSON list, or names with "|" between them.
 
     Raises:
-        ValueError: It begins like a JSON list, but is none.
+        ValueError: It begins like a JSON list or object, but is no list of names.
     """
+    if cell.startswith("{"):
+        raise ValueError("an object in the place of labels")
     if not is_list(cell):
         return [without_fraction(x.strip()) for x in cell.split(SEPARATOR) if x.strip()]
     found = json.loads(cell)
-    if any(isinstance(name, (list, dict)) or name is None for name in found):
-        raise ValueError("a list within the list of labels")
+    if any(type(name) not in (str, int) or not str(name).strip() for name in found):
+        raise ValueError("something else than names in the list of labels")
     return [without_fraction(str(name).strip()) for name in found]
 
 
@@ -41,12 +43,12 @@ def is_list(cell: str) -> bool:
 
 
 def score_in(cell: str) -> float | None:
-    """Return the number in a cell; None if it is none, or not finite."""
+    """Return the number in a cell; None if it is none, or not finite in float32."""
     try:
         score = float(cell)
     except ValueError:
         return None
-    return score if math.isfinite(score) else None
+    return score if abs(score) <= GREATEST else None  # not of NaN
 
 
 def labels_in(
@@ -71,3 +73,49 @@ def labels_in(
     except (ValueError, RecursionError):
         return None
     return None if None in found else sorted(found)  # type: ignore[arg-type]
+
+
+def wanted_of(cell: str, problem_type: str, names: Sequence[str]) -> str:
+    """Return what a cell that is no label should be, for an error."""
+    if problem_type == SCORE:
+        return f"a number of at most {GREATEST}"
+    if problem_type == SEVERAL:
+        try:
+            names_in(cell)
+        except (ValueError, RecursionError):
+            return 'names with "|" between them or a JSON list of names, such as ["joy", "fear"]'
+    return f"a label of train: {', '.join(names)}"
+
+
+def misread_labels(cells: Set[str], problem_type: str) -> tuple[str, list[str], str] | None:
+    """Return what speaks against a problem type: the problem, its cells, and what to do; or None.
+
+    Args:
+        cells: All cells of labels, none empty.
+        problem_type: The one they are to be read with.
+    """
+    lists = sorted(filter(is_list, cells))
+    numbers = sorted(cell for cell in cells if score_in(cell) is not None)
+    if problem_type == SINGLE:
+        joint = [x for x in cells if SEPARATOR in x and cells >= {*x.split(SEPARATOR)}]
+        if lists or joint:
+            remedy = f"Read them as several labels a post: {_type_option(SEVERAL)}."
+            return "labels are lists", lists or joint, remedy
+        if len(numbers) == len(cells) and any(float(x) % 1 for x in numbers):
+            remedy = (
+                f"Read them as a score: {_type_option(SCORE)}. If they are names, give label_names."
+            )
+            return "labels are numbers with fractions", numbers, remedy
+    if problem_type == SEVERAL and lists:
+        remedy = 'Give the names of the labels that a post has, such as ["joy", "fear"].'
+        if len(lists) == len(cells) and all(set(x) <= set("[01, ]") for x in lists):
+            twice = [x for x in lists if x.count("0") > 1 or x.count("1") > 1]
+            return ("labels are lists of 0 and 1", twice, remedy) if twice else None
+        if numbers and not any(char.isdecimal() for x in lists for char in x):
+            return "labels are lists in some rows, numbers in others", numbers, remedy
+    return None
+
+
+def _type_option(problem_type: str) -> str:
+    option = json.dumps({"problem_type": problem_type})
+    return f"--dataset_options '{option}' (hybridsent prepare: --problem_type {problem_type})"

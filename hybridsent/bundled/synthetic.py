@@ -101,7 +101,8 @@ def write_posts(output_dir: str | Path, seed: int = 0, sizes: Mapping[str, int] 
     if not _is_complete(folder, settings):
         raise FileExistsError(
             f"{folder} is not a complete set of synthetic posts with {settings}; it is left as it "
-            "is. Give another output_dir, or remove that one."
+            "is. Give another output_dir, or remove that one. To train on your own posts, name their "
+            f"recipe: hybridsent train posts --data_dir {output_dir}"
         )
     return folder
 

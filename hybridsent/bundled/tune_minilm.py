@@ -26,7 +26,8 @@ from transformers import (
     set_seed,
 )
 
-from hybridsent.bundled.encoders import resolve_encoder, weights_digest
+from hybridsent.bundled.encoders import resolve_encoder
+from hybridsent.bundled.encoders.packages import weights_digest
 from hybridsent.bundled.low_rank import Difference, write_difference
 from hybridsent.bundled.rated_texts import (
     DIGEST,

@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> None:
 
     checked, folder = export(**given)["checked"], given["output"]
     print(
-        f"{folder}: agrees with the model on {checked['posts']} posts; probabilities differ by "
+        f"{folder}: agrees with the model on {checked['posts']} posts; answers differ by "
         f"{checked['greatest_difference']:.1e} at most. Score posts with it:\n"
         f"hybridsent predict --model {folder} --backend {given['format']} "
         "--input posts.csv --output answers"

@@ -66,7 +66,7 @@ def score(arguments: ScoringArguments) -> None:
     count = run(arguments, state)
     if state.is_main_process:
         print(f"Scored {count.scored} posts, {count.failed} with an error instead of a label.")
-        print(f"Answers, in files named by the rows in them: {arguments.output}")
+        print(f"Answers: {arguments.output}/rows-*.parquet, named by their rows")
     state.destroy_process_group()  # left to the interpreter's end, it aborts a process now and then
 
 

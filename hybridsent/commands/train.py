@@ -105,6 +105,7 @@ def train(
             print(gaps)
         run_posts.write_rejected(table.rejected, folder)
 
+    posts = soften_labels(model, posts, model_arguments, training_arguments)
     posts, states = cache_states(model, processor, posts, training_arguments)
     parts = {
         "scores": scores.of_logits,
@@ -125,6 +126,29 @@ def train(
     finish_run(trainer, model_arguments, data_arguments, posts, target, start)
     # Left to the interpreter's end, threads of the process group abort it now and then.
     trainer.accelerator.end_training()
+
+
+def soften_labels(
+    model: HybridSentForSequenceClassification,
+    posts: RunPosts,
+    models: ModelArguments,
+    arguments: HybridSentTrainingArguments,
+) -> RunPosts:
+    """Give the training posts soft labels, if asked for; return all posts.
+
+    Raises:
+        ValueError: The model is not one of single labels, or the posts are too few.
+    """
+    if not arguments.soft_label_weight:
+        return posts
+    from hybridsent.regression.soft_labels import with_soft_labels
+    from modeling_hybridsent.problems_hybridsent import SingleLabel
+
+    if model.problem.name != SingleLabel.name:
+        raise ValueError(f"--soft_label_weight is for single labels, not {model.problem.name}.")
+    with arguments.main_process_first(desc="answering training posts by a regression"):
+        train = with_soft_labels(posts.train, posts.label_names, models, arguments)
+    return posts.with_posts({**posts.by_name(), "train": train})
 
 
 def cache_states(

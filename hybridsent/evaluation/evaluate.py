@@ -1,7 +1,9 @@
 """Score a trained model on the posts of a set, whole and damaged."""
 
+from dataclasses import replace
 from typing import Any
 
+from datasets_scripts.post_files import is_prepared
 from hybridsent.bundled.models import resolve_model
 from hybridsent.evaluation.final_scores import score_posts
 from hybridsent.evaluation.noise import score_damaged
@@ -87,17 +89,23 @@ def posts_for(
         name: What messages call the model.
         model: The model.
         processor: Its processor.
-        data: Which posts.
+        data: Which posts; own posts are read by the problem type of the model, if by no other.
 
     Raises:
         ValueError: Labels or problem type of the posts are not those of the model.
     """
     write_synthetic_posts(data)
+    if data.dataset == "posts" and not is_prepared(data.folder):
+        options = {"problem_type": model.problem.name, **data.reader_options()}
+        data = replace(data, dataset_options=options)
     table = load_posts(data, processor.max_image_pixels)
     posts = choose_posts(table, data, processor.tokenizer.mask_token)
     labels = list(model.config.id2label.values())
     if labels != posts.label_names:
-        raise ValueError(f"{name} has the labels {labels}, the posts {posts.label_names}.")
+        raise ValueError(
+            f"{name} has the labels {labels}, the posts {posts.label_names}: it can only be scored on "
+            "posts with its own labels."
+        )
     wanted, found = model.problem.name, posts.problem().get("problem_type", SingleLabel.name)
     if wanted != found:
         raise ValueError(f"{name} is a model of {wanted}, the posts are of {found}.")
@@ -107,23 +115,21 @@ def posts_for(
 def describe_evaluation(found: dict[str, Any]) -> str:
     """Return the result of `evaluate` as Markdown tables."""
     robustness, data = found["robustness"], found["dataset"]
-    rises = [f"{percent(x)} without {name}" for name, x in robustness["confidence_rises"].items()]
+    rises = [f"{percent(x)} % without {name}" for name, x in robustness["confidence_rises"].items()]
     own = [
         f"{percent(group['accuracy'])} of {group['posts']} ({name})"
         for name, group in robustness["own_labels"].items()
     ]
     has_labels = "accuracy" in found["scores"][-1]
-    unit = "Percent, on" if has_labels else "On"
+    unit = "Percent" if has_labels else "Shares of posts in percent"
     parts = [
-        f"{unit} the {found['scored_split']} posts of {data['name']}, {data['protocol']}:",
+        f"{unit}, {found['scored_split']} split of {data['name']} ({data['protocol']}):",
         as_markdown(found["scores"]),
         label_table(found),
         robustness_table(robustness["lost_modality"] + robustness["noise"]),
-        f"Confidence rises: {', '.join(rises) or ABSENT}" if has_labels else "",
+        f"Posts whose confidence rises: {', '.join(rises) or ABSENT}" if has_labels else "",
         risk_table(robustness["risk"]),
         label_set_table(robustness["label_sets"]),
-        f"Right, by whose unimodal label is the post's: {', '.join(own) or ABSENT}"
-        if has_labels
-        else "",
+        f"Right, by whose unimodal label is the post's: {', '.join(own)}" if own else "",
     ]
     return "\n\n".join(filter(None, parts))

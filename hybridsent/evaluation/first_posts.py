@@ -17,6 +17,7 @@ from PIL import Image
 from transformers import pipeline
 
 from hybridsent.bundled.models import DEFAULT_MODEL, resolve_model
+from hybridsent.evaluation.problem_scores import headline
 from hybridsent.support.command_line import add_debug, run_command
 from modeling_hybridsent.answers_hybridsent import BRANCHES
 
@@ -56,7 +57,7 @@ def describe_first_posts(answers: Sequence[dict[str, Any]]) -> str:
         decided = max(branches, key=lambda name: branches[name]["weight"])
         said = (_describe(branches.get(name)) for name in BRANCHES)
         post = (text or ABSENT, image or ABSENT)
-        rows.append((*post, answer["label"], f"{answer['score']:.2f}", decided, *said))
+        rows.append((*post, *headline(answer), decided, *said))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -60,11 +60,14 @@ def damages(posts: Dataset, max_pixels: int) -> Iterator[tuple[str, Dataset]]:
     noises = {"Gaussian noise": gaussian, "salt and pepper": salt_and_pepper}
     for level in LEVELS:
         words: Damage = partial(hide_words, level=level)
-        yield f"hidden words, {level}", with_damage(posts, text=words)
+        yield f"hidden words, level {level}", with_damage(posts, text=words)
         for name, damage in noises.items():
             noise: Damage = partial(damage, level=level, max_pixels=max_pixels)
-            yield f"{name}, {level}", with_damage(posts, image=noise)
-            yield f"{name} and hidden words, {level}", with_damage(posts, image=noise, text=words)
+            yield f"{name}, level {level}", with_damage(posts, image=noise)
+            yield (
+                f"{name} and hidden words, level {level}",
+                with_damage(posts, image=noise, text=words),
+            )
     yield "swapped images", with_damage(posts, image=swap_images(posts))
 
 

@@ -30,6 +30,17 @@ def scores_of(config: HybridSentConfig) -> SentimentScores:
     return kinds.get(problem.name, SentimentScores)(names, problem)
 
 
+def headline(answer: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what an answer decides and its probability; of several labels all, by their names.
+
+    Args:
+        answer: What the pipeline gives a post with `return_branches=True`.
+    """
+    named = sorted((x["label"], f"{x['score']:.2f}") for x in answer.get("labels", [answer]))
+    labels, scores = zip(*named, strict=True) if named else ((NO_LABELS,), ("-",))
+    return ", ".join(labels), ", ".join(scores)
+
+
 @dataclass(frozen=True)
 class MultiLabelScores(SentimentScores):
     """Score posts that may have several labels, each yes or no."""
@@ -41,6 +52,7 @@ class MultiLabelScores(SentimentScores):
         "weighted_f1": "weighted F1",
         "ece": "ECE",
     }
+    robustness: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1", "nll")
 
     def names_of_scores(self) -> list[str]:
         """Return the names of all scores."""

@@ -61,12 +61,12 @@ def as_markdown(rows: list[Row]) -> str:
 
 def robustness_table(rows: list[Row]) -> str:
     """Return rows of `lost_modality` or `score_damaged` as a Markdown table, shares in percent."""
-    titles = {"accuracy": "acc", "macro_f1": "macro F1", "nll": "NLL", **RegressionScores.columns}
+    titles = {**columns_of(rows[0] if rows else {}), "nll": "NLL"}
     shown = [name for name in titles if rows and name in rows[0]]
     lines = [f"| input | {' | '.join(titles[name] for name in shown)} |"]
     lines.append("|---|" + "---:|" * len(shown))
     for row in rows:
-        given = row["input"] if "input" in row else f"{percent(row['share'])} lost a modality"
+        given = row["input"] if "input" in row else f"{100 * row['share']:.0f} % lost a modality"
         lines.append(f"| {given} | {' | '.join(cell(name, row[name]) for name in shown)} |")
     return "\n".join(lines)
 
@@ -261,24 +261,24 @@ def describe_calibration(calibration: dict[str, Any]) -> str:
         "Calibration error (ECE, percent) on the validation posts, before and after temperatures;",
         "cross-fitted: fitted on other posts; by chance: what a perfectly calibrated model would show",
     ]
-    for given, row in calibration["inputs"].items():
+    rows = calibration["inputs"]
+    few = [f"{given} {row['posts']}" for given, row in rows.items() if row["posts"] < LEAST_POSTS]
+    for given, row in rows.items():
+        if row["posts"] < LEAST_POSTS:
+            continue
         whens = ("before", "after", "cross_fitted", "by_chance")
         before, after, honest, chance = (percent(row[f"ece_{when}"]) for when in whens)
         lines.append(
             f"  {given}: {before} before, {after} after, {honest} cross-fitted, {chance} by chance "
             f"(temperature {row['temperature']:.3f})"
         )
-    few = [
-        f"{x} {row['posts']}"
-        for x, row in calibration["inputs"].items()
-        if row["posts"] < LEAST_POSTS
-    ]
-    if few:
-        lines.append(
-            f"  No temperature was fitted where fewer than {LEAST_POSTS} validation posts have a label "
-            f"({', '.join(few)}): probabilities stay as they are. Add validation posts."
-        )
     lines.append(f"  temperature of the decision weights: {calibration['weight_temperature']:.3f}")
+    if few:
+        lines = lines if len(few) < len(rows) else []
+        lines.append(
+            f"Not calibrated, for fewer than {LEAST_POSTS} validation posts have a label: "
+            f"{', '.join(few)}. Label more posts, or do not rely on the probabilities."
+        )
     return "\n".join(lines)
 
 

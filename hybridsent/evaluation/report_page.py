@@ -42,7 +42,8 @@ SETTINGS = (
     *("text_encoder_lora_rank", "vision_encoder_lora_rank"),
     *("train_sampling_strategy", "lr_scheduler_type", "warmup_steps", "weight_decay"),
     *("max_grad_norm", "bf16", "fp16", "load_best_model_at_end", "metric_for_best_model"),
-    *("early_stopping_patience", "average_weights_from", "cache_features", "cache_dtype"),
+    *("early_stopping_patience", "average_weights_from", "soft_label_weight"),
+    *("cache_features", "cache_dtype"),
 )
 
 

@@ -5,14 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets import Features
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from transformers import pipeline
 
 from datasets_scripts.loading import load_table
+from datasets_scripts.post_files import is_prepared
+from datasets_scripts.table import label_names_of_feature
 from hybridsent.evaluation.figures import COLOURS
+from hybridsent.evaluation.problem_scores import headline
+from hybridsent.support.errors import PostsError
+from modeling_hybridsent.answers_hybridsent import NO_LABELS
 
 COLUMNS, ROWS = 4, 2
+Gold = str | float | None
 
 
 def _draw_weights(axes: Axes, answer: dict[str, Any]) -> None:
@@ -33,7 +40,7 @@ def _draw_post(
     image: Axes,
     weights: Axes,
     post: dict[str, Any],
-    gold: str | None,
+    gold: Gold,
     answer: dict[str, Any],
     tallest: float,
 ) -> None:
@@ -43,7 +50,7 @@ def _draw_post(
         image: Where the post goes.
         weights: Where its decision weights go.
         post: `text` and `image`, decoded, or None.
-        gold: Its label; None where there is none.
+        gold: Its label, several with commas, or its score; None where there is none.
         answer: What the pipeline gives.
         tallest: Greatest ratio of height to width among all images.
     """
@@ -55,12 +62,11 @@ def _draw_post(
     image.set_xticks([])
     image.set_yticks([])
     image.set_title("\n".join(textwrap.wrap(post["text"] or "(no text)", 34)[:3]), size=8)
+    label, score = headline(answer)
     known = "" if gold is None else f" (label: {gold})"
-    image.set_xlabel(
-        f"{answer['label']} {answer['score']:.2f}{known}",
-        color="black" if gold in (None, answer["label"]) else "crimson",
-        size=9,
-    )
+    is_wrong = isinstance(gold, str) and gold != label
+    answered = textwrap.fill(f"{label} {score}{known}", 40)
+    image.set_xlabel(answered, color="crimson" if is_wrong else "black", size=9)
     _draw_weights(weights, answer)
 
 
@@ -74,19 +80,34 @@ def draw_posts(model: str, data_dir: str, output: str) -> Path:
 
     Returns:
         The file.
+
+    Raises:
+        PostsError: The posts cannot be read, or none are for the test.
     """
     pipe = pipeline("image-text-sentiment", model=model, trust_remote_code=True)
-    posts = load_table("posts", data_dir).posts["test"].select(range(COLUMNS * ROWS))
-    names = posts.features["label"].names
+    options = {} if is_prepared(data_dir) else {"problem_type": pipe.model.problem.name}
+    splits = load_table("posts", data_dir, **options).posts
+    if "test" not in splits:
+        raise PostsError.about(data_dir, "there are no test posts", remedy="Add a test.csv.")
+    posts = splits["test"].select(range(min(COLUMNS * ROWS, len(splits["test"]))))
     shown = [{"text": post["text"], "image": post["image"]} for post in posts]
     answers = pipe(shown, return_branches=True)
-    return draw_answers(shown, answers, [names[label] for label in posts["label"]], output)
+    return draw_answers(shown, answers, [_gold_of(post, posts.features) for post in posts], output)
+
+
+def _gold_of(post: dict[str, Any], features: Features) -> Gold:
+    """Return the label of a row as `_draw_post` takes it."""
+    label, names = post["label"], label_names_of_feature(features["label"])
+    if label is None or isinstance(label, float):
+        return label
+    several = label if isinstance(label, list) else [label]
+    return ", ".join(sorted(names[i] for i in several)) or NO_LABELS
 
 
 def draw_answers(
     posts: Sequence[dict[str, Any]],
     answers: Sequence[dict[str, Any]],
-    golds: Sequence[str | None],
+    golds: Sequence[Gold],
     output: str | Path,
 ) -> Path:
     """Draw eight posts with their answers.

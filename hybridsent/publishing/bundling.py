@@ -27,7 +27,12 @@ from hybridsent.support.folders import build_beside, is_taken, write_whole
 from hybridsent.training.arguments import DataArguments, HybridSentTrainingArguments
 from hybridsent.training.collator import NO_LABEL
 from hybridsent.training.trainer import HybridSentTrainer
-from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+from modeling_hybridsent import (
+    HybridSentConfig,
+    HybridSentForSequenceClassification,
+    HybridSentProcessor,
+)
+from modeling_hybridsent.answers_hybridsent import require_one_label
 
 MOST_LOST = 0.003  # of accuracy
 MOST_MOVED = 0.02  # of a probability of the decision
@@ -89,6 +94,7 @@ def bundle(
         The comparison, and the bytes of the bundle.
 
     Raises:
+        ValueError: The model does not give each post one label.
         PostsError: The model has other encoders than bundled ones, the bundle is too large or its
             answers are too different, or the target is taken; nothing is left behind.
     """
@@ -96,6 +102,7 @@ def bundle(
     if is_taken(folder):
         raise PostsError.about(folder, "is not empty", remedy="Give another folder.")
     encoders = _encoders_of(source)
+    require_one_label(HybridSentConfig.from_pretrained(model), f"{model}: hybridsent bundle")
     with build_beside(folder) as draft:
         _copy_checked(source, draft)
         loaded = HybridSentForSequenceClassification.from_pretrained(model)

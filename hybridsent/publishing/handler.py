@@ -38,12 +38,16 @@ class EndpointHandler:
             The answer of the pipeline, or a list of them for a list; all of it can be JSON.
 
         Raises:
-            ValueError: A post or parameter is invalid; of several posts the message gives the index.
+            ValueError: The body has no `inputs`, or a post or parameter is invalid; of several posts
+                the message gives the index.
             TypeError: There is no such parameter.
         """
-        if not isinstance(data, Mapping):
-            raise ValueError(f"The request must be an object, got {type(data).__name__}.")
-        inputs, parameters = data.get("inputs"), data.get("parameters") or {}
+        if not isinstance(data, Mapping) or "inputs" not in data:
+            raise ValueError(
+                f'The body must be {{"inputs": a post or a list of posts}}, got {data!r:.80}.'
+            )
+        inputs, parameters = data["inputs"], data.get("parameters")
+        parameters = {} if parameters is None else parameters
         _check(parameters)
         if not isinstance(inputs, list):
             return self.pipeline(_decode_post(inputs, "The post"), **parameters)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hybridsent.bundled.encoders import FURTHER_DATA, HUB_IDS, PREFIX
+from hybridsent.bundled.encoders import BUNDLED_ENCODERS, PREFIX
 from hybridsent.evaluation.report import (
     as_markdown,
     label_set_table,
@@ -127,9 +127,10 @@ DATA = {
         "rare (one post in ten), and copies of one text or image have contradicting labels. So the "
         "model is weak at neutral posts. Drawings, memes and screenshots of text are unlike what it "
         "has seen, and it knows nothing of the people in a photograph. The page's warning by energy "
-        "finds few of them: with the bundled model, 9.5 % of 200 drawn pictures exceed the limit that "
-        "5 % of 200 photographs exceed. MCRLab of the University of Ottawa hands out the posts on "
-        "request and states no licence; neither posts nor parts of them come with the weights.",
+        "finds few of them: with the bundled model, about a tenth of drawn pictures exceed the limit "
+        "that one validation post in twenty exceeds. MCRLab of the University of Ottawa hands out "
+        "the posts on request and states no licence; neither posts nor parts of them come with the "
+        "weights.",
         citation=_MVSA,
     ),
     "mvsa_multiple": DataText(
@@ -257,7 +258,8 @@ def _header(run: Run, data: DataText, model: str) -> str:
 def _base_models(run: Run) -> list[str]:
     """Return the Hub ids of both encoders; a folder's name in metrics.json has no slash."""
     names = run.get("encoders", {}).values()  # runs of older versions lack the names
-    ids = [HUB_IDS.get(name, name) for name in names]
+    bundled = BUNDLED_ENCODERS
+    ids = [bundled[name].hub_id if name in bundled else name for name in names]
     return [x for x in dict.fromkeys(ids) if x.count("/") == 1 and not x.startswith(PREFIX)]
 
 
@@ -267,8 +269,9 @@ def _split_counts(counts: dict[str, Any]) -> str:
 
 def _encoder_note(run: Run) -> str:
     """Return a paragraph on the further data behind encoder and first weights, if there were any."""
-    encoder = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
-    notes = [f"Further data: {FURTHER_DATA[encoder]}."] if encoder in FURTHER_DATA else []
+    name = run.get("encoders", {}).get("text", "")  # runs of older versions lack the names
+    encoder = BUNDLED_ENCODERS.get(name)
+    notes = [f"Further data: {encoder.further_data}."] if encoder and encoder.further_data else []
     if start := run.get("started_from"):
         notes.append(f"The training started from the model {start}: what its card says holds here.")
     return "\n\n" + " ".join(notes) if notes else ""
@@ -328,9 +331,8 @@ def _robustness(run: Run) -> str:
     if not found.get("lost_modality"):
         return ""
     if not found["confidence_rises"]:
-        return (
-            ROBUSTNESS.partition(" NLL is")[0] + f"\n\n{robustness_table(found['lost_modality'])}\n"
-        )
+        text = ROBUSTNESS.partition(" NLL is")[0]
+        return f"{text} Shares in percent.\n\n{robustness_table(found['lost_modality'])}\n"
     text, image = (f"{100 * found['confidence_rises'][name]:.1f}" for name in ("text", "image"))
     return Template(ROBUSTNESS).substitute(
         table=robustness_table(found["lost_modality"]), text=text, image=image

@@ -136,7 +136,13 @@ def write_eval_results(folder: Path) -> None:
 
 
 def _entries(run: dict[str, Any]) -> list[EvalResultEntry]:
-    """Build an entry for each score of the decision."""
+    """Build an entry for each main score of the decision."""
+    decision = run["scores"][-1]
+    shown = (
+        ("r2", "mae", "rmse")
+        if "r2" in decision
+        else ("accuracy", "macro_f1", "weighted_f1", "ece")
+    )
     notes = (
         f"{run['scored_split']} split, protocol {run['dataset']['protocol']}, seed {run['seed']}"
     )
@@ -144,10 +150,10 @@ def _entries(run: dict[str, Any]) -> list[EvalResultEntry]:
         EvalResultEntry(
             dataset_id=run["dataset"]["name"],
             task_id=metric,
-            value=round(run["scores"][-1][metric], 6),
+            value=round(decision[metric], 6),
             notes=notes,
         )
-        for metric in ("accuracy", "macro_f1", "weighted_f1", "ece")
+        for metric in shown
     ]
 
 

@@ -134,7 +134,7 @@ def describe_results(run: dict[str, Any], folder: str | Path, page: Path) -> str
     unit = "" if run.get("problem_type") == Regression.name else " in percent"
     calibrated = describe_calibration(run["calibration"])
     return (
-        f"\nScores{unit} on the {run['scored_split']} posts of {run['dataset']['name']}:\n\n"
+        f"\nScores{unit}, {run['scored_split']} split of {run['dataset']['name']}:\n\n"
         f"{as_markdown(run['scores'])}\n\n{calibrated}\n"
         f"Saved model, model card (README.md) and metrics.json to {folder}\n"
         f"Report, with the most confident mistakes: {page}"

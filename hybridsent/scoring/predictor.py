@@ -14,6 +14,7 @@ from hybridsent.scoring.answers import CHOICES, Layout, Window
 from hybridsent.scoring.backends import BACKENDS, DTYPES, Backend, TorchBackend, open_backend
 from hybridsent.scoring.preparing import Prepared, Preparer
 from hybridsent.scoring.rows import row_of
+from hybridsent.support.errors import PostsError
 from modeling_hybridsent.answers_hybridsent import explain_post, least_scores, require_one_label
 from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
 from modeling_hybridsent.pipeline_hybridsent import refuse_misspelt
@@ -91,7 +92,13 @@ class Predictor:
         """
         model, least = self.backend, None
         if self.preparer.keep_texts:
-            require_one_label(model.config, "The column explanation")
+            try:
+                require_one_label(model.config, "The column explanation")
+            except ValueError as error:
+                remedy = "Leave out this column."
+                raise PostsError.about(
+                    self.model, "no explanations", [str(error)], remedy
+                ) from error
         if self.coverage is not None:
             least = least_scores(model.config, self.coverage)
         problem = problem_of(model.config)
@@ -178,12 +185,18 @@ def _columns_of(
         Those that the batch has, as lists.
 
     Raises:
-        ValueError: The batch has neither texts nor images, or one of them by another name.
+        ValueError: The batch has neither texts nor images, or one of them by another name; or a
+            column is a single string, as of one post.
     """
     found = batch.column_names if isinstance(batch, pa.Table) else list(batch)
     if not {"text", "image"} & set(found):
         raise ValueError(f"A batch needs a column text or image, it has {sorted(found)}.")
     refuse_misspelt(found)
+    for name in names:
+        if name in found and isinstance(batch[name], (str, bytes)):
+            raise ValueError(
+                f'A batch has lists: "{name}": [...], got {type(batch[name]).__name__}.'
+            )
     return {
         name: column.to_pylist() if isinstance(column, pa.ChunkedArray) else list(column)
         for name, column in ((name, batch[name]) for name in names if name in found)

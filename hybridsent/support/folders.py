@@ -7,6 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub import constants
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is built once: `HYBRIDSENT_CACHE`, else one beside the Hub's."""
+    return Path(os.environ.get("HYBRIDSENT_CACHE") or Path(constants.HF_HOME) / "hybridsent")
+
 
 def is_taken(target: Path) -> bool:
     """Check whether something is where `build_beside` would put a folder: all but an empty folder."""

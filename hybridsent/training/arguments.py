@@ -213,6 +213,13 @@ class HybridSentTrainingArguments(TrainingArguments):
             "an epoch: set load_best_model_at_end to false, and no early_stopping_patience."
         },
     )
+    soft_label_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of soft labels in the loss, 0 to 1: what a logistic regression over the "
+            "frozen encoders says of a training post that it has not seen (arXiv 1503.02531)."
+        },
+    )
     cpu_threads: int | None = field(
         default=None,
         metadata={
@@ -268,6 +275,7 @@ class HybridSentTrainingArguments(TrainingArguments):
         self._require_one_choice_of_weights()
         self._require_lora_where_it_works()
         self._require_search_where_it_works()
+        self._require_one_kind_of_soft_labels()
         for name, wanted in _NEEDED_BY_SCORES.items():
             if getattr(self, name) != wanted:
                 raise ValueError(
@@ -318,6 +326,14 @@ class HybridSentTrainingArguments(TrainingArguments):
                     f"{given}: factors cannot be merged into weights that DeepSpeed or FSDP divide. "
                     "Train with DDP, or leave this option out."
                 )
+
+    def _require_one_kind_of_soft_labels(self) -> None:
+        """Refuse a share that is none, and to smooth labels in two ways."""
+        given = f"--soft_label_weight {self.soft_label_weight}"
+        if not 0 <= self.soft_label_weight <= 1:
+            raise ValueError(f"{given}: give a number from 0 to 1.")
+        if self.soft_label_weight and self.label_smoothing_factor:
+            raise ValueError(f"{given}: leave out --label_smoothing_factor, or this option.")
 
     def _require_search_where_it_works(self) -> None:
         """Refuse a search without trials, library or a process of its own."""

@@ -15,6 +15,7 @@ from modeling_hybridsent.problems_hybridsent import NO_LABEL, SingleLabel
 
 LABEL_COLUMNS = {"label": "labels", "text_label": "text_labels", "image_label": "image_labels"}
 BATCHES_SORTED_TOGETHER = 16  # few enough that the posts of a batch are still mixed
+SOFT_LABEL, SOFT_LABELS = "soft_label", "soft_labels"  # column; and in a batch, for the trainer
 POST_IDS = "post_ids"  # in a batch, for messages; the model does not take them
 
 
@@ -44,7 +45,8 @@ class PostCollator:
 
         Returns:
             Model inputs with `labels` and, where the set has them, `text_labels` and
-            `image_labels`, as the model takes them; with `with_ids` also `post_ids`, a list of strings.
+            `image_labels`, as the model takes them; where rows have a `soft_label` also `soft_labels`,
+            (batch, num_labels), NaN for None; with `with_ids` also `post_ids`, a list of strings.
 
         Raises:
             ValueError: A post cannot be processed; the message names its id.
@@ -57,6 +59,9 @@ class PostCollator:
         for column, name in LABEL_COLUMNS.items():
             if column in rows[0]:
                 batch[name] = self.problem.encode([row[column] for row in rows])
+        if SOFT_LABEL in rows[0]:
+            none = [float("nan")] * self.problem.config.num_labels
+            batch[SOFT_LABELS] = torch.tensor([row[SOFT_LABEL] or none for row in rows])
         return batch | {POST_IDS: ids} if self.with_ids else batch
 
     def _inputs(self, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from hybridsent.bundled.encoders import cache_folder
 from hybridsent.support.digests import digest_of_weights
-from hybridsent.support.folders import build_beside
+from hybridsent.support.folders import build_beside, cache_folder
 from hybridsent.training.arguments import HybridSentTrainingArguments
 from hybridsent.training.collator import PostCollator
 from hybridsent.training.encoder_layers import FrozenFront

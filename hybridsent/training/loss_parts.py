@@ -1,9 +1,11 @@
 """The loss of a step, however its posts are split into batches: each part is a mean over them all."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from modeling_hybridsent import HybridSentForSequenceClassification
 
@@ -31,6 +33,40 @@ def labelled_posts(
         unimodal = batch.get(f"{name}_labels", problem.unknown(of_modality))
         counted.append(problem.known(unimodal) & of_modality)
     return torch.stack(counted).sum(dim=1)
+
+
+def soften(
+    model: HybridSentForSequenceClassification,
+    outputs: Mapping[str, Any],
+    batch: Mapping[str, torch.Tensor],
+    soft_labels: torch.Tensor,
+    weight: float,
+) -> dict[str, torch.Tensor]:
+    """Mix the cross-entropy of labels with that of soft labels, in each part that judges the post.
+
+    Args:
+        model: The model, which knows the branches that may decide.
+        outputs: What it said of the batch, with its losses.
+        batch: Result of the collator.
+        soft_labels: Probabilities (batch, labels); NaN for posts without, which are those without
+            label, so that each part stays a mean over the same posts.
+        weight: Of the soft labels, 0 to 1.
+
+    Returns:
+        The parts of the loss, each a scalar.
+    """
+    has = [batch[f"has_{name}"].bool().to(soft_labels.device) for name in ("text", "image")]
+    branches = model.decision_fusion.present_branches(*has).unbind(dim=1)
+    known = ~soft_labels[:, 0].isnan()
+    losses = dict(outputs["losses"])
+    for name, present in zip(PARTS, (known, *branches), strict=False):
+        if name in losses:
+            logits = outputs["logits" if name == "decision" else f"{name}_logits"].float()
+            each = nn.functional.cross_entropy(logits, soft_labels.nan_to_num(), reduction="none")
+            judged = known & present
+            mean = (each * judged).sum() / judged.sum().clamp(min=1)
+            losses[name] = (1 - weight) * losses[name] + weight * mean
+    return losses
 
 
 def share_parts(

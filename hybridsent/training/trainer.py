@@ -16,10 +16,16 @@ from transformers import EarlyStoppingCallback, EvalPrediction, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
 from hybridsent.training.checkpoints import STATE, remove_averages
-from hybridsent.training.collator import POST_IDS, LengthGroupedOrder, PostCollator, text_lengths
+from hybridsent.training.collator import (
+    POST_IDS,
+    SOFT_LABELS,
+    LengthGroupedOrder,
+    PostCollator,
+    text_lengths,
+)
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
-from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts
+from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts, soften
 from hybridsent.training.stopping import (
     StopOnSigterm,
     TrainingError,
@@ -206,7 +212,12 @@ class HybridSentTrainer(Trainer):
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Compute the loss; in training, this batch's share of the loss over the whole step."""
         self._post_ids = inputs.pop(POST_IDS, [])
+        soft = inputs.pop(SOFT_LABELS, None)
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
+        if soft is not None:
+            weight = self.args.soft_label_weight
+            outputs["losses"] = soften(self.model, outputs, inputs, soft, weight)
+            loss = self.model.config.total_loss(outputs["losses"])
         if num_items_in_batch is not None:
             shares = labelled_posts(self.model, inputs) / num_items_in_batch.clamp(min=1)
             # Gradients are averaged over the processes, not summed.
@@ -283,6 +294,21 @@ class HybridSentTrainer(Trainer):
         super().save_model(str(folder), internal)
         if self.args.should_save:
             (folder / "training_args.bin").unlink(missing_ok=True)
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Return whether the scores are the best yet; of equal ones, those of the lowest loss are.
+
+        Few validation posts often have equal scores, and the first epoch is rarely sure of them.
+        """
+        best, step = self.state.best_metric, self.state.best_global_step
+        if super()._determine_best_metric(metrics, trial):
+            return True
+        value = metrics.get(f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}")
+        losses = {x["step"]: x["eval_loss"] for x in self.state.log_history if "eval_loss" in x}
+        if value is None or value != best or metrics["eval_loss"] >= losses.get(step, -math.inf):
+            return False
+        self.state.best_global_step = self.state.global_step
+        return True
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Score posts; in the middle of training with the mean of the weights, once it has begun."""

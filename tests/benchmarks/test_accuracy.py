@@ -12,11 +12,11 @@ import torch
 from tiny_runs import write_recipe
 
 from benchmarks.accuracy.__main__ import main
-from benchmarks.accuracy.features.regression import NGRAM_SHARES, STRENGTHS
 from benchmarks.accuracy.methods.listing import METHODS, OURS, methods_named
 from benchmarks.accuracy.records import HELD_OUT, VALIDATION, Results
 from benchmarks.accuracy.runs import trial_rates
 from benchmarks.accuracy.tables import write_tables
+from hybridsent.regression.answers import NGRAM_SHARES, STRENGTHS
 
 NAMES = ["negative", "neutral", "positive"]
 COLUMNS = [f"p_{name}" for name in NAMES]
@@ -26,7 +26,7 @@ RUN = [
     *("text_only", "image_only", "concatenation", "late_fusion", "qmf", "pdf"),
     *("mmbt", "clmlf", "mvan", "concatenation_own_labels"),
     *(OURS, "without_local", "without_unimodal", "without_own_labels"),
-    "joint_labels_fusion_only",
+    *("joint_labels_fusion_only", "without_soft_labels"),
 ]
 
 
@@ -47,6 +47,7 @@ def command(tmp_path_factory):
         cache_folder=str(folder / "states"),
         cpu_threads=1,
         text_encoder_lora_rank=2,
+        soft_label_weight=0.3,
     )
     return [str(recipe), "--folds", "2", "--results", str(folder / "out")], folder / "out"
 

@@ -8,17 +8,12 @@ from datasets import Image as ImageFeature
 from PIL import Image
 from tiny_models import save_tiny_encoders
 
-from benchmarks.accuracy.features.frozen import FILE, FrozenFeatures
-from benchmarks.accuracy.features.regression import (
-    NGRAM_SHARES,
-    STRENGTHS,
-    Inputs,
-    fit_regression,
-    mix,
-)
-from benchmarks.accuracy.features.texts import clean_text, lexicon_features, surface_features
+from benchmarks.accuracy.methods.regressions import fit_regression
 from benchmarks.accuracy.records import DECISION, TEXT_ONLY
 from hybridsent.evaluation.calibration import negative_log_likelihood
+from hybridsent.regression.answers import NGRAM_SHARES, STRENGTHS, Inputs, mix
+from hybridsent.regression.frozen import FILE, FrozenFeatures
+from hybridsent.regression.texts import clean_text, lexicon_features, surface_features
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
 
 NAMES = ["negative", "neutral", "positive"]

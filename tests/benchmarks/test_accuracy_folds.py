@@ -7,7 +7,6 @@ import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from documented_commands import ROOT
 
-from benchmarks.accuracy.protocol.folds import cut_posts
 from benchmarks.accuracy.protocol.layout import (
     LAYOUT,
     layout_of,
@@ -17,6 +16,7 @@ from benchmarks.accuracy.protocol.layout import (
 )
 from benchmarks.accuracy.protocol.parts import folds_of, pool_posts, posts_and_parts, seed_of_run
 from benchmarks.accuracy.runs import parts_of_runs
+from hybridsent.regression.folds import cut_posts
 from hybridsent.training.arguments import DataArguments
 
 DOCS = ROOT / "docs"

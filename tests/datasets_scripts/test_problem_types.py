@@ -58,10 +58,14 @@ def test_a_number_a_cell(tmp_path):
     ("kind", "cell", "detail"),
     [
         (MULTI, "joy|rage", "is not a label of train: anger, fear, joy"),
-        (MULTI, "[joy", "is not a label of train"),
-        (MULTI, '"[[""joy""]]"', "is not a label of train"),
+        (MULTI, "[joy", "such as ["),
+        (MULTI, '"[[""joy""]]"', "such as ["),
+        (MULTI, '"[""joy"", """"]"', "such as ["),
+        (MULTI, "[true]", "such as ["),
+        (MULTI, '"{""joy"": 1}"', "such as ["),
         (SCORE, "high", "label 'high' is not a number"),
         (SCORE, "inf", "is not a number"),
+        (SCORE, "1e39", "is not a number of at most 3.4e+38"),
         (SCORE, "", "label is empty"),
     ],
 )
@@ -82,6 +86,26 @@ def test_lists_that_nobody_announced_are_an_error_that_says_what_to_do(tmp_path)
     write_csv(tmp_path, ["1.0", "1"])
     with pytest.raises(PostsError, match="one label or none"):
         read_posts(tmp_path / "train.csv", problem_type=SCORE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "message"),
+    [
+        ("single_label_classification", ["0.5", "1.25", "3"], '{"problem_type": "regression"}'),
+        ("single_label_classification", ["joy", "joy|fear", "fear"], "labels are lists"),
+        (MULTI, ['"[0, 1, 1]"', '"[1, 0, 0]"'], "labels are lists of 0 and 1"),
+        (MULTI, ['"[""joy""]"', "0.5", "fear"], "lists in some rows, numbers in others"),
+    ],
+)
+def test_labels_of_another_kind_than_asked_for_are_an_error_that_names_it(
+    kind, cells, message, tmp_path
+):
+    write_csv(tmp_path, cells)
+    with pytest.raises(PostsError, match=r"train\.csv: labels are") as caught:
+        read_posts(tmp_path / "train.csv", problem_type=kind)
+    assert message in str(caught.value)
+    if kind != MULTI:
+        assert read_posts(tmp_path / "train.csv", label_names=cells).label_names == cells
 
 
 def test_splits_share_out_labels_and_scores():

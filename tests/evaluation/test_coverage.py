@@ -93,6 +93,7 @@ def test_a_kind_of_posts_without_thresholds_keeps_every_label_and_shares_are_rou
         ({"both": [0.5] * 99}, 1.0, "coverage=1.0: give a number between 0 and 1"),
         ({"both": [0.5] * 99}, "0.9", "coverage='0.9': give a number"),
         ({"both": [0.5] * 99}, True, "coverage=True: give a number"),
+        ({"both": [0.5] * 99}, float("nan"), "coverage=nan: give a number"),
     ],
 )
 def test_what_cannot_be_stated_is_one_error(tables, asked, message):

@@ -6,6 +6,8 @@ import pytest
 from in_process import run_in_process
 from tiny_runs import run_here, write_recipe
 
+from hybridsent.evaluation.evaluate import describe_evaluation
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -31,6 +33,9 @@ def test_it_agrees_with_the_run_and_adds_noise(folder):
         assert line in result.stdout
     assert f"Wrote {folder / 'out' / 'evaluation.json'}" in result.stdout
     assert not (folder / "outputs").exists()
+    assert "unimodal label" in result.stdout
+    found["robustness"] |= {"noise": noise, "own_labels": {}}  # as of posts that have none
+    assert "unimodal label" not in describe_evaluation(found)
 
 
 def test_posts_with_other_labels_are_refused(folder, tmp_path):
@@ -40,6 +45,6 @@ def test_posts_with_other_labels_are_refused(folder, tmp_path):
     result = run_in_process("evaluate", words)
     assert result.returncode == 1
     assert (
-        "has the labels ['negative', 'neutral', 'positive'], the posts ['bad', 'good']."
+        "has the labels ['negative', 'neutral', 'positive'], the posts ['bad', 'good']: it can only"
         in result.stderr
     )

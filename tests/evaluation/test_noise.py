@@ -98,5 +98,5 @@ def test_every_damage_has_its_name_and_missing_modalities_stay_missing(posts):
         assert [*table["id"]] == [*posts["id"]]
         assert table[1]["image"] is None
         assert table[2]["text"] is None
-    images = found["Gaussian noise and hidden words, 10"]["image"]
+    images = found["Gaussian noise and hidden words, level 10"]["image"]
     assert {type(image) for image in images} == {dict, type(None), Pictures.Image}

@@ -110,6 +110,6 @@ def test_what_metrics_json_holds_agrees_with_the_other_scores():
     assert found["risk"][-1]["error"] == pytest.approx(1 - whole["accuracy"])
     first = found["lost_modality"][0]
     line = (
-        f"| 0.0 lost a modality | {100 * first['accuracy']:.1f} | {100 * first['macro_f1']:.1f} | "
+        f"| 0 % lost a modality | {100 * first['accuracy']:.1f} | {100 * first['macro_f1']:.1f} | "
     )
     assert robustness_table(found["lost_modality"]).splitlines()[2].startswith(line)

@@ -290,10 +290,13 @@ def test_size_of_pictures_in_a_set_is_looked_at_before_decoding(rows, monkeypatc
             list(small(posts))
 
 
-@pytest.mark.parametrize("wrong", [0, -1, "all"])
-def test_top_k_must_be_a_number_of_labels(pipe, wrong):
-    with pytest.raises(ValueError, match="top_k"):
-        pipe(POSTS[0], top_k=wrong)
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [*(("top_k", x) for x in (0, -1, "all", True)), ("return_branches", "no"), ("explain", "no")],
+)
+def test_an_option_of_another_value_is_a_named_error(pipe, name, wrong):
+    with pytest.raises(ValueError, match=f"{name}={wrong!r}: give"):
+        pipe(POSTS[0], **{name: wrong})
 
 
 def test_a_processor_that_cuts_texts_too_late_is_a_named_error(pipe):

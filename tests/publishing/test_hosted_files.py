@@ -89,13 +89,18 @@ def test_the_request_of_the_page_is_answered(handler, tmp_path):
 @pytest.mark.parametrize(
     ("request_body", "said"),
     [
-        ({}, 'must be {"text": ..., "image": ...}, got None'),
+        ({}, 'must be {"inputs": a post or a list of posts}, got {}'),
+        ([POST], 'must be {"inputs": a post or a list of posts}, got [{'),
+        ({"inputs": None}, 'must be {"text": ..., "image": ...}, got None'),
         ({"inputs": [POST, 7]}, "Post 1 of the input must be"),
         ({"inputs": {"image": base64.b64encode(b"no image").decode()}}, "its image"),
         ({"inputs": {"text": "rain", "photo": IMAGE}}, "did you mean 'image'"),
-        ({"inputs": "rain", "parameters": [1]}, "parameters must be an object"),
+        ({"inputs": "rain", "parameters": []}, "parameters must be an object"),
+        (
+            {"inputs": "rain", "parameters": {"explain": "false"}},
+            "explain='false': give True or False",
+        ),
         ({"inputs": ["rain"], "parameters": {"batch_size": 10**9}}, "a whole number from 1 to 64"),
-        ([POST], "The request must be an object, got list"),
     ],
 )
 def test_a_wrong_request_is_one_error(handler, request_body, said):

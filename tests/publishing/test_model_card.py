@@ -12,7 +12,7 @@ from in_process import run_in_process
 from tiny_models import picture
 
 from datasets_scripts import READERS
-from hybridsent.bundled.encoders import FURTHER_DATA
+from hybridsent.bundled.encoders import BUNDLED_ENCODERS
 from hybridsent.evaluation.report import robustness_table
 from hybridsent.publishing.model_card import DATA, TEMPLATE, fill_card
 from hybridsent.support.folders import write_whole
@@ -143,7 +143,7 @@ def test_further_data_of_the_text_encoder_is_named(card):
     name = "bundled/all-minilm-l6-v2-sentiment"
     encoders = {**RUN["encoders"], "text": name}
     text = " ".join(fill_card([{**RUN, "encoders": encoders}], "x/y").split())
-    assert f"Further data: {FURTHER_DATA[name]}." in text
+    assert f"Further data: {BUNDLED_ENCODERS[name].further_data}." in text
     older = {key: value for key, value in RUN.items() if key != "encoders"}
     text = fill_card([older], "someone/tiny")
     assert "base_model" not in text

@@ -273,6 +273,11 @@ def test_a_batch_without_posts_is_named(tiny):
         Predictor(tiny[0])({"label": ["a"]})
 
 
+def test_one_post_is_no_batch_of_its_letters(tiny):
+    with pytest.raises(ValueError, match=r'"text": \[\.\.\.\], got str'):
+        Predictor(tiny[0])({"text": "a day"})
+
+
 @pytest.mark.parametrize("other", ["images", "file_name", "img_path"])
 def test_a_column_by_another_name_is_no_post_without_an_image(tiny, other):
     with pytest.raises(ValueError, match=f"no key '{other}', did you mean 'image'"):

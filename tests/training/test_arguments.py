@@ -32,7 +32,7 @@ def test_every_recipe_of_the_project_parses(file):
 
 def test_recipes_that_clean_texts():
     cleaning = {file.stem for file in RECIPES if yaml.safe_load(file.read_text()).get("clean_text")}
-    assert cleaning == {"mvsa_single", "posts", "tumemo"}
+    assert cleaning == {"mvsa_single", "mvsa_single_base", "posts", "tumemo"}
 
 
 def test_command_line_wins_over_the_recipe(recipe):

@@ -72,6 +72,17 @@ def test_predictions_are_named_and_agree_with_the_model(trainer, posts):
         torch.testing.assert_close(torch.tensor(values), expected[name], atol=1e-5, rtol=0)
 
 
+def test_of_epochs_with_equal_scores_the_one_of_lowest_loss_is_kept(posts, tmp_path):
+    epochs = {"max_steps": -1, "num_train_epochs": 3, "eval_strategy": "epoch"}
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "accuracy"}
+    trainer = tiny_trainer(posts, tmp_path, save_strategy="epoch", **epochs, **best)
+    trainer.scores = lambda logits, labels: {"accuracy": 1.0}  # as of very few, easy posts
+    trainer.train()
+    losses = {x["eval_loss"]: x["step"] for x in trainer.state.log_history if "eval_loss" in x}
+    assert losses[min(losses)] == trainer.state.best_global_step > 2
+    assert trainer.state.best_model_checkpoint.endswith(f"-{losses[min(losses)]}")
+
+
 def early_stopped(posts, folder, patience=1):
     """A trainer of up to 4 epochs that learns nothing, so that patience ends after the second."""
     return tiny_trainer(

@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.accuracy.methods.networks import mean_of_tokens
 from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig, HybridSentForSequenceClassification
-from modeling_hybridsent.encoders_hybridsent import HybridSentImageNorm, HybridSentProjection
+from modeling_hybridsent.encoders_hybridsent import (
+    HybridSentImageNorm,
+    HybridSentProjection,
+    mean_of_tokens,
+)
 from modeling_hybridsent.fusion_hybridsent import HybridSentClassifier
 from modeling_hybridsent.modeling_hybridsent import HybridSentModel
 

@@ -10,9 +10,10 @@ from benchmarks.accuracy.methods.baselines import (
     BaselineModel,
     Features,
 )
-from benchmarks.accuracy.methods.networks import PooledHead, mean_of_tokens
+from benchmarks.accuracy.methods.networks import PooledHead
 from hybridsent.training.collator import NO_LABEL
 from modeling_hybridsent import HybridSentConfig
+from modeling_hybridsent.encoders_hybridsent import mean_of_tokens
 
 
 class NoClassifier(nn.Module):

@@ -56,6 +56,7 @@ class Method:
         requires: A package that it needs beside those of hybridsent.
         own_labels: Whether a baseline is also taught the unimodal labels, with the recipe's weight.
         contradictory: Whether it also learns from the posts that have unimodal labels alone.
+        soft_labels: Whether a network is taught soft labels, where the recipe has them.
         control: The method that it differs from in one factor, or that is taught the same labels.
     """
 
@@ -68,6 +69,7 @@ class Method:
     requires: str | None = None
     own_labels: bool = False
     contradictory: bool = False
+    soft_labels: bool = True
     control: str = JOINT_LABELS_ALONE
 
     def config_over(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,10 +91,16 @@ def _regression(name: str, title: str, *features: str, **more: Any) -> Method:
 
 
 def _ours(
-    name: str, title: str, control: str = OURS, contradictory: bool = True, **model_config: Any
+    name: str,
+    title: str,
+    control: str = OURS,
+    contradictory: bool = True,
+    soft_labels: bool = True,
+    **model_config: Any,
 ) -> Method:
+    taught = {"contradictory": contradictory, "soft_labels": soft_labels}
     model = HybridSentForSequenceClassification
-    return Method(name, title, model, model_config, contradictory=contradictory, control=control)
+    return Method(name, title, model, model_config, control=control, **taught)
 
 
 _REGRESSIONS = (
@@ -167,6 +175,7 @@ _ABLATIONS = (
     _ours("uniform_weights", "uniform decision weights (S5)", decision_fusion="uniform"),
     _ours("global_weights", "one vector of decision weights (S5)", decision_fusion="global"),
     _ours("fusion_only", "fusion branch decides (S5)", decision_fusion="fusion_only"),
+    _ours("without_soft_labels", "without soft labels", soft_labels=False),
     _ours("without_contradictory", "without contradictory posts", contradictory=False),
     _ours(
         JOINT_LABELS_ALONE,

@@ -10,9 +10,9 @@ from benchmarks.accuracy.methods.baselines import (
     BaselineModel,
     Features,
 )
-from benchmarks.accuracy.methods.networks import PooledHead, mean_of_tokens
+from benchmarks.accuracy.methods.networks import PooledHead
 from modeling_hybridsent import HybridSentConfig
-from modeling_hybridsent.encoders_hybridsent import encode_text
+from modeling_hybridsent.encoders_hybridsent import encode_text, mean_of_tokens
 
 IMAGE_TOKENS = 7  # an image's tokens are averaged down to so many; of a 7 x 7 grid, its rows
 

@@ -11,11 +11,12 @@ from benchmarks.accuracy.methods.baselines import (
     Features,
     ImageTokens,
 )
-from benchmarks.accuracy.methods.networks import PooledHead, QueryAttention, mean_of_tokens
+from benchmarks.accuracy.methods.networks import PooledHead, QueryAttention
 from modeling_hybridsent import HybridSentConfig
 from modeling_hybridsent.encoders_hybridsent import (
     HybridSentImageNorm,
     HybridSentProjection,
+    mean_of_tokens,
     probe_encoder,
 )
 

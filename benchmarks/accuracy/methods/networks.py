@@ -6,20 +6,6 @@ from torch import nn
 from modeling_hybridsent import HybridSentConfig
 
 
-def mean_of_tokens(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Average the visible tokens; zero for a post without any.
-
-    Args:
-        features: (batch, tokens, width).
-        mask: True at real tokens, (batch, tokens).
-
-    Returns:
-        (batch, width).
-    """
-    total = features.masked_fill(~mask[..., None], 0.0).sum(dim=1)
-    return total / mask.sum(dim=1, keepdim=True).clamp(min=1)
-
-
 class PooledHead(nn.Module):
     """One hidden layer over the joined mean states of one or both modalities.
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from datasets import Dataset, DatasetDict, Value, concatenate_datasets
 
-from benchmarks.accuracy.protocol.folds import cut_posts, duplicate_groups, most_folds
 from datasets_scripts.post import CONTRADICTORY, SPLITS
+from hybridsent.regression.folds import cut_posts, duplicate_groups, most_folds
 from hybridsent.training.arguments import DataArguments
 
 CHOICE_FOLDS = 10  # of a training part, one such fold is kept for choices

@@ -12,16 +12,15 @@ import torch
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from benchmarks.accuracy.features.texts import clean_text, lexicon_features, surface_features
-from benchmarks.accuracy.methods.networks import mean_of_tokens
-from hybridsent.bundled.encoders import cache_folder, resolve_encoder
+from hybridsent.bundled.encoders import resolve_encoder
+from hybridsent.regression.texts import clean_text, lexicon_features, surface_features
 from hybridsent.support.digests import digest_of_weights
-from hybridsent.support.folders import build_beside
+from hybridsent.support.folders import build_beside, cache_folder
 from hybridsent.training.arguments import HybridSentTrainingArguments, ModelArguments
 from hybridsent.training.collator import PostCollator
 from hybridsent.training.encoder_states import content_of, describe_processor, digest_of_posts
 from hybridsent.training.model import build_model, build_processor
-from modeling_hybridsent.encoders_hybridsent import encode_image
+from modeling_hybridsent.encoders_hybridsent import encode_image, mean_of_tokens
 
 FORMAT_VERSION = 1  # raise it when the same encoders and posts give other features
 FILE = "features.npz"
@@ -85,7 +84,7 @@ class FrozenFeatures:
         folder = base / f"frozen-{hashlib.sha256(self._key(kind).encode()).hexdigest()[:16]}"
         if not (folder / FILE).exists():
             with build_beside(folder) as draft:
-                np.savez(draft / FILE, **compute())
+                np.savez(draft / FILE, allow_pickle=False, **compute())
         with np.load(folder / FILE) as stored:
             return dict(stored)
 
@@ -118,7 +117,7 @@ class FrozenFeatures:
             states = self._model.text_model(
                 input_ids=inputs["input_ids"], attention_mask=mask, output_hidden_states=True
             ).hidden_states
-            batches.append([mean_of_tokens(states[i], mask.bool()).float() for i in layers])
+            batches.append([mean_of_tokens(states[i], mask).float() for i in layers])
         found = [torch.cat(parts).numpy() for parts in zip(*batches, strict=True)]
         return [np.where(self.has_text[:, None], values, np.nan) for values in found]
 
@@ -151,6 +150,9 @@ class FrozenFeatures:
         """Run the vision encoder over all images; posts without one get NaN."""
         images = self.posts.select_columns(["id", "image"])
         has = [i for i, image in enumerate(images["image"]) if content_of(image) is not None]
+        if not has:
+            nothing = np.empty((len(images), 0), dtype=np.float32)
+            return {"image_last": nothing, "image_stages": nothing}
         collator, batches = PostCollator(self._processor), []
         for rows in self._batches("vision encoder", len(has)):
             pixels = collator(images.select(has[rows]).to_list())["pixel_values"]

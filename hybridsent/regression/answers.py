@@ -1,8 +1,8 @@
-"""The methods without a network of their own: the training posts' shares, logistic regression."""
+"""Fit a logistic regression to features of posts, and choose its strength in inner folds."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -11,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.accuracy.records import DECISION, IMAGE_ONLY, ONLY, TEXT_ONLY, Answers, Trained
 from hybridsent.evaluation.calibration import negative_log_likelihood
 
 STRENGTHS = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # values of C for frozen features
@@ -24,6 +23,12 @@ LEAST = 1e-12  # probability of a label that no training post has
 
 class MeanForMissing(StandardScaler):
     """Standardise each feature; a missing one becomes the training posts' mean, which is 0."""
+
+    def fit(self, X: np.ndarray, *args: Any, **kwargs: Any) -> "MeanForMissing":  # noqa: N803
+        """Measure (posts, width) with NaN; a feature that no post has says nothing."""
+        with np.errstate(invalid="ignore"):
+            super().fit(X, *args, **kwargs)
+        return self
 
     def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:  # noqa: N803
         """Map (posts, width) with NaN to (posts, width) without."""
@@ -53,8 +58,10 @@ class Inputs(NamedTuple):
             name: np.full_like(values, np.nan) if name.startswith(modality) else values
             for name, values in self.blocks.items()
         }
-        gone = self.texts is not None and modality == "text"
-        return Inputs(blocks, [""] * len(self.texts) if gone else self.texts)
+        texts = self.texts
+        if modality == "text":
+            texts = texts and [""] * len(texts)
+        return Inputs(blocks, texts)
 
     def matrix(self) -> np.ndarray:
         """Return all blocks side by side, (posts, width)."""
@@ -68,48 +75,10 @@ class Choice(NamedTuple):
     ngram_share: float
 
 
-def fit_regression(
-    inputs: Inputs,
-    numbers: np.ndarray,
-    labels: np.ndarray,
-    inner_folds: np.ndarray,
-    count: int,
-    reads: Sequence[str],
-) -> Trained:
-    """Fit a logistic regression; strength and share of the n-grams are chosen in inner folds.
-
-    Args:
-        inputs: Of all posts.
-        numbers: Posts to learn from, (posts,).
-        labels: Of these posts, (posts,).
-        inner_folds: Fold of each of these posts, (posts,).
-        count: Number of all labels.
-        reads: The modalities to answer from alone.
-
-    Returns:
-        The fitted method, without its seconds.
-    """
-    known = inputs.select(numbers)
-    frozen, ngrams = _inner_answers(known, labels, inner_folds, count)
-    choice, answers = _choose(frozen, ngrams, labels)
-    decide, size = _fitted(known, labels, count, choice)
-
-    def answer(posts: np.ndarray, alone: bool) -> Answers:
-        asked = inputs.select(posts)
-        kinds = {DECISION: asked}
-        for modality, other in (("text", "image"), ("image", "text")):
-            if alone and modality in reads:
-                kinds[ONLY[modality]] = asked.without(other)
-        return {kind: decide(given) for kind, given in kinds.items()}
-
-    figures = {"trainable_parameters": size, **choice._asdict()}
-    return Trained(answer, figures, (numbers, {DECISION: answers}))
-
-
-def _inner_answers(
+def inner_answers(
     known: Inputs, labels: np.ndarray, inner_folds: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Answer for the posts of each inner fold by regressions over the others, as `_choose` takes it."""
+    """Answer for the posts of each inner fold by regressions over the others, as `choose` takes it."""
     frozen = np.empty((len(STRENGTHS), len(labels), count))
     ngrams = None if known.texts is None else np.empty((len(labels), count))
     for fold in np.unique(inner_folds):
@@ -119,7 +88,7 @@ def _inner_answers(
             frozen[i, ask] = log_probabilities(model, asked.matrix(), count)
         if ngrams is not None:
             model = _ngram_regression().fit(posts.texts, labels[learn])
-            ngrams[ask] = log_probabilities(model, asked.texts, count)
+            ngrams[ask] = log_probabilities(model, asked.texts or [], count)
     return frozen, ngrams
 
 
@@ -144,7 +113,7 @@ def _ngram_regression() -> Pipeline:
     )
 
 
-def _choose(
+def choose(
     frozen: np.ndarray, ngrams: np.ndarray | None, labels: np.ndarray
 ) -> tuple[Choice, np.ndarray]:
     """Return the choice of least negative log likelihood and its log-probabilities.
@@ -170,7 +139,7 @@ def mix(own: np.ndarray, ngrams: np.ndarray | None, share: float) -> np.ndarray:
     return np.log((1 - share) * softmax(own, axis=1) + share * softmax(ngrams, axis=1))
 
 
-def _fitted(
+def fitted(
     known: Inputs, labels: np.ndarray, count: int, choice: Choice
 ) -> tuple[Callable[[Inputs], np.ndarray], int]:
     """Fit what was chosen on all posts to learn from; return what decides, and its parameters."""
@@ -185,7 +154,7 @@ def _fitted(
         own = log_probabilities(model, asked.matrix(), count)
         if ngrams is None:
             return own
-        return mix(own, log_probabilities(ngrams, asked.texts, count), choice.ngram_share)
+        return mix(own, log_probabilities(ngrams, asked.texts or [], count), choice.ngram_share)
 
     return decide, sum(part[-1].coef_.size + part[-1].intercept_.size for part in parts)
 
@@ -204,23 +173,3 @@ def log_probabilities(model: Pipeline, inputs: np.ndarray | list[str], labels: i
     found = np.full((len(inputs), labels), np.log(LEAST))
     found[:, model.classes_] = model.predict_log_proba(inputs)
     return found
-
-
-def fit_shares(labels: np.ndarray, count: int) -> Trained:
-    """Answer for every post with the labels' shares among training posts, one post added to each.
-
-    Args:
-        labels: Of the training posts, (posts,).
-        count: Number of all labels.
-
-    Returns:
-        The fitted method.
-    """
-    numbers = np.bincount(labels, minlength=count) + 1
-    shares = np.log(numbers / numbers.sum())
-
-    def answer(numbers: np.ndarray, alone: bool) -> Answers:
-        kinds = (DECISION, TEXT_ONLY, IMAGE_ONLY) if alone else (DECISION,)
-        return {kind: np.tile(shares, (len(numbers), 1)) for kind in kinds}
-
-    return Trained(answer, {"seconds": 0.0, "trainable_parameters": 0})

@@ -1,1 +1,0 @@
-"""What a logistic regression reads: frozen features of encoders, texts and characters."""

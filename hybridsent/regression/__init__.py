@@ -1,0 +1,1 @@
+"""Logistic regression over frozen encoders: a strong baseline, and what soft labels come from."""
