@@ -165,13 +165,13 @@ class HybridSentProcessor(ProcessorMixin):
         return loaded
 
     def _try_out(self) -> None:
-        """Process one post: many wrong settings fail only then."""
+        """Process a text, a black image and a white one: many wrong settings fail only then."""
         self._require_sizes_within_limit()
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())
         self.encode_texts(["a"])
-        pixels = self._pixels([Image.new("RGB", (32, 32))], **settings["images_kwargs"])
-        if not pixels.isfinite().all():
-            raise ValueError("a black image gives numbers that are not finite")
+        images = [Image.new("RGB", (32, 32), colour) for colour in ("black", "white")]
+        if not self._pixels(list(images), **settings["images_kwargs"]).isfinite().all():
+            raise ValueError("a black or a white image gives numbers that are not finite")
 
     def _require_sizes_within_limit(self) -> None:
         """Raise if images would be resized to more pixels than allowed."""

@@ -115,7 +115,7 @@ class Preparer:
         except Exception as error:  # decoders raise nearly anything on broken files
             why = str(error).removeprefix(place)
             known = why.startswith(("image", "text"))
-            return None, why if known else f"image cannot be read: {error!r}"
+            return None, why if known else f"image cannot be read: {error!r:.300}"
         return image, EMPTY if is_empty else None
 
     def _inputs(

@@ -120,7 +120,7 @@ def _faults_of_weights(folder: Path) -> Iterator[str]:
     if not (folder / WEIGHTS).exists() and (folder / INDEX).exists():
         try:
             names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             yield f"{INDEX} is damaged"
             return
     for name in [*names, *averages]:
@@ -159,11 +159,14 @@ def _fault_of_archive(file: Path, is_ours: bool) -> str:
 
 def _faults_of_state(file: Path) -> Iterator[str]:
     try:
-        step = TrainerState.load_from_json(str(file)).global_step
+        state = TrainerState.load_from_json(str(file))
+        is_log = isinstance(state.log_history, list)
+        is_log = is_log and all(isinstance(entry, dict) for entry in state.log_history)
+        step = state.global_step if is_log else None
     except FileNotFoundError:
         yield f"{file.name} is missing"
         return
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         step = None
     named = re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", file.parent.name)
     if type(step) is not int or step < 0:

@@ -73,6 +73,7 @@ NONSENSE = [
     (PROCESSOR, {"image_processor": {"image_processor_type": "Nope"}}),
     (PROCESSOR, {"image_processor": {"size": "big"}}),
     (PROCESSOR, {"image_processor": {"image_mean": "red"}}),
+    (PROCESSOR, {"image_processor": {"rescale_factor": 1e38}}),
     (PROCESSOR, {"image_processor": {"image_std": [0, 0, 0]}}),
     (PROCESSOR, {"image_processor": {"resample": 99}}),
     (TOKENIZER, {"model": {"type": "Nope"}}),

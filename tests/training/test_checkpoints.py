@@ -117,6 +117,11 @@ def write_index(folder):
         ),
         (lambda x: TrainerState(global_step=-1).save_to_json(x / FILES[4]), "json is damaged"),
         (lambda x: TrainerState(global_step="1").save_to_json(x / FILES[4]), "json is damaged"),
+        (
+            lambda x: TrainerState(global_step=10, log_history=[1]).save_to_json(x / FILES[4]),
+            "json is damaged",
+        ),
+        (lambda x: (x / FILES[4]).write_text("[" * 100_000), "json is damaged"),
         (write_index, "names '../x.safetensors', which is no file of the folder"),
     ],
 )
