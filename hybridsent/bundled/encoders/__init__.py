@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hybridsent.bundled.encoders.packages import Shipped
 
 PREFIX = "bundled/"
+RATED = "text encoder further trained on 9,300 rated sentences (vaderSentiment 3.3.2, MIT)"
 
 
 class BundledEncoder(NamedTuple):
@@ -40,10 +41,7 @@ BUNDLED_ENCODERS = {
         "sentence-transformers/all-MiniLM-L6-v2", "quickstart", "minilm:MINILM"
     ),
     "bundled/all-minilm-l6-v2-sentiment": BundledEncoder(
-        "sentence-transformers/all-MiniLM-L6-v2",
-        "quickstart",
-        "minilm:SENTIMENT_MINILM",
-        "text encoder further trained on 9,300 rated sentences (vaderSentiment 3.3.2, MIT)",
+        "sentence-transformers/all-MiniLM-L6-v2", "quickstart", "sentiment:SENTIMENT_MINILM", RATED
     ),
     "bundled/efficientnet-lite0": BundledEncoder(
         "timm/tf_efficientnet_lite0.in1k", "quickstart", "efficientnet:LITE0"
@@ -53,6 +51,9 @@ BUNDLED_ENCODERS = {
     ),
     "bundled/all-mpnet-base-v2": BundledEncoder(
         "sentence-transformers/all-mpnet-base-v2", "base", "mpnet:MPNET"
+    ),
+    "bundled/all-mpnet-base-v2-sentiment": BundledEncoder(
+        "sentence-transformers/all-mpnet-base-v2", "base", "sentiment:SENTIMENT_MPNET", RATED
     ),
 }
 

