@@ -180,7 +180,7 @@ def _named_columns(columns: Mapping[str, str] | str | None) -> dict[str, str]:
         pairs = [part.partition("=")[::2] for part in columns.split(",")]
         roles = [role.strip() for role, _ in pairs]
         if twice := sorted({role for role in roles if roles.count(role) > 1}):
-            raise ValueError(f"columns: {twice[0]}= stands twice; name one column for it")
+            raise ValueError(f"columns: {twice[0]}= is given twice; name one column for it")
         columns = dict(zip(roles, (name.strip() for _, name in pairs), strict=True))
     columns = dict(columns or {})
     if empty := [role for role, name in columns.items() if not name]:

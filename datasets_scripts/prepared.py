@@ -43,7 +43,7 @@ def read_summary(folder: str | Path) -> Prepared:
         prepared = Prepared(content["set"], content["counts"])
     except (ValueError, KeyError, TypeError) as error:
         raise PostsError.about(
-            file, "no summary of prepared posts", [repr(error)], AGAIN
+            file, "is not a summary of prepared posts", [repr(error)], AGAIN
         ) from error
     if found != FORMAT_VERSION:
         problem = f"written in format {found}, not {FORMAT_VERSION}"
@@ -87,7 +87,7 @@ def _refuse_other_choices(
         elif value != found.split(",")[0]:
             problems.append(f"its protocol is {found}, not {value}")
     if problems:
-        raise PostsError.about(folder, "prepared otherwise than asked for", problems, AGAIN)
+        raise PostsError.about(folder, "was prepared with other settings", problems, AGAIN)
 
 
 def _load_files(data: Path, splits: Mapping[str, Any]) -> DatasetDict:

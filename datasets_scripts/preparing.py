@@ -45,7 +45,7 @@ def prepare(name: str, data_dir: str | Path, output_dir: str | Path, **options: 
     target = Path(output_dir).resolve()
     if is_taken(target):
         remedy = "It is left as it is. Give another output_dir, or remove that one."
-        raise PostsError.about(target, "is there already", remedy=remedy)
+        raise PostsError.about(target, "already exists", remedy=remedy)
     table = load_table(name, data_dir, **options)
     with build_beside(target) as draft:
         _fill(draft, name, table)

@@ -28,12 +28,12 @@ def names_in(cell: str) -> list[str]:
         ValueError: It begins like a JSON list or object, but is no list of names.
     """
     if cell.startswith("{"):
-        raise ValueError("an object in the place of labels")
+        raise ValueError("labels must be names, got an object")
     if not is_list(cell):
         return [without_fraction(x.strip()) for x in cell.split(SEPARATOR) if x.strip()]
     found = json.loads(cell)
     if any(type(name) not in (str, int) or not str(name).strip() for name in found):
-        raise ValueError("something else than names in the list of labels")
+        raise ValueError("a list of labels must hold names alone")
     return [without_fraction(str(name).strip()) for name in found]
 
 

@@ -200,7 +200,7 @@ def chosen(columns: Sequence[str], fields: Fields) -> dict[str, str]:
     counts = Counter(columns)
     best = {field: next((c for c in names if c in counts), None) for field, names in fields.items()}
     found = {field: column for field, column in best.items() if column is not None}
-    if twice := sorted({f"column {c!r} stands twice" for c in found.values() if counts[c] > 1}):
+    if twice := sorted({f"column {c!r} appears twice" for c in found.values() if counts[c] > 1}):
         raise TableError("the columns are ambiguous", twice, "Rename one of them.")
     return found
 

@@ -218,7 +218,7 @@ class JsonTable:
         self._columns |= dict.fromkeys(found)
         columns = chosen(list(found), fields)
         if isinstance(found, _Twice) and (twice := found.names & set(columns.values())):
-            return f"field {min(twice)!r} stands twice in the object"
+            return f"field {min(twice)!r} appears twice in the object"
         return {field: found[column] for field, column in columns.items()}
 
 

@@ -178,7 +178,7 @@ def check_published_counts(
         return
     raise PostsError.about(
         file,
-        "the labels are not the published ones",
+        "the labels differ from the published ones",
         [f"{name}: {found.get(name, 0)}, published {count}" for name, count in published.items()],
         "Restore the label file; if its publisher changed it, results before and after differ.",
     )

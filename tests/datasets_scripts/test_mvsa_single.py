@@ -266,7 +266,7 @@ def test_a_complete_set_has_the_published_counts(write_set):
 def test_a_complete_set_with_other_classes_is_refused(write_set):
     folder = write_set(labels=complete_labels(changed=3))
     with pytest.raises(
-        PostsError, match=r"not the published ones(.|\n)*neutral: 473, published 470"
+        PostsError, match=r"differ from the published ones(.|\n)*neutral: 473, published 470"
     ):
         load(folder)
 

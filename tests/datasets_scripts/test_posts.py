@@ -210,7 +210,7 @@ def test_a_bad_row_is_named_with_file_and_row(write_folder, validation, said):
     [
         ("id,label\na,positive\n", "column 'text' or 'image'"),
         ("text,image\nx,\n", "column 'label'"),
-        ("text,text,image,label\nx,x,,positive\n", "column 'text' stands twice"),
+        ("text,text,image,label\nx,x,,positive\n", "column 'text' appears twice"),
         ("", "no posts in it"),
         (b"text,image,label\ncaf\xe9,,positive\n", "line 2"),
         ("text,image,label\nx,,positive\n".encode("utf-16"), "not UTF-8"),
@@ -232,7 +232,7 @@ def test_a_file_that_cannot_be_read_is_named(write_folder, content, said):
         ('{"text": true}', "text must be str or None, got bool"),
         ('{"text": 2020}', "text must be str or None, got int"),
         (r'{"text": "\ud83d"}', "text has an unpaired surrogate"),
-        ('{"text": "x", "text": "y"}', "field 'text' stands twice"),
+        ('{"text": "x", "text": "y"}', "field 'text' appears twice"),
         ('{"text": "x", "image": ""}', "column 'label'"),
     ],
 )

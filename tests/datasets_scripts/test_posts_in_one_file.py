@@ -108,7 +108,7 @@ def test_columns_can_have_any_names(folder):
         ValueError, match="columns: unknown field sentiment; use id, text, image, label"
     ):
         load(folder, columns="sentiment=mood")
-    with pytest.raises(ValueError, match="columns: text= stands twice"):
+    with pytest.raises(ValueError, match="columns: text= is given twice"):
         load(folder, columns="text=key,label=mood,text=tweet")
 
 

@@ -201,7 +201,7 @@ def test_a_taken_target_is_left_alone(raw, tmp_path, kind):
         target.mkdir()
     precious = target / "thesis.txt" if kind == "folder" else target
     precious.write_text("precious")
-    with pytest.raises(PostsError, match="is there already"):
+    with pytest.raises(PostsError, match="already exists"):
         prepare("mvsa_single", raw, target)
     assert precious.read_text() == "precious"
     assert os.listdir(tmp_path) == ["out"]

@@ -105,7 +105,7 @@ def test_a_damaged_row_group_costs_its_rows_only(tmp_path):
     [
         ("posts.csv", b"", "needs a column 'text' or 'image'"),
         ("posts.csv", b"tweet,label\na,b\n", "needs a column 'text' or 'image'"),
-        ("posts.csv", b"text,text\na,b\n", "column 'text' stands twice"),
+        ("posts.csv", b"text,text\na,b\n", "column 'text' appears twice"),
         ("posts.csv", b"\xff\xfe\n", "not UTF-8"),
         ("posts.jsonl", b'{"tweet": "a"}\n', "needs a column 'text' or 'image'"),
         ("posts.parquet", b"nothing", "not a Parquet file"),

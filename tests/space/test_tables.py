@@ -122,7 +122,7 @@ def refused(path, settings=SETTINGS):
         (b"a,b\n1,2\n", "needs a column named text, one named image, or both; it has: a, b"),
         (b"\xff\xfet\0", "not UTF-8"),
         (b'[{"text": "a"}]', "Write one object a line"),
-        (b"text,text\na,b\n", "column 'text' stands twice"),
+        (b"text,text\na,b\n", "column 'text' appears twice"),
         (b'{"words": "a"}\n', "it has: words"),
         (b"PAR1 and then nothing", "not a Parquet file"),
         (b"PK\x03\x04 and then nothing", "ZIP archive is damaged"),
