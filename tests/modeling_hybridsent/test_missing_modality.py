@@ -29,7 +29,8 @@ def run(model, inputs):
 
 
 @pytest.mark.parametrize("garbage", [123.0, float("nan")])
-def test_what_stands_in_for_a_missing_picture_or_text_changes_no_bit(model, mixed, garbage):
+def test_what_stands_in_for_a_missing_picture_changes_no_bit(model, mixed, garbage):
+    """Nor what stands in for a missing text."""
     expected = run(model, mixed)
     mixed["pixel_values"][1] = garbage
     mixed["input_ids"][2] = torch.randint(5, VOCAB_SIZE, (9,))
@@ -66,8 +67,7 @@ def test_modality_not_passed_equals_modality_marked_missing(model, mixed):
 
 
 def test_complete_posts_do_not_notice_their_neighbours_gaps(model, mixed):
-    complete = run(model, batch(4))
-    gaps = run(model, mixed)
+    complete, gaps = run(model, batch(4)), run(model, mixed)
     torch.testing.assert_close(gaps.logits[0], complete.logits[0], atol=1e-5, rtol=0)
     assert not torch.allclose(gaps.logits[1], complete.logits[1], atol=1e-5)
 

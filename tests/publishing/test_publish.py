@@ -103,14 +103,6 @@ def test_results_are_written_as_the_hub_reads_them(published):
     assert entries["accuracy"].notes == "test split, protocol as given, seed 7"
 
 
-def test_config_names_all_classes_and_the_pipeline(published):
-    config = json.loads(published[1].head.files["config.json"])
-    assert set(config["auto_map"]) == {
-        "AutoConfig", "AutoModel", "AutoModelForSequenceClassification", "AutoProcessor",
-    }  # fmt: skip
-    assert "image-text-sentiment" in config["custom_pipelines"]
-
-
 LOAD = """
 import json
 from PIL import Image
