@@ -15,7 +15,7 @@ from finished_runs import PRIVATE
 from hostile_pictures import encoded
 from huggingface_hub import HfApi, parse_eval_result_entries
 from isolated_python import run_with_and_without_network
-from loopback_hub import Fault, LoopbackHub, point_client_at
+from loopback_hub import Fault
 from safetensors.torch import save
 from tiny_models import picture, probabilities_of
 
@@ -33,13 +33,6 @@ TEXTS = ["a happy day", "rain very bad", None]
 def folder(trained, tmp_path):
     """A copy to spoil."""
     return shutil.copytree(trained[0], tmp_path / "out")
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with LoopbackHub() as hub:
-        point_client_at(hub, monkeypatch)
-        yield hub
 
 
 @pytest.fixture(scope="module")
