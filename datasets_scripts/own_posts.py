@@ -47,8 +47,6 @@ LAYOUT = (
     "(path inside the folder) or both, and optionally id, text_label, image_label."
 )
 
-Fields = Mapping[str, Sequence[str]]
-
 
 class Content(NamedTuple):
     """One file.

@@ -22,6 +22,16 @@ settings.register_profile(
 settings.load_profile("project")
 
 
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub on this machine, for the client in this process."""
+    from loopback_hub import LoopbackHub, point_client_at  # heavy, and few tests ask for it
+
+    with LoopbackHub() as hub:
+        point_client_at(hub, monkeypatch)
+        yield hub
+
+
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory, worker_id):
     """Exports of one tiny model, shared by all workers, as `tiny_exports.TinyExports` tells."""

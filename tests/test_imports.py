@@ -83,16 +83,13 @@ def test_no_file_imports_itself_through_others():
 
 def test_packages_import_no_page_no_benchmark_and_nobody_imports_tests():
     tests = {path.stem for path in (ROOT / "tests").iterdir()} | {"tests"}
-    folders = [*PACKAGES, "space", "benchmarks", "quality"]
-    others = [
-        *ROOT.glob("*.py"),
-        *(file for name in folders for file in (ROOT / name).rglob("*.py")),
-    ]
+    folders = [*PACKAGES, "space", "benchmarks"]
+    others = [*ROOT.glob("*.py"), *(f for name in folders for f in (ROOT / name).rglob("*.py"))]
     for file in others:
         roots = {name.partition(".")[0] for name in imports_of(file)}
-        assert not roots & (tests - {"quality", "benchmarks", "space", *PACKAGES}), file
+        assert not roots & (tests - {"benchmarks", "space", *PACKAGES}), file
         if module_of(file) in FILES:
-            assert not roots & {"space", "hybridsent_space", "benchmarks", "quality"}, file
+            assert not roots & {"space", "hybridsent_space", "benchmarks"}, file
 
 
 @pytest.mark.parametrize("folder", sorted({file.parent for file in FILES.values()}),

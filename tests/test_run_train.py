@@ -7,7 +7,6 @@ import yaml
 from documented_commands import BIN, ROOT, run
 from forked import run_two
 from in_process import train_here
-from loopback_hub import LoopbackHub, point_client_at
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import SIZES, assert_same_weights, run_here, write_recipe
 
@@ -142,13 +141,6 @@ def test_prepared_folder_trains_as_the_raw_one_does(recipe, tmp_path):
     assert one["dataset"] == other["dataset"]
     assert one["scores"] == other["scores"]
     assert_same_weights(tmp_path / "from_prepared", tmp_path / "from_raw")
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with LoopbackHub() as hub:
-        point_client_at(hub, monkeypatch)
-        yield hub
 
 
 PUSH = ("--push_to_hub", "--hub_model_id", "tester/tiny", "--hub_private_repo", "true")

@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 from documented_commands import ROOT
-from fabricated_sets import jpeg, write_tumemo
+from fabricated_sets import write_tumemo
 from forked import run_two
 from tiny_models import save_tiny_encoders
 from tiny_runs import MODEL, run_here
@@ -16,6 +15,7 @@ from datasets_scripts import EMOTIONS
 
 RECIPE = ROOT / "hybridsent" / "recipes" / "tumemo.yaml"
 LABELS = {str(i): EMOTIONS[i % 7] for i in range(140)}
+FORMS = ["both (label words masked)", "both (label words as published)"]
 
 
 def tiny(encoders, *arguments):
@@ -61,12 +61,11 @@ def test_both_forms_stand_in_table_metrics_and_card(trained):
     metrics, rows = rows_of(out)
     assert metrics["processes"] == 2
     assert metrics["dataset"]["protocol"] == "hash"
-    names = ["both (label words masked)", "both (label words as published)"]
-    assert list(rows)[-2:] == [(name, "decision") for name in names]
-    for name in names:
+    assert list(rows)[-2:] == [(name, "decision") for name in FORMS]
+    for name in FORMS:
         (line,) = [line for line in said.splitlines() if line.startswith(f"| {name} | decision |")]
         assert line in (out / "README.md").read_text()
-    masked, published = (rows[name, "decision"] for name in names)
+    masked, published = (rows[name, "decision"] for name in FORMS)
     test = metrics["dataset"]["counts"]["splits"]["test"]
     assert masked["posts"] == published["posts"] == test["present"]
     # Happy and sad are words of the tiny tokenizer, so the two forms are different texts to it.
@@ -82,10 +81,7 @@ def test_the_recipe_as_it_stands_masks_and_says_so(folder, tmp_path):
     assert metrics["dataset"]["counts"]["masked_posts"] == len(LABELS)
     assert json.loads((out / "processor_config.json").read_text())["clean_text"] is True
     assert "cleans each text" in (out / "README.md").read_text()
-    assert [name for name, _ in list(rows)[-2:]] == [
-        "both (label words as published)",
-        "both (label words masked)",
-    ]
+    assert [name for name, _ in list(rows)[-2:]] == FORMS[::-1]
 
 
 @pytest.fixture
@@ -94,18 +90,13 @@ def real_posts(tmp_path):
     source = os.environ.get("HYBRIDSENT_TUMEMO")
     if not source:
         pytest.skip("HYBRIDSENT_TUMEMO is not set to a folder with posts of TumEmo")
-    texts = sorted(Path(source, "all_data").glob("*.txt"), key=lambda file: int(file.stem))[:1000]
-    if not texts:
+    files = sorted(Path(source, "all_data").glob("*.txt"), key=lambda file: int(file.stem))[:1000]
+    if not files:
         pytest.skip("the folder HYBRIDSENT_TUMEMO has no texts in all_data/")
-    lines = Path(source, "all_data_id_and_label.txt").read_text().splitlines()
-    wanted = {file.stem for file in texts}
-    kept = [lines[0], *(line for line in lines[1:] if line.split("\t")[0] in wanted)]
-    (tmp_path / "all_data_id_and_label.txt").write_text("\n".join(kept))
-    (tmp_path / "all_data").mkdir()
-    for file in texts:
-        shutil.copy(file, tmp_path / "all_data")
-        (tmp_path / "all_data" / f"{file.stem}.jpg").write_bytes(jpeg(int(file.stem)))
-    return tmp_path
+    texts = {file.stem: file.read_bytes() for file in files}
+    lines = Path(source, "all_data_id_and_label.txt").read_text().splitlines()[1:]
+    labels = dict(line.split("\t") for line in lines)
+    return write_tumemo(tmp_path, {i: labels[i] for i in texts if i in labels}, texts)
 
 
 def test_real_texts_train_and_are_masked(folder, real_posts, tmp_path):

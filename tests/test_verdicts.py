@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from fabricated_sets import jpeg
-from hostile_pictures import gif_with_frame, png_of_size
+from hostile_pictures import encoded, gif_with_frame, png_of_size
 from in_process import score_here
 from many_posts import read_answers
 from PIL import Image
@@ -98,16 +98,12 @@ def with_image(image, refused=None, text="hello", **files):
 
 
 def broken_exif():
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), "red").save(buffer, "JPEG", exif=b"Exif\0\0" + b"\xff\x07garbage" * 9)
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (8, 8), "red"), exif=b"Exif\0\0" + b"\xff\x07garbage" * 9)
 
 
 def moved():
     """An EPS file by the name of a JPEG."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "EPS")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (8, 8)), "EPS")
 
 
 TIMES = pa.array([1 << 62, 1], pa.timestamp("us"))

@@ -105,7 +105,5 @@ def _mask(posts: list[Post], token: str) -> dict[str, int]:
 
 
 def _divide(posts: list[Post], wanted: Counter[str]) -> Division:
-    splits: dict[str, list[Post]] = {split: [] for split in SPLITS}
-    for post in posts:
-        splits[split_of(post.id)].append(post)
+    splits = {split: [post for post in posts if split_of(post.id) == split] for split in SPLITS}
     return Division(splits, {split: wanted[split] for split in SPLITS}, [])

@@ -72,42 +72,35 @@ def arc(
 
 def star(x: float, y: float, outer: float, inner: float, tips: int) -> list[Point]:
     """Return a star with its first tip at the top."""
-    corners = [
-        (math.pi * (step / tips - 0.5), inner if step % 2 else outer) for step in range(2 * tips)
-    ]
-    return [
-        (x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle, radius in corners
-    ]
+    points = []
+    for step in range(2 * tips):
+        angle, radius = math.pi * (step / tips - 0.5), inner if step % 2 else outer
+        points.append((x + radius * math.cos(angle), y + radius * math.sin(angle)))
+    return points
 
 
 def heart(x: float, y: float, size: float) -> list[Point]:
     """Return a heart that fills about a square of half-width `size`."""
-    steps = [2 * math.pi * step / 48 for step in range(48)]
-    return [
-        (
-            x + size * math.sin(step) ** 3,
-            y - size * (13 * math.cos(step) - 5 * math.cos(2 * step) - 2 * math.cos(3 * step)) / 15,
-        )
-        for step in steps
-    ]
+    points = []
+    for step in range(48):
+        angle = 2 * math.pi * step / 48
+        rise = 13 * math.cos(angle) - 5 * math.cos(2 * angle) - 2 * math.cos(3 * angle)
+        points.append((x + size * math.sin(angle) ** 3, y - size * rise / 15))
+    return points
 
 
 def body(variant: int) -> list[Point]:
     """Return one of four closed shapes of radius 1: disc, soft square, egg, scalloped disc."""
     steps = [2 * math.pi * step / 72 for step in range(72)]
+    circle = [(math.cos(step), math.sin(step)) for step in steps]
     if variant == 0:
-        return [(math.cos(step), math.sin(step)) for step in steps]
+        return circle
     if variant == 1:
-        return [(_soften(math.cos(step)), _soften(math.sin(step))) for step in steps]
+        return [(_soften(x), _soften(y)) for x, y in circle]
     if variant == 2:
-        return [
-            (0.85 * math.cos(step) * (1 + 0.12 * math.sin(step)), math.sin(step)) for step in steps
-        ]
+        return [(0.85 * x * (1 + 0.12 * y), y) for x, y in circle]
     radii = [0.93 + 0.07 * math.cos(9 * step) for step in steps]
-    return [
-        (radius * math.cos(step), radius * math.sin(step))
-        for radius, step in zip(radii, steps, strict=True)
-    ]
+    return [(radius * x, radius * y) for radius, (x, y) in zip(radii, circle, strict=True)]
 
 
 def _soften(part: float) -> float:

@@ -21,18 +21,14 @@ def _setting(default: Any, help: str, **more: Any) -> Any:
 class ScoringArguments:
     """Which posts to score with which model, and how."""
 
-    input: str = field(
-        metadata={
-            "help": "CSV, JSON Lines or Parquet file with columns text, image (a path inside the "
-            "file's folder, or the image itself), id; a folder of such files; or the id of a data "
-            "set on the Hub."
-        }
+    input: str = _setting(
+        MISSING,
+        "CSV, JSON Lines or Parquet file with columns text, image (a path inside the file's folder, "
+        "or the image itself), id; a folder of such files; or the id of a data set on the Hub.",
     )
-    output: str = field(
-        metadata={
-            "help": "Folder for the answers. Given again, with the same images, the run goes on where "
-            "it ended."
-        }
+    output: str = _setting(
+        MISSING,
+        "Folder for the answers. Given again, with the same images, the run goes on where it ended.",
     )
     model: str = _setting(
         "bundled/mvsa-single",
@@ -83,8 +79,7 @@ class ScoringArguments:
 
     def __post_init__(self) -> None:
         for name in POSITIVE:
-            value = getattr(self, name)
-            if value is not None and value < 1:
+            if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"--{name} {value}: give a positive whole number.")
         if self.coverage is not None and not 0 < self.coverage < 1:
             raise ValueError(f"--coverage {self.coverage}: give a number between 0 and 1.")
@@ -100,16 +95,15 @@ class ScoringArguments:
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Give a parser an option for each field of `ScoringArguments`."""
     for each in fields(ScoringArguments):
-        options: dict[str, Any] = dict(each.metadata)
+        kind = next((x for x in (int, float) if x.__name__ in each.type), str)
+        options: dict[str, Any] = {"type": kind, **each.metadata}
         if each.default is False:
-            parser.add_argument(f"--{each.name}", action="store_true", **options)
-            continue
-        if each.default is not MISSING:
+            options = {"action": "store_true", **each.metadata}
+        elif each.default is not MISSING:
             options["default"] = each.default
             options["help"] += "" if each.default is None else f" ({each.default})"
         elif each.default_factory is not MISSING:
             options |= {"default": each.default_factory(), "nargs": "+"}
         else:
             options["required"] = each.name != "input"  # which may be the first word
-        kind = next((x for x in (int, float) if x.__name__ in each.type), str)
-        parser.add_argument(f"--{each.name}", type=kind, **options)
+        parser.add_argument(f"--{each.name}", **options)

@@ -69,22 +69,6 @@ def soften(
     return losses
 
 
-def share_parts(
-    losses: Mapping[str, torch.Tensor], shares: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Multiply each part of the loss by the share of its posts.
-
-    Args:
-        losses: Parts of the loss over this process's batch.
-        shares: Fraction of the step's posts that are in this batch, (6,), in the order of `PARTS`.
-
-    Returns:
-        Part -> its share, each a scalar.
-    """
-    share = dict(zip(PARTS, shares, strict=True))
-    return {name: share[name] * part for name, part in losses.items()}
-
-
 class PartsLog:
     """Sum the parts of the loss from one line of the log to the next."""
 

@@ -25,7 +25,7 @@ from hybridsent.training.collator import (
 )
 from hybridsent.training.encoder_layers import learning_rates
 from hybridsent.training.encoder_states import EncoderStates
-from hybridsent.training.loss_parts import PartsLog, labelled_posts, share_parts, soften
+from hybridsent.training.loss_parts import PARTS, PartsLog, labelled_posts, soften
 from hybridsent.training.stopping import (
     StopOnSigterm,
     TrainingError,
@@ -221,8 +221,8 @@ class HybridSentTrainer(Trainer):
         if num_items_in_batch is not None:
             shares = labelled_posts(self.model, inputs) / num_items_in_batch.clamp(min=1)
             # Gradients are averaged over the processes, not summed.
-            shares = shares * self.accelerator.num_processes
-            parts = share_parts(outputs["losses"], shares)
+            share = dict(zip(PARTS, shares * self.accelerator.num_processes, strict=True))
+            parts = {name: share[name] * part for name, part in outputs["losses"].items()}
             loss = self.model.config.total_loss(parts)
             if model.training:  # evaluation comes here, too
                 self.parts_log.add(parts)

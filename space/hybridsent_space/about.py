@@ -5,8 +5,6 @@ import os
 import re
 from pathlib import Path
 
-import gradio as gr
-
 from hybridsent_space.limits import limits_markdown
 from hybridsent_space.model import LoadedModel
 from hybridsent_space.settings import Settings
@@ -83,22 +81,13 @@ def card_markdown(loaded: LoadedModel) -> str:
         file = Path(os.path.normpath(loaded.folder / match[2]))
         if "://" in match[2] or not file.is_relative_to(loaded.folder) or file.suffix != ".png":
             return match[1]
-        return (
-            f"![{match[1]}](data:image/png;base64,{_base64(file)})" if file.is_file() else match[1]
-        )
+        if not file.is_file():
+            return match[1]
+        content = base64.b64encode(file.read_bytes()).decode()
+        return f"![{match[1]}](data:image/png;base64,{content})"
 
     card = PICTURE.sub(draw, FRONT_MATTER.sub("", loaded.card))
     return card or "No model card was published with this model."
-
-
-def _base64(file: Path) -> str:
-    return base64.b64encode(file.read_bytes()).decode()
-
-
-def build_about(loaded: LoadedModel) -> None:
-    """Lay the tab out."""
-    gr.Markdown(facts(loaded))
-    gr.Markdown(card_markdown(loaded), elem_id="card")
 
 
 def api_markdown(settings: Settings) -> str:
@@ -110,8 +99,3 @@ def api_markdown(settings: Settings) -> str:
         shared=settings.max_shared_results,
         limits=limits_markdown(settings),
     )
-
-
-def build_api(settings: Settings) -> None:
-    """Lay the tab out."""
-    gr.Markdown(api_markdown(settings))

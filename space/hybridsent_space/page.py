@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from hybridsent_space.about import build_about, build_api
+from hybridsent_space.about import api_markdown, card_markdown, facts
 from hybridsent_space.calls import Calls
 from hybridsent_space.gate import Gate
 from hybridsent_space.many_posts import ManyPosts, build_many_posts
@@ -51,9 +51,10 @@ def build_page(loaded: LoadedModel, settings: Settings, storage: Storage) -> gr.
         with gr.Tab("Many posts"):
             build_many_posts(ManyPosts(scorer, settings, storage))
         with gr.Tab("About"):
-            build_about(loaded)
+            gr.Markdown(facts(loaded))
+            gr.Markdown(card_markdown(loaded), elem_id="card")
         with gr.Tab("API"):
-            build_api(settings)
+            gr.Markdown(api_markdown(settings))
         build_tool(Tool(scorer, settings))
     return page.queue(max_size=settings.max_waiting)
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 from documented_commands import run
 from fabricated_sets import clmlf_ids, write_mvsa_multiple, write_mvsa_single, write_tumemo
-from loopback_hub import Fault, LoopbackHub, point_client_at
+from loopback_hub import Fault
 
 from datasets_scripts import EMOTIONS, READERS, load_table
 from datasets_scripts.loading import ON_BAD_ROWS
@@ -108,14 +108,6 @@ def test_sets_are_told_apart_by_their_files(raw, tmp_path):
     assert [guess_set(folder) for folder in (raw, multiple, tumemo, own)] == [
         "mvsa_single", "mvsa_multiple", "tumemo", "posts",
     ]  # fmt: skip
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """A hub on this machine, for the client in this process."""
-    with LoopbackHub() as hub:
-        point_client_at(hub, monkeypatch)
-        yield hub
 
 
 @pytest.mark.parametrize("public", [False, True])

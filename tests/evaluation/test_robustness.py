@@ -20,16 +20,16 @@ from hybridsent.evaluation.robustness import (
 SCORES = SentimentScores(LABELS).of_logits
 # Rows of logits for label 0, with little and with much confidence.
 UNSURE, SURE = [1.0, 0, 0], [9.0, 0, 0]
+RIGHT, WRONG = (np.tile(row, (10, 1)) for row in (SURE, [0.0, 3, 0]))
 
 
 def answers(**changed):
     """Ten complete posts of label 0: right with both modalities, wrong with one of them alone."""
-    wrong = np.tile([0.0, 3, 0], (10, 1))
     given = {
-        "logits": np.tile(SURE, (10, 1)),
+        "logits": RIGHT,
         "labels": np.zeros(10, dtype=int),
         "complete": np.ones(10, dtype=bool),
-        "alone": {"text": wrong, "image": wrong},
+        "alone": {"text": WRONG, "image": WRONG},
         "own_labels": {},
     }
     return made_up_answers(posts=10)._replace(**given | changed)
@@ -39,18 +39,14 @@ def test_a_growing_share_of_the_complete_posts_loses_a_modality():
     rows = lost_modality(answers(), SCORES)
     assert [row["share"] for row in rows] == [*LOST_SHARES]
     assert [row["accuracy"] for row in rows] == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
-    labels = np.array([-100, *[0] * 9])
-    incomplete = answers(labels=labels, complete=np.arange(10) < 9)
+    incomplete = answers(labels=np.array([-100, *[0] * 9]), complete=np.arange(10) < 9)
     assert {row["posts"] for row in lost_modality(incomplete, SCORES)} == {8}
     assert lost_modality(answers(complete=np.zeros(10, dtype=bool)), SCORES) == []
 
 
-@pytest.mark.parametrize("lost", ["text", "image"])
-def test_half_of_those_posts_lose_the_text_and_half_the_image(lost):
-    wrong = np.tile([0.0, 3, 0], (10, 1))
-    right = np.tile(SURE, (10, 1))
-    left = {"text": right, "image": right} | {{"text": "image", "image": "text"}[lost]: wrong}
-    rows = lost_modality(answers(alone=left), SCORES)
+@pytest.mark.parametrize("left", ["text", "image"])
+def test_half_of_those_posts_lose_the_text_and_half_the_image(left):
+    rows = lost_modality(answers(alone={"text": RIGHT, "image": RIGHT, left: WRONG}), SCORES)
     assert [row["accuracy"] for row in rows] == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.5])
 
 
@@ -75,10 +71,9 @@ def test_risk_is_the_error_among_the_most_confident():
     labels = np.array([0] * 7 + [1] * 3)
     errors = [row["error"] for row in risk_by_coverage(answers(logits=logits, labels=labels))]
     assert errors == pytest.approx([0, 0, 0, 1 / 8, 2 / 9, 3 / 10])
-    probabilities = softmax(logits, axis=1)
     expected = (1 / 8 + 2 / 9 + 3 / 10) / 10
     assert SCORES(logits, labels)["aurc"] == pytest.approx(expected)
-    assert risks(probabilities[::-1], labels[::-1]).mean() == pytest.approx(expected)
+    assert risks(softmax(logits[::-1], axis=1), labels[::-1]).mean() == pytest.approx(expected)
 
 
 def test_classwise_error_by_hand():
@@ -109,7 +104,6 @@ def test_what_metrics_json_holds_agrees_with_the_other_scores():
     whole = SCORES(scored.logits, scored.labels)
     assert found["risk"][-1]["error"] == pytest.approx(1 - whole["accuracy"])
     first = found["lost_modality"][0]
-    line = (
-        f"| 0 % lost a modality | {100 * first['accuracy']:.1f} | {100 * first['macro_f1']:.1f} | "
-    )
+    accuracy, macro_f1 = (f"{100 * first[name]:.1f}" for name in ("accuracy", "macro_f1"))
+    line = f"| 0 % lost a modality | {accuracy} | {macro_f1} | "
     assert robustness_table(found["lost_modality"]).splitlines()[2].startswith(line)

@@ -1,6 +1,6 @@
 """Try inputs on a target, and keep those that end otherwise than they may."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,15 @@ from fuzzing.target import Target
 from fuzzing.verdict import place_of, why_unnamed
 
 BATCH = 1000  # inputs that hypothesis keeps in mind at once
+SEARCH = settings(
+    database=None,
+    deadline=None,
+    derandomize=False,
+    phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+    print_blob=False,
+)
 
 
 @dataclass
@@ -92,24 +101,8 @@ def _batch(target: Target, inputs: int, seed: int) -> tuple[int, Finding | None]
             raise (_FoundSlowError if is_slow else _FoundError)(finding)
 
     try:
-        _prepared(trial, target, inputs, seed)()
+        chosen = settings(SEARCH, max_examples=inputs)
+        hypothesis.seed(seed)(chosen(given(target.inputs)(trial)))()
     except (_FoundError, _FoundSlowError) as found:
         return count, found.args[0]
     return count, None
-
-
-def _prepared(
-    trial: Callable[[Any], None], target: Target, inputs: int, seed: int
-) -> Callable[[], None]:
-    """Have hypothesis call the trial."""
-    chosen = settings(
-        max_examples=inputs,
-        database=None,
-        deadline=None,
-        derandomize=False,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-        print_blob=False,
-    )
-    return hypothesis.seed(seed)(chosen(given(target.inputs)(trial)))

@@ -83,12 +83,8 @@ def build(modality, whim):
     return HybridSentForSequenceClassification(config)
 
 
-WHIMS = {
-    "numpy": "when called again",
-    "random": "when called again",
-    "calls": "when called again",
-    "neighbours": "beside another post",
-}
+WHIMS = dict.fromkeys(("numpy", "random", "calls"), "when called again")
+WHIMS["neighbours"] = "beside another post"
 
 
 @pytest.mark.parametrize("whim", WHIMS)

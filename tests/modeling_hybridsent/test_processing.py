@@ -1,12 +1,12 @@
 """The joint processor: what it returns, what it takes for a picture, what it refuses."""
 
-import io
 import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from hostile_pictures import encoded
 from PIL import Image
 from tiny_models import IMAGE_SIZE, picture, tiny_processor, tiny_tokenizer
 from transformers import (
@@ -24,12 +24,6 @@ from modeling_hybridsent.inputs_hybridsent import LONGEST_TEXT
 @pytest.fixture(scope="module")
 def processor():
     return tiny_processor()
-
-
-def png(image):
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_complete_batch(processor):
@@ -102,7 +96,7 @@ def test_every_kind_of_picture_gives_the_same_pixels(processor, tmp_path, kind):
     source = {
         "path": tmp_path / "x.png",
         "string": str(tmp_path / "x.png"),
-        "bytes": png(image),
+        "bytes": encoded(image, "PNG"),
         "image": image,
         "array": np.asarray(image),
         "tensor": torch.tensor(np.asarray(image)).permute(2, 0, 1),
@@ -126,7 +120,7 @@ def test_picture_is_turned_upright(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"not a picture", "is not a JPEG"), (png(picture())[:200], "Image of post 1")],
+    [(b"not a picture", "is not a JPEG"), (encoded(picture(), "PNG")[:200], "Image of post 1")],
     ids=["garbage", "truncated"],
 )
 def test_unreadable_picture_is_an_error_naming_the_post(processor, content, message):
@@ -136,10 +130,9 @@ def test_unreadable_picture_is_an_error_naming_the_post(processor, content, mess
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_oversized_picture_is_refused_before_decoding(processor):
-    huge = io.BytesIO()
-    Image.new("1", (12000, 12000)).save(huge, "PNG")
+    huge = encoded(Image.new("1", (12000, 12000)), "PNG")
     with pytest.raises(ValueError, match=r"12000 x 12000 pixels.*max_image_pixels"):
-        processor(images=[huge.getvalue()])
+        processor(images=[huge])
 
 
 def test_url_is_never_fetched(processor):
@@ -153,7 +146,7 @@ def test_an_image_that_resizing_would_blow_up_is_refused_before_it_is_made():
     timm = HybridSentProcessor(
         TimmWrapperImageProcessor(pretrained_cfg={"input_size": (3, 224, 224)}), tiny_tokenizer()
     )
-    line = png(Image.new("1", (300_000, 1)))
+    line = encoded(Image.new("1", (300_000, 1)), "PNG")
     for processor, side in ((shortest, 224), (timm, 256)):  # 256 before the crop to 224
         said = rf"^Image: has 300000 x 1 pixels; .* max_image_ratio={89_478_485 // side**2} times"
         with pytest.raises(ValueError, match=said):
@@ -211,7 +204,7 @@ def test_undecoded_picture_of_datasets(processor, tmp_path):
     picture(1).save(tmp_path / "x.png")
     path = str(tmp_path / "x.png")
     sources = [
-        {"bytes": png(picture(0)), "path": path},
+        {"bytes": encoded(picture(0), "PNG"), "path": path},
         {"bytes": None, "path": path},
         {"bytes": None, "path": None},
         {"path": path},

@@ -15,7 +15,7 @@ from finished_runs import PRIVATE
 from hostile_pictures import encoded
 from huggingface_hub import HfApi, parse_eval_result_entries
 from isolated_python import run_with_and_without_network
-from loopback_hub import Fault, LoopbackHub, point_client_at
+from loopback_hub import Fault
 from safetensors.torch import save
 from tiny_models import picture, probabilities_of
 
@@ -33,13 +33,6 @@ TEXTS = ["a happy day", "rain very bad", None]
 def folder(trained, tmp_path):
     """A copy to spoil."""
     return shutil.copytree(trained[0], tmp_path / "out")
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with LoopbackHub() as hub:
-        point_client_at(hub, monkeypatch)
-        yield hub
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +94,6 @@ def test_results_are_written_as_the_hub_reads_them(published):
     assert entries["weighted_f1"].value == 0.743
     assert entries["ece"].dataset_id == "synthetic"
     assert entries["accuracy"].notes == "test split, protocol as given, seed 7"
-
-
-def test_config_names_all_classes_and_the_pipeline(published):
-    config = json.loads(published[1].head.files["config.json"])
-    assert set(config["auto_map"]) == {
-        "AutoConfig", "AutoModel", "AutoModelForSequenceClassification", "AutoProcessor",
-    }  # fmt: skip
-    assert "image-text-sentiment" in config["custom_pipelines"]
 
 
 LOAD = """

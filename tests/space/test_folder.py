@@ -21,7 +21,6 @@ from hybridsent_space.posts import RefusedError, check_image
 from hybridsent_space.settings import Settings
 
 SPACE = Path(__file__).parents[2] / "space"
-ROOT = SPACE.parent
 # Modules whose distribution has another name; starlette and python_multipart come with gradio; spaces
 # only on the Hub;
 # openvino is for servers that are given an exported model; the last two are written beside.

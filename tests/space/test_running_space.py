@@ -118,12 +118,6 @@ def flat(value, name=""):
     return {k: v for key, inner in value for k, v in flat(inner, f"{name}/{key}").items()}
 
 
-def test_an_empty_post_is_told_what_is_missing(client):
-    assert client.predict(" ", None, api_name="/predict") == {
-        "error": "The post is empty: give a text, an image or both."
-    }
-
-
 def test_a_table_comes_back_whole(client, scorer, tmp_path):
     file = tmp_path / "posts.csv"
     file.write_text("id,text\na,happy day\nb,\nc,sad rain\n")

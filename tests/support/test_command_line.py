@@ -33,11 +33,8 @@ def test_a_command_that_ends_well_says_nothing(capsys):
 def test_our_own_error_is_its_message_and_nothing_more(error, capsys):
     # This file is not in the package: raise it as if from there.
     code = compile("raise error", "run_train.py", "exec")
-
-    def run():
-        exec(code, {"__name__": "hybridsent.run", "error": error})
-
-    assert said_by(run, capsys) == (1, f"error: {error}\n")
+    names = {"__name__": "hybridsent.run", "error": error}
+    assert said_by(lambda: exec(code, names), capsys) == (1, f"error: {error}\n")
 
 
 def test_the_error_of_a_library_says_which_and_how_to_see_more(capsys):
@@ -56,10 +53,7 @@ def test_a_package_of_an_extra_that_is_absent_is_named_with_what_to_type(capsys,
 
 
 def test_an_error_without_words_is_named(capsys):
-    def run():
-        next(iter(()))
-
-    assert said_by(run, capsys)[1].startswith("error: StopIteration\n")
+    assert said_by(lambda: next(iter(())), capsys)[1].startswith("error: StopIteration\n")
 
 
 def test_a_file_that_the_system_refuses_is_named(tmp_path, capsys):
@@ -81,20 +75,18 @@ def test_an_interrupt_is_no_error(capsys):
     assert said_by(run, capsys) == (130, "Interrupted.\n")
 
 
-def write_with(library, file):
-    if library == "python":
-        file.write_bytes(bytes(10_000))
-    elif library == "safetensors":
-        save_file({"a": torch.zeros(10_000)}, file)
-    else:
-        torch.save({"a": torch.zeros(10_000)}, file)
+WRITERS = {
+    "python": lambda file: file.write_bytes(bytes(10_000)),
+    "safetensors": lambda file: save_file({"a": torch.zeros(10_000)}, file),
+    "torch": lambda file: torch.save({"a": torch.zeros(10_000)}, file),
+}
 
 
-@pytest.mark.parametrize("library", ["python", "safetensors", "torch"])
+@pytest.mark.parametrize("library", WRITERS)
 def test_a_full_disk_is_told_as_one_whichever_library_met_it(library, tmp_path, capsys):
     """A limit on the size of files stands for the disk: the system refuses the write all the same."""
     with limited_files(5_000):
-        status, said = said_by(lambda: write_with(library, tmp_path / "weights"), capsys)
+        status, said = said_by(lambda: WRITERS[library](tmp_path / "weights"), capsys)
     assert status == 1
     assert "Disk full." in said
 

@@ -64,12 +64,6 @@ def test_without_arguments_the_quickstart_is_run(monkeypatch):
     assert training.output_dir == "outputs/quickstart"
 
 
-def test_nested_settings_reach_the_model(recipe):
-    file = recipe(model_config={"recurrence": "none", "hidden_size": 64})
-    model, _, _ = parse_arguments([file])
-    assert "none" in str(model.model_config)
-
-
 def test_unknown_setting_is_named(recipe, capsys):
     with pytest.raises((SystemExit, ValueError)) as error:
         parse_arguments([recipe(learning_rat=1.0)])

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_models import tiny_model
-from tiny_trainer import tiny_posts, tiny_trainer
+from tiny_trainer import tiny_trainer
 from transformers import TrainerCallback, TrainerState
 
 from hybridsent.training.averaging import WeightAverage, trained_weights
@@ -40,11 +40,6 @@ class Recorder(TrainerCallback):
         self.weights[step] = {name: t.clone() for name, t in model.state_dict().items()}
         if step == self.stop_after:
             signal.raise_signal(signal.SIGTERM)
-
-
-@pytest.fixture(scope="module")
-def posts(tmp_path_factory):
-    return tiny_posts(tmp_path_factory.mktemp("posts") / "posts")
 
 
 def averaging(posts, folder, stop_after=None, resume=None, **changed):

@@ -6,15 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_models import IMAGE_SIZE
-from tiny_trainer import tiny_posts, tiny_trainer
+from tiny_trainer import tiny_trainer
 from transformers import TrainerCallback
 
 from hybridsent.training.stopping import TrainingError, weight_norms
-
-
-@pytest.fixture(scope="module")
-def posts(tmp_path_factory):
-    return tiny_posts(tmp_path_factory.mktemp("posts") / "posts")
 
 
 def message_of(trainer):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_models import tiny_model
-from tiny_trainer import tiny_posts, tiny_trainer
+from tiny_trainer import tiny_trainer
 
 from hybridsent.training.arguments import HybridSentTrainingArguments
 from hybridsent.training.lora import LowRankFactors
@@ -22,11 +22,6 @@ SETTINGS = {
     "text_encoder_lora_rank": RANK,
     "vision_encoder_lora_rank": RANK,
 }
-
-
-@pytest.fixture(scope="module")
-def posts(tmp_path_factory):
-    return tiny_posts(tmp_path_factory.mktemp("posts") / "posts")
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,14 @@
 """Each encoder learns at its own rate, and a frozen one not at all."""
 
+import shutil
+
 import pytest
 import torch
-from tiny_trainer import SIZES, tiny_posts, tiny_trainer
+from tiny_trainer import SIZES, tiny_trainer
 
 from hybridsent.training.stopping import TrainingError
 
 PARTS = {"text": "hybridsent.text_model.", "vision": "hybridsent.vision_model."}
-
-
-@pytest.fixture(scope="module")
-def posts(tmp_path_factory):
-    return tiny_posts(tmp_path_factory.mktemp("posts") / "posts")
 
 
 @pytest.fixture
@@ -100,13 +97,20 @@ def early_stopped(posts, folder, patience=1):
     )
 
 
+@pytest.fixture(scope="module")
+def stopped(posts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopped")
+    early_stopped(posts, folder).train()
+    return folder
+
+
 @pytest.mark.parametrize(("checkpoint", "patience", "steps"), [(2, 1, 4), (4, 1, 4), (4, 2, 6)])
 def test_resuming_goes_on_with_the_patience_that_is_left(
-    posts, tmp_path, checkpoint, patience, steps
+    posts, stopped, tmp_path, checkpoint, patience, steps
 ):
-    early_stopped(posts, tmp_path).train()
-    trainer = early_stopped(posts, tmp_path, patience)
-    trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{checkpoint}"))
+    folder = shutil.copytree(stopped, tmp_path / "out")
+    trainer = early_stopped(posts, folder, patience)
+    trainer.train(resume_from_checkpoint=str(folder / f"checkpoint-{checkpoint}"))
     assert trainer.state.global_step == steps
 
 

@@ -62,35 +62,29 @@ class MMBTModel(BaselineModel):
         return states, None, has_image[:, None].expand(-1, count)
 
     def _pooled(self, text: Features, image: Features) -> dict[str, Any]:
-        tokens, masks = [], []
+        given = {}
         if image[2].any():
             images = self.image_projection(self.dropout(self.image_norm(image[0])))
-            tokens, masks = [images.to(self.dtype)], [image[2]]
+            given["image_embeds"] = images.to(self.dtype), image[2]
         if text[2].any():
-            tokens, masks = [*tokens, text[0]], [*masks, text[2]]
+            given["text_embeds"] = text[0], text[2]
+        tokens, masks = zip(*given.values(), strict=True)
         mask = torch.cat(masks, dim=1)  # (batch, image + text tokens)
         inputs = {"inputs_embeds": torch.cat(tokens, dim=1), "attention_mask": mask.long()}
         states, _ = encode_text(self.text_model, inputs | self._places(masks))
         states = self.text_features.global_projection(states, mask)
-        pooled = self._split(states, masks, image[2].any()) if self.pools_modalities else {}
-        return {**pooled, "fusion_embeds": self.head(mean_of_tokens(states, mask))}
+        pooled = {"fusion_embeds": self.head(mean_of_tokens(states, mask))}
+        if self.pools_modalities:  # means of the image's and of the text's tokens
+            pooled |= dict.fromkeys(("text_embeds", "image_embeds"), torch.zeros_like(states[:, 0]))
+            parts = states.split([mask.shape[1] for mask in masks], dim=1)
+            pooled |= dict(zip(given, map(mean_of_tokens, parts, masks), strict=True))
+        return pooled
 
     def _by_modality(self, text: Features, image: Features) -> dict[str, torch.Tensor]:
         """Return nothing: here, inputs of the text encoder are no states yet."""
         return {}
 
-    def _split(
-        self, states: torch.Tensor, masks: list[torch.Tensor], has_images: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        """Return mean states of the image's and of the text's tokens, each (batch, hidden_size)."""
-        names = ("image_embeds", "text_embeds") if has_images else ("text_embeds", "image_embeds")
-        found = dict.fromkeys(names, torch.zeros_like(states[:, 0]))
-        parts = states.split([mask.shape[1] for mask in masks], dim=1)
-        for name, part, mask in zip(names, parts, masks, strict=False):
-            found[name] = mean_of_tokens(part, mask)
-        return found
-
-    def _places(self, masks: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    def _places(self, masks: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         """Count positions of image and text each from 0, where the encoder is a BERT."""
         if self.config.text_config.model_type != "bert":
             return {}
