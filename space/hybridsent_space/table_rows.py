@@ -133,16 +133,37 @@ def _require_size(content: bytes, columns: set[str], most: int) -> None:
     cells = [x.column(i) for x in groups for i in range(x.num_columns)]
     size += 8 * sum(x.num_values for x in cells if x.path_in_schema.split(".")[0] in COLUMNS)
     used = sorted(columns & set(COLUMNS))
-    for group in range(len(groups) if size <= most else 0):
+    plain = pyarrow.parquet.ParquetFile(source, pre_buffer=False)
+    for group in range(len(groups)):
+        size += _unpacked((file, plain), group, used, most - size)
+    if size > most:
+        raise RefusedError(message_of("max_unpacked_bytes", most))
+
+
+def _unpacked(
+    files: tuple[pyarrow.parquet.ParquetFile, ...], group: int, columns: list[str], most: int
+) -> int:
+    """Return the bytes of a group's cells; not counted on once they are more than allowed.
+
+    Args:
+        files: The file with its texts as dictionaries, so that a shared one is there once; and plain,
+            for encodings that cannot be read so, of which a row can repeat the one before.
+        group: Number of the row group.
+        columns: Names of the columns.
+        most: Bytes that are allowed.
+    """
+    for file, rows in zip(files, (64, 1), strict=True):
+        size = 0
         try:
-            for batch in file.iter_batches(64, [group], used):
+            batches = file.iter_batches(rows, [group], columns) if most > 0 else ()
+            for batch in batches:
                 size += sum(map(_size, batch.columns))
                 if size > most:
                     break
+            return size
         except (pyarrow.ArrowException, OSError):
-            continue  # a damaged group costs its rows alone
-    if size > most:
-        raise RefusedError(message_of("max_unpacked_bytes", most))
+            continue
+    return 0  # a damaged group costs its rows alone
 
 
 def _size(column: pyarrow.Array) -> int:
