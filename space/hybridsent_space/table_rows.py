@@ -1,5 +1,6 @@
 """A stranger's table within limits: what its rows are, the intake decides."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
 
 MOST_COLUMNS = 10_000
+JSON = re.compile(rb"\{\s*([\"}]|\Z)|\[\s*([\[{\"\]\d-]|\Z)")  # unlike the header "[id],text"
 COLUMNS = [column for columns in FIELDS.values() for column in columns]
 # Gives the content of an image by the path that a row names; raises ValueError.
 Finder = Callable[[str], bytes]
@@ -48,14 +50,14 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
     """
     if not content.strip():
         raise RefusedError("The file is empty.")
-    if content[:4] != b"PAR1":
+    if not _is_parquet(content):
         _require_short_lines(content, settings)
     try:
         table = open_table(content, f"x{_format(name, content)}")
         if len(table.columns) > MOST_COLUMNS:
             raise RefusedError(f"The table has more than {MOST_COLUMNS:,} columns.")
         count = _count(read_rows(table, wants=_counting(settings.max_table_rows)))
-        if content[:4] == b"PAR1":
+        if _is_parquet(content):
             _require_size(content, set(table.columns), settings.max_unpacked_bytes)
         if table.columns:  # JSON Lines without one readable object has none; its rows say why
             _require_columns(set(table.columns))
@@ -80,11 +82,16 @@ def _require_short_lines(content: bytes, settings: Settings) -> None:
         start += end + 1 if end >= 0 else len(piece)
 
 
+def _is_parquet(content: bytes) -> bool:
+    """Check for the mark of Parquet, with which a header may begin, too."""
+    return re.match(rb"PAR1(?![,;\t\r\n]|\Z)", content) is not None
+
+
 def _format(name: str, content: bytes) -> str:
-    if content[:4] == b"PAR1":
+    if _is_parquet(content):
         return ".parquet"
-    start = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if start in (b"{", b"[") or ending_of(name) == ".jsonl":
+    start = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if JSON.match(start) or ending_of(name) == ".jsonl":
         return ".jsonl"
     return ".parquet" if ending_of(name) == ".parquet" else ".csv"
 

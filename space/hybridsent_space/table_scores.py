@@ -23,7 +23,8 @@ from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer
 THUMBNAIL = 64  # pixels
 MOST_KEPT = 1_000  # characters of a text on the page
 MOST_SHOWN = 200  # characters of an id, or of a text that was refused
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # also in full width, which spreadsheets read alike
+# Also in full width, or behind white space and characters that nobody sees, which spreadsheets may drop.
+FORMULA = ("=", "+", "-", "@", "\N{MINUS SIGN}", "\t", "\r", "\n")
 AGREE, DISAGREE = "agree", "disagree"
 
 
@@ -169,5 +170,6 @@ def _no_formula(value: Any) -> Any:
     """Put an apostrophe before what a spreadsheet would run."""
     if not isinstance(value, str):
         return value
-    start = unicodedata.normalize("NFKC", value[:1])
-    return f"'{value}" if start.startswith(FORMULA) else value
+    seen = (x for x in value if not (x.isspace() or unicodedata.category(x) in ("Cc", "Cf")))
+    starts = (value[:1], unicodedata.normalize("NFKC", next(seen, "")))
+    return f"'{value}" if any(x.startswith(FORMULA) for x in starts) else value

@@ -129,6 +129,7 @@ def test_a_header_or_session_cannot_spoil_a_batch(space):
         ("queue/join", {"fn_index": -1}, "no function with fn_index -1"),
         ("run/predict", {"fn_index": 10**30}, "no function"),
         ("call/nothing", {}, "no such endpoint"),
+        ("call/v2/score_post", {"text": "a", "images": "x"}, "There is no input 'data'"),
         ("queue/join", {"session_hash": "x" * 65}, "session_hash"),
         ("run/predict", {"batched": True}, "one post a request"),
         (
