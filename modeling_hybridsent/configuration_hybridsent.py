@@ -482,8 +482,8 @@ def _refuse_places(name: str, encoder: Any) -> None:
         is_place = marks is not None and re.search(marks, str(value))
         if value and (is_place or field in _LOADED_FROM_ELSEWHERE):
             raise ValueError(
-                f"{name}: {field} ({value!r:.80}) would load files from elsewhere; name an architecture of "
-                "the installed library."
+                f"{name}: {field} ({value!r:.80}) would load files from elsewhere; name an "
+                "architecture of the installed library."
             )
 
 

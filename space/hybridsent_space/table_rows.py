@@ -1,14 +1,22 @@
 """A stranger's table within limits: what its rows are, the intake decides."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from datasets_scripts.intake import FIELDS, Row, TableError, ending_of, open_table, read_rows
+from datasets_scripts.intake import (
+    FIELDS,
+    Row,
+    TableError,
+    ending_of,
+    misread,
+    open_table,
+    read_rows,
+)
 from hybridsent_space.limits import message_of
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
@@ -27,10 +35,12 @@ class Table:
     Attributes:
         count: Number of rows.
         rows: The rows, each with an id and the content of its image; read when they are reached.
+        notes: What is seldom meant.
     """
 
     count: int
     rows: Iterator[Row]
+    notes: Sequence[str] = ()
 
 
 def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> Table:
@@ -61,10 +71,14 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
             _require_size(content, set(table.columns), settings.max_unpacked_bytes)
         if table.columns:  # JSON Lines without one readable object has none; its rows say why
             _require_columns(set(table.columns))
-        rows = read_rows(table)
+        rows, unread = read_rows(table), misread(table.columns)
     except TableError as error:
         raise RefusedError(f"The table cannot be read: {error}"[:500]) from error
-    return Table(count, (_with_image(row, find) for row in rows))
+    notes = [
+        f"The column {name!r:.80} is not read; if it is meant, call it {field}."
+        for name, field in unread.items()
+    ]
+    return Table(count, (_with_image(row, find) for row in rows), notes)
 
 
 def _require_short_lines(content: bytes, settings: Settings) -> None:

@@ -45,6 +45,12 @@ def archive(path, **files):
     return path
 
 
+def test_a_column_that_seems_to_be_meant_is_noted(scorer, tmp_path):
+    (tmp_path / "a.csv").write_text("id,text,photo\n1,so sad,a.png\n")
+    (note,) = summarise(score_table(scorer, tmp_path / "a.csv", SETTINGS))["notes"]
+    assert note == "The column 'photo' is not read; if it is meant, call it image."
+
+
 def test_csv_rows(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text('id,text,image,other\n7,"a, b",,x\n,so sad,http://x/y.png,\n9,,,\n8,a,b,c,d\n')
