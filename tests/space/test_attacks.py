@@ -266,7 +266,7 @@ def test_25_aborted_uploads_of_100_mb_leave_nothing(small):
     wait_until(lambda: not left_over(folder))
     sent = {"files": ("a.csv", b"text\na\n")}
     wait_until(lambda: post(space, "upload", files=sent).status_code == 200)
-    assert left_over(folder) == []
+    wait_until(lambda: not left_over(folder))  # on a busy machine some arrive only now
     assert space.resident_bytes() - before < 30 * MEGABYTE
 
 
