@@ -220,7 +220,7 @@ class HubInput:
         return row_of(number, cells, self.folder)
 
 
-def _require_own_files(name: str, revision: str) -> None:
+def _require_own_files(name: str, revision: str | None) -> None:
     """Refuse a data set whose settings name files elsewhere: the library opens them before it checks.
 
     Raises:

@@ -88,9 +88,9 @@ class Calls:
         if number is None:
             return "The request names no function: give fn_index."
         called, data = self._names[number], content.get("data")
+        names = INPUTS.get(called or "", ())
         if way == "call/v2":
-            names = INPUTS.get(called or "")
-            if names is None:
+            if not names:
                 return "There is no such endpoint."
             lacking = [name for name in names if name not in content]
             if lacking and called != TOOL:  # whose inputs may be left out
