@@ -159,8 +159,8 @@ class HubInput:
         from datasets.exceptions import DatasetGenerationError
         from huggingface_hub.utils import httpx
 
-        failures = (httpx.HTTPError, OSError, ValueError, RuntimeError, yaml.YAMLError)
-        failures += (DatasetGenerationError,)
+        causes = (httpx.HTTPError, OSError, ValueError, RuntimeError)
+        failures = (*causes, yaml.YAMLError, DatasetGenerationError)
         try:
             yield
         except PostsError:
