@@ -26,6 +26,7 @@ from datasets_scripts.intake import (
     ending_of,
     find_image,
     labels_in,
+    misread,
     misread_labels,
     names_in,
     read_rows,
@@ -268,6 +269,11 @@ def _note_oddities(reading: Reading, contents: Mapping[str | None, Content]) -> 
     for names in alike.values():
         if len(names) > 1:
             reading.notes["labels that differ in letter case only"].append(" and ".join(names))
+    for content in contents.values():
+        fields = {field: (column,) for field, column in content.used.items()}
+        for name, field in misread(content.columns, fields).items():
+            kind = "columns that are not read, and may be meant: name them by --columns"
+            reading.notes[kind].append(f"{content.file.name}: {field}={name}")
     if None in contents and contents[None].file.stem == IMAGE_FOLDER:
         images = [row.image for row in contents[None].rows if isinstance(row.image, str)]
         tops = {image.split("/")[0] for image in images} & set(SPLITS)

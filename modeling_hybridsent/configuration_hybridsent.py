@@ -179,6 +179,8 @@ class HybridSentConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         _drop_older_fields(kwargs)
         self._refuse_misspelt(kwargs)
+        for name in ("text_config", "vision_config"):  # at once: the library may look on the Hub
+            _refuse_places(name, getattr(self, name))
         super().__post_init__(**kwargs)
         # Always all entries: saving writes only that of the class being saved.
         self.auto_map = dict(_AUTO_MAP)
@@ -240,19 +242,14 @@ class HybridSentConfig(PreTrainedConfig):
         """Check that building the encoders is possible and reaches neither the Hub nor other files."""
         for name in ("text_config", "vision_config"):
             encoder = getattr(self, name)
-            for field, value in _fields_of(encoder.to_dict() if encoder is not None else {}):
+            _refuse_places(name, encoder)
+            for field, value in _fields_of(encoder):
                 if isinstance(value, float) and not math.isfinite(value):
                     raise ValueError(f"{name}: {field} must be a finite number, not {value}.")
                 sizes = [x for x in _flat(value) if isinstance(x, int)]
                 if re.search("layer|depth|block", field) and max(sizes, default=0) > _MOST_LAYERS:
                     raise ValueError(
                         f"{name}: {field} ({value!r:.80}) must be at most {_MOST_LAYERS}."
-                    )
-                is_place = field in ("architecture", "backbone") and ":" in str(value)
-                if value and (is_place or field in _LOADED_FROM_ELSEWHERE):
-                    raise ValueError(
-                        f"{name}: {field} ({value!r:.80}) would load files from elsewhere; name an "
-                        "architecture of the installed library."
                     )
 
     def validate_labels(self) -> None:
@@ -265,6 +262,10 @@ class HybridSentConfig(PreTrainedConfig):
             raise ValueError(f"id2label names a label {wrong[0]!r:.80}; a name is a text.")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"id2label gives two labels one name: {', '.join(map(str, twice))}.")
+        indices = {name: index for index, name in id2label.items()}
+        for name, index in (self.label2id or {}).items():
+            if indices.get(name, index) != index:
+                raise ValueError(f"label2id says {name!r} is {index!r}, id2label {indices[name]}.")
 
     def validate_attention(self) -> None:
         """Check that no attention is code that the library would load from the Hub."""
@@ -474,8 +475,21 @@ def _flat(value: Any) -> list[Any]:
     return [y for x in value for y in _flat(x)] if isinstance(value, (list, tuple)) else [value]
 
 
+def _refuse_places(name: str, encoder: Any) -> None:
+    """Raise ValueError where the configuration of an encoder names files of the Hub or elsewhere."""
+    for field, value in _fields_of(encoder):
+        marks = {"architecture": ":", "backbone": "[/:]"}.get(field)
+        is_place = marks is not None and re.search(marks, str(value))
+        if value and (is_place or field in _LOADED_FROM_ELSEWHERE):
+            raise ValueError(
+                f"{name}: {field} ({value!r:.80}) would load files from elsewhere; name an "
+                "architecture of the installed library."
+            )
+
+
 def _fields_of(content: Any) -> Iterator[tuple[str, Any]]:
     """Yield names and values of a configuration, also of those nested in it."""
+    content = content.to_dict() if isinstance(content, PreTrainedConfig) else content
     if isinstance(content, Mapping):
         for name, value in content.items():
             yield str(name), value

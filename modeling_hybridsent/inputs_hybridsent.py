@@ -12,7 +12,8 @@ import numbers
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from html.entities import html5
 from pathlib import Path
 from typing import Any, cast
@@ -38,6 +39,17 @@ _TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
+}
+# What else people call them; not "url" and "file", which sets of texts have of their source.
+_OTHER_NAMES = {
+    "text": re.compile(
+        r"(caption|tweet|sentence|content|body|message|comment)s?|\w+[ _-]?texts?|texts?[ _-]?\d*"
+    ),
+    "image": re.compile(
+        r"(img|image|pic|picture|photo|photograph|jpe?g|png)s?"
+        r"([ _-]?(path|url|uri|link|file|file[ _-]?name|name|bytes|data|b64|base64|\d+))?s?"
+        r"|file[ _-]?name|pixel_values"
+    ),
 }
 # Decoders raise these with a message that explains the damage, and nearly anything else without one.
 _TELLING = (ValueError, OSError, SyntaxError, EOFError, Image.DecompressionBombError)
@@ -69,6 +81,27 @@ def is_missing(value: Any) -> bool:
         return not value
     is_scalar = isinstance(value, numbers.Number) or type(value).__name__ == "datetime64"
     return is_scalar and bool(value != value)
+
+
+def misspelt(names: Iterable[Any], absent: Iterable[str]) -> dict[str, str]:
+    """Return which keys or columns seem to be meant for which absent ones of a post."""
+    found = {}
+    for name in map(str, names):
+        spelt = name.strip().casefold()
+        close = get_close_matches(spelt, absent, n=1, cutoff=0.8)
+        if meant := close or [x for x in absent if _OTHER_NAMES[x].fullmatch(spelt)]:
+            found[name] = meant[0]
+    return found
+
+
+def seems_image(value: Any) -> bool:
+    """Check whether a value is an image, whatever its key is called."""
+    if isinstance(value, _BYTES):
+        with contextlib.suppress(ValueError, OSError, SyntaxError):
+            return open_image(value) is not None
+    shape = getattr(value, "shape", ())
+    is_array = isinstance(shape, tuple) and len(shape) == 3 and {shape[0], shape[2]} & {1, 3, 4}
+    return isinstance(value, Image.Image) or bool(is_array)
 
 
 def has_text(value: Any, name: str = "text") -> bool:
@@ -333,7 +366,10 @@ def _scale(low: float, high: float, is_float: bool) -> float:
         raise ValueError(f"has values from {low:g} to {high:g}; give 0 to 1 or 0 to 255")
     if is_float and high <= 1 + 1e-3:
         return 255.0
-    if high <= 255:
+    # Resizing shoots a little over 1 or 255, and what is meant would become black.
+    if (is_float and high <= 2) or 256 <= high <= 512:
+        raise ValueError(f"has values up to {high:g}; cut them at 1, at 255 or at 65535")
+    if high < 256:
         return 1.0
     return 1 / 256 if high < 1 << 16 else 255 / high
 
@@ -466,6 +502,8 @@ __all__ = [
     "image_source",
     "is_missing",
     "load_image",
+    "misspelt",
     "open_image",
     "read_orientation",
+    "seems_image",
 ]

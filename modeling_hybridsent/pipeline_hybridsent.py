@@ -1,10 +1,8 @@
 """The pipeline for task "image-text-sentiment": a post in, a label with its reasons out."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from torch.utils.data import Dataset, IterableDataset
@@ -21,22 +19,11 @@ from .answers_hybridsent import (
     require_one_label,
 )
 from .encoder_checks_hybridsent import require_fitting_texts
-from .inputs_hybridsent import has_text, load_image
+from .inputs_hybridsent import has_text, load_image, misspelt, seems_image
 
 TASK = "image-text-sentiment"
 _COLUMNS = ("text", "image")
 _FORM = 'A post is {"text": ..., "image": ...}'
-# What else people call them; not "url" and "file", which sets of texts have of their source.
-_OTHER_NAMES = {
-    "text": re.compile(
-        r"(caption|tweet|sentence|content|body|message|comment)s?|\w+[ _-]?texts?|texts?[ _-]?\d*"
-    ),
-    "image": re.compile(
-        r"(img|image|pic|picture|photo|photograph|jpe?g|png)s?"
-        r"([ _-]?(path|url|uri|link|file|file[ _-]?name|name|bytes|data|b64|base64|\d+))?s?"
-        r"|file[ _-]?name|pixel_values"
-    ),
-}
 
 
 @dataclass
@@ -77,16 +64,22 @@ def _at(index: int, what: str) -> ValueError:
     return ValueError(f"Post {index} of the input: {what} Correct this post or leave it out.")
 
 
-def refuse_misspelt(names: Iterable[Any]) -> None:
-    """Raise ValueError on a key that stands for an absent one; others, such as an id, are ignored."""
-    names = list(names)
+def refuse_misspelt(post: Iterable[Any]) -> None:
+    """Refuse a key that stands for an absent one; others, such as an id, are ignored.
+
+    Args:
+        post: A post, or the names of columns.
+
+    Raises:
+        ValueError: A key is called nearly like an absent one, or holds the image instead of it.
+    """
+    names = list(post)
     absent = [name for name in _COLUMNS if name not in names]
-    for name in (name for name in names if name not in _COLUMNS):
-        spelt = str(name).strip().casefold()
-        close = get_close_matches(spelt, absent, n=1, cutoff=0.8)
-        meant = close or [x for x in absent if _OTHER_NAMES[x].fullmatch(spelt)]
-        if meant:
-            raise ValueError(f"{_FORM}; it has no key {name!r}, did you mean {meant[0]!r}?")
+    meant = misspelt(names, absent)
+    if isinstance(post, Mapping) and "image" in absent:
+        meant |= {str(name): "image" for name, value in post.items() if seems_image(value)}
+    for name, one in meant.items():
+        raise ValueError(f"{_FORM}; it has no key {name!r}, did you mean {one!r}?")
 
 
 def _only_what_counts(posts: Any) -> Any:

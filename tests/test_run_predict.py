@@ -323,7 +323,7 @@ def test_images_that_are_files_of_a_data_set_are_read(tiny, tmp_path, hub):
 
 
 def test_lines_that_a_quote_hides_fail_the_command_also_when_it_is_repeated(tiny, tmp_path):
-    (tmp_path / "posts.csv").write_text('text\nfine\n"sad day\nlost\n')
+    (tmp_path / "posts.csv").write_text('text,photo\nfine,\n"sad day,\nlost,\n')
     given = (
         "--model",
         tiny[0],
@@ -336,3 +336,4 @@ def test_lines_that_a_quote_hides_fail_the_command_also_when_it_is_repeated(tiny
         result = score_here(*given)
         assert result.returncode == 1
         assert "broken quotes hide lines of 1 rows" in result.stderr
+        assert "The column 'photo' is not read; if it is meant, call it image." in result.stderr

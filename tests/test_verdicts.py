@@ -182,6 +182,15 @@ CASES = {
     "closed by nothing": Case(
         HEAD + '1,hello,a\n3,"never closed,a\n2,world,b\n', {"1": "hello"}, {1: "lines 3 to 4"}
     ),
+    "closed by another stray quote": Case(
+        HEAD + '1,hello,a\n3,"so sad,a\n4,fourth,b\n5,so happy",a\n2,world,b\n',
+        FINE,
+        {1: "lines 3 to 5"},
+    ),
+    "lines with delimiters in a cell": Case(
+        HEAD + '1,"1,5 kg\n2,5 kg",a\n2,"red, blue\nblue, red\nred, red",b\n',
+        {"1": "1,5 kg\n2,5 kg", "2": "red, blue\nblue, red\nred, red"},
+    ),
     "a long cell": Case(f'id,text,label\n1,"{LONG}",a\n2,world,b\n', {"1": LONG, "2": "world"}),
     "a long unused cell": Case(f"id,text,label,raw\n1,hello,a,{'x' * 140_000}\n2,world,b,\n", FINE),
     "more after a quote": Case(HEAD + '1,hello,a\n3,"four"x,a\n2,world,b\n', FINE, {1: "line 3"}),

@@ -33,6 +33,7 @@ from .rows import (
     TableError,
     as_row,
     chosen,
+    misread,
     read_rows,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "is_hidden",
     "is_list",
     "labels_in",
+    "misread",
     "misread_labels",
     "names_in",
     "open_table",

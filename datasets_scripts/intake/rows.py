@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from modeling_hybridsent.inputs_hybridsent import has_text, image_source, is_missing
+from modeling_hybridsent.inputs_hybridsent import has_text, image_source, is_missing, misspelt
 
 from .label_cells import without_fraction
 
@@ -203,6 +203,13 @@ def chosen(columns: Sequence[str], fields: Fields) -> dict[str, str]:
     if twice := sorted({f"column {c!r} appears twice" for c in found.values() if counts[c] > 1}):
         raise TableError("the columns are ambiguous", twice, "Rename one of them.")
     return found
+
+
+def misread(columns: Sequence[str], fields: Fields = FIELDS) -> dict[str, str]:
+    """Return the columns that no field reads and that seem to be meant: by name, as text or image."""
+    used = chosen(columns, fields)
+    absent = [field for field in ("text", "image") if field not in used]
+    return misspelt([x for x in columns if x not in used.values()], absent)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class Lines:
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self.text, self.ahead = text, deque[str]()
+        self.of_row: list[str] = []
         self.number = self.quotes = 0
 
     def __iter__(self) -> Lines:
@@ -38,7 +39,13 @@ class Lines:
         line = self.ahead.popleft() if self.ahead else next(self.text)
         self.number += 1
         self.quotes += line.count('"')
+        self.of_row.append(line)
         return line
+
+    def begin_row(self) -> int:
+        """Return the number of the first line of a row, and keep its lines from there on."""
+        self.of_row, self.quotes = [], 0
+        return self.number + 1
 
     def peek(self, at: int) -> str | None:
         """Return the line so many after the next one; None after the end."""
@@ -132,16 +139,31 @@ class CsvTable:
         """Yield the cells of each row, none for a blank line, or what is wrong with it."""
         reader = self._reader(lines)
         while True:
-            first, lines.quotes = lines.number + 1, 0
+            first = lines.begin_row()
             try:
-                yield next(reader)
+                cells = next(reader)
+                if not self._hides_rows(lines.of_row, len(cells)):
+                    yield cells
+                    continue
+                problem = "each line in it is a whole row"
             except StopIteration:
                 return
             except csv.Error as error:
-                self._pass_over(lines, str(error))
-                last = lines.number
-                where = f"line {first}" if last == first else f"lines {first} to {last}"
-                yield f"not well-formed CSV, {where} not read: {BROKEN_QUOTE} ({error}); {HINT}"
+                self._pass_over(lines, problem := str(error))
+            last = lines.number
+            where = f"line {first}" if last == first else f"lines {first} to {last}"
+            yield f"not well-formed CSV, {where} not read: {BROKEN_QUOTE} ({problem}); {HINT}"
+
+    def _hides_rows(self, lines: list[str], width: int) -> bool:
+        """Check whether a row is several, from a stray quote before a cell to one after another.
+
+        Of a text with line breaks hardly ever each line has a delimiter for each cell, and none of
+        these a space behind it.
+        """
+        least = max(2, 6 - width)
+        between = {line.count(self.delimiter) for line in lines}
+        is_prose = any(f"{self.delimiter} " in line for line in lines)
+        return width > 1 and len(lines) >= least and between == {width - 1} and not is_prose
 
     def _pass_over(self, lines: Lines, error: str) -> None:
         """Pass over the lines that belong to a broken quote, so that none of them is read as a row.
@@ -150,7 +172,8 @@ class CsvTable:
         it and so does not stand at the start of a field, where the next row's would.
         """
         if "larger" in error:
-            deque(lines, maxlen=0)
+            for _ in lines:
+                lines.of_row.clear()
         while (count := self._lines_of_the_field(lines)) > 0:
             for _ in range(count):
                 next(lines)

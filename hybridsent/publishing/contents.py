@@ -13,17 +13,18 @@ from safetensors import SafetensorError, safe_open
 
 SECRET = re.compile(
     r"\b(?:hf|api_org)_(?:oauth_|jwt_)?[A-Za-z0-9]{16,}"
-    r"|\b(?:gh[opusr]|github_pat|glpat|xox[abeprs]|sk|pk|rk|npm|pypi|dckr_pat)[-_][\w-]{20,}"
-    r"|\bya29\.[\w-]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|(?i:bearer) (?=[\w.-]*\d)[\w.-]{16,}"
+    r"|\b(?:gh[opusr]|github_pat|glpat|xox[abeprs]|sk|pk|rk|npm|pypi|dckr_pat|gsk|r8|nvapi|dop_v1)[-_][\w-]{20,}"
+    r"|\bya29\.[\w-]{20,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|(?i:bearer|basic) (?=[\w.-]*\d)[\w.-]{16,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+"
     r"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY|\b[a-z][a-z0-9+]*://[^\s/:@\"']+:[^\s/:@\"']+@"
-    r"|(?i:passw(?:or)?d|secret(?:_?(?:access_?)?key)?|api[-_]?key|(?:hf|hub|auth|api|access|wandb)[-_]?token)"
+    r"|(?i:passw(?:or)?d|secret(?:_?(?:access_?)?key)?|(?:api|account)[-_]?key|(?:hf|hub|auth|api|access|wandb)[-_]?token)"
     r"[\"']?\s*[:=]\s*[\"']?(?=[^\s\"'(),;.<>]*\d)[^\s\"'(),;.<>]{8,}"
 )
 MACHINE_PATH = re.compile(
     r"(?:(?<![\w/.~}])|(?<=file://))/(?i:home|users?|root|mnt|data|datasets|media|scratch|work|tmp"
     r"|workspaces?|var|opt|srv|content|kaggle|gpfs|lustre|nfs|private|volumes|storage|shared|projects?"
-    r"|export|fsx|dbfs|ssd|disks?|afs|vol|nas|pfs)\d*/[\w.~-][^\s\"'`)>,]*"
+    r"|export|fsx|dbfs|ssd|disks?|afs|vol|nas|pfs|cluster|net|ceph(?:fs)?|beegfs|wekafs|raid|nvme"
+    r"|local|dev|run|proc|etc|usr|github|app|code|hpc|host|pscratch|global|rds|nobackup|bigdata)\d*/[\w.~-][^\s\"'`)>,]*"
     r"|(?<![\w?])[A-Za-z]:(?:/(?!/)|\\{1,2})\w[^\s\"'`)>,]*"
 )
 # A figure needs no other parts; text in these is scanned, and the rest may hide anything.

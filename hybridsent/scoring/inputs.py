@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import yaml
 
-from datasets_scripts.intake import ENDINGS, FIELDS, chosen, ending_of, read_rows
+from datasets_scripts.intake import ENDINGS, FIELDS, chosen, ending_of, misread, read_rows
 from datasets_scripts.intake.parquet_file import ROWS_AT_ONCE, cell_of
 from datasets_scripts.post_files import (
     IMAGE_FOLDER,
@@ -28,6 +29,7 @@ CORRECT = (
     "Correct the data set, or score a copy of it in files, of which each bad row is an answer."
 )
 HUB = "hf://"  # how the folder of a row begins that is streamed from the Hub
+OUTSIDE = re.compile(r"[:~\\]|^/|(^|/)\.\.(/|$)")  # in a path: what may leave the data set
 
 
 class Input(Protocol):
@@ -35,6 +37,9 @@ class Input(Protocol):
 
     def identity(self) -> Any:
         """Return what is equal only for the same rows, as JSON has it; images do not count."""
+
+    def unread(self) -> dict[str, str]:
+        """Return the columns that nobody reads and that seem to be meant as an absent one."""
 
     def total(self) -> int | None:
         """Return the number of rows, None if it is unknown."""
@@ -83,12 +88,18 @@ class FileInput:
 
     def __init__(self, files: list[Path], folder: Path) -> None:
         self.files, self.folder = files, folder
+        self._unread: dict[str, str] = {}
         for file in files:
             columns = open_posts(file).columns
+            self._unread |= misread(columns)
             if not set(NEEDED) & set(columns):
                 remedy = "Rename the columns with texts and paths of images: text, image."
                 found = [f"found {list(columns)}"]
                 raise PostsError.about(file, "needs a column 'text' or 'image'", found, remedy)
+
+    def unread(self) -> dict[str, str]:
+        """Return the columns that nobody reads and that seem to be meant as an absent one."""
+        return self._unread
 
     def identity(self) -> list[list[Any]]:
         """Return name, size in bytes and time of change of each file; images do not count."""
@@ -132,6 +143,7 @@ class HubInput:
         remedy = "Is it a file or folder that does not exist, or a data set that you may read?"
         with self._errors_name("cannot be loaded from the Hub", remedy):
             self.revision = HfApi().dataset_info(name).sha
+            _require_own_files(name, self.revision)
             splits = load_dataset(name, config, revision=self.revision, streaming=True)
         if split is None and len(splits) == 1:
             split = next(iter(splits))
@@ -147,7 +159,8 @@ class HubInput:
         from datasets.exceptions import DatasetGenerationError
         from huggingface_hub.utils import httpx
 
-        failures = (httpx.HTTPError, OSError, ValueError, RuntimeError, DatasetGenerationError)
+        causes = (httpx.HTTPError, OSError, ValueError, RuntimeError)
+        failures = (*causes, yaml.YAMLError, DatasetGenerationError)
         try:
             yield
         except PostsError:
@@ -159,12 +172,18 @@ class HubInput:
         first = posts.with_format("arrow").iter(1)
         found = posts.column_names or next((x.column_names for x in first), None)
         names: list[str] = found or []
+        self._unread = misread(names)
         columns = [column for column in names if column in ("id", *NEEDED)]
         if not set(columns) - {"id"}:
             remedy = f"It has {names}."
             raise PostsError.about(self.name, "needs a column 'text' or 'image'", remedy=remedy)
-        used = posts.select_columns(columns)
-        return used.decode(False) if used.features else used
+        # First of all, since the library already decodes the images of a data set of the Hub.
+        posts = posts.decode(False) if posts.features else posts
+        return posts.select_columns(columns)
+
+    def unread(self) -> dict[str, str]:
+        """Return the columns that nobody reads and that seem to be meant as an absent one."""
+        return self._unread
 
     def identity(self) -> list[Any]:
         """Return name, commit, configuration and split."""
@@ -199,6 +218,38 @@ class HubInput:
         except ValueError as error:
             return Row(number, None, folder=self.folder, problem=str(error))
         return row_of(number, cells, self.folder)
+
+
+def _require_own_files(name: str, revision: str | None) -> None:
+    """Refuse a data set whose settings name files elsewhere: the library opens them before it checks.
+
+    Raises:
+        ValueError: They do; the message names the first one.
+    """
+    from datasets import config
+    from huggingface_hub import DatasetCard, hf_hub_download
+    from huggingface_hub.utils import EntryNotFoundError
+
+    for file in (config.REPOCARD_FILENAME, config.REPOYAML_FILENAME):
+        try:
+            path = hf_hub_download(name, file, repo_type="dataset", revision=revision)
+        except EntryNotFoundError:
+            continue
+        text = Path(path).read_text(encoding="utf-8")
+        is_card = file == config.REPOCARD_FILENAME
+        stored = DatasetCard(text).data.to_dict() if is_card else yaml.safe_load(text)
+        configs = (stored or {}).get("configs") or []
+        named = [x.get(field) for x in configs for field in ("data_files", "data_dir")]
+        if outside := [x for x in _strings_in(named) if OUTSIDE.search(x)]:
+            raise ValueError(f"{file} names {outside[0]!r:.200}, which is no file of the data set")
+
+
+def _strings_in(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in _strings_in(item)]
+    return [value] if isinstance(value, str) else []
 
 
 def find_files(folder: Path, split: str | None) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -124,6 +125,8 @@ def plan_run(arguments: ScoringArguments, folder: RunFolder, processes: int) -> 
         size = choose_rows_per_shard(total, processes)
     manifest["rows_per_shard"] = size
     folder.check(manifest)
+    for name, field in posts.unread().items():
+        print(f"The column {name!r} is not read; if it is meant, call it {field}.", file=sys.stderr)
     return Plan(manifest, revision)
 
 

@@ -88,15 +88,19 @@ class Calls:
         if number is None:
             return "The request names no function: give fn_index."
         called, data = self._names[number], content.get("data")
+        names = INPUTS.get(called or "", ())
         if way == "call/v2":
-            names = INPUTS.get(called or "", ())
+            if not names:
+                return "There is no such endpoint."
             lacking = [name for name in names if name not in content]
             if lacking and called != TOOL:  # whose inputs may be left out
                 return f"The request lacks {lacking[0]!r}; it may be null."
             data = [content.get(name) for name in names]
-        if called in POSTS:
-            takes = _is_tool_post if called == TOOL else _is_post
-            return "" if takes(data) else FORMS[TOOL if called == TOOL else "predict"]
+        takes = _is_tool_post if called == TOOL else _is_post
+        if called in POSTS and not takes(data):
+            return FORMS[TOOL if called == TOOL else "predict"]
+        if way == "call/v2" and (other := sorted({*content} - {*names})):
+            return f"There is no input {other[0]!r:.80}."  # Gradio's own error would be a traceback
         size = self._sizes[number]
         few = not isinstance(data, list) or (len(data) < size and way != "call/v2")
         return f'"data" is a list of {size} values.' if few else ""

@@ -92,11 +92,12 @@ class ManyPosts:
 
 
 def summarise(scored: ScoredTable) -> dict[str, Any]:
-    """Count the rows of a scored table: all, scored, failed, and those of each label."""
+    """Count the rows of a scored table: all, scored, failed, and those of each label; with notes."""
     frame = scored.frame
     failed = int(frame["error"].notna().sum())
     labels = scored.labels().explode().value_counts().to_dict()
-    return {"rows": len(frame), "scored": len(frame) - failed, "failed": failed, "labels": labels}
+    counts = {"rows": len(frame), "scored": len(frame) - failed, "failed": failed, "labels": labels}
+    return counts | ({"notes": [*scored.notes]} if scored.notes else {})
 
 
 def choose(

@@ -1,18 +1,28 @@
 """A stranger's table within limits: what its rows are, the intake decides."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from datasets_scripts.intake import FIELDS, Row, TableError, ending_of, open_table, read_rows
+from datasets_scripts.intake import (
+    FIELDS,
+    Row,
+    TableError,
+    ending_of,
+    misread,
+    open_table,
+    read_rows,
+)
 from hybridsent_space.limits import message_of
 from hybridsent_space.posts import RefusedError
 from hybridsent_space.settings import Settings
 
 MOST_COLUMNS = 10_000
+JSON = re.compile(rb"\{\s*([\"}]|\Z)|\[\s*([\[{\"\]\d-]|\Z)")  # unlike the header "[id],text"
 COLUMNS = [column for columns in FIELDS.values() for column in columns]
 # Gives the content of an image by the path that a row names; raises ValueError.
 Finder = Callable[[str], bytes]
@@ -25,10 +35,12 @@ class Table:
     Attributes:
         count: Number of rows.
         rows: The rows, each with an id and the content of its image; read when they are reached.
+        notes: What is seldom meant.
     """
 
     count: int
     rows: Iterator[Row]
+    notes: Sequence[str] = ()
 
 
 def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> Table:
@@ -48,21 +60,25 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
     """
     if not content.strip():
         raise RefusedError("The file is empty.")
-    if content[:4] != b"PAR1":
+    if not _is_parquet(content):
         _require_short_lines(content, settings)
     try:
         table = open_table(content, f"x{_format(name, content)}")
         if len(table.columns) > MOST_COLUMNS:
             raise RefusedError(f"The table has more than {MOST_COLUMNS:,} columns.")
         count = _count(read_rows(table, wants=_counting(settings.max_table_rows)))
-        if content[:4] == b"PAR1":
+        if _is_parquet(content):
             _require_size(content, set(table.columns), settings.max_unpacked_bytes)
         if table.columns:  # JSON Lines without one readable object has none; its rows say why
             _require_columns(set(table.columns))
-        rows = read_rows(table)
+        rows, unread = read_rows(table), misread(table.columns)
     except TableError as error:
         raise RefusedError(f"The table cannot be read: {error}"[:500]) from error
-    return Table(count, (_with_image(row, find) for row in rows))
+    notes = [
+        f"The column {name!r:.80} is not read; if it is meant, call it {field}."
+        for name, field in unread.items()
+    ]
+    return Table(count, (_with_image(row, find) for row in rows), notes)
 
 
 def _require_short_lines(content: bytes, settings: Settings) -> None:
@@ -80,11 +96,16 @@ def _require_short_lines(content: bytes, settings: Settings) -> None:
         start += end + 1 if end >= 0 else len(piece)
 
 
+def _is_parquet(content: bytes) -> bool:
+    """Check for the mark of Parquet, with which a header may begin, too."""
+    return re.match(rb"PAR1(?![,;\t\r\n]|\Z)", content) is not None
+
+
 def _format(name: str, content: bytes) -> str:
-    if content[:4] == b"PAR1":
+    if _is_parquet(content):
         return ".parquet"
-    start = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if start in (b"{", b"[") or ending_of(name) == ".jsonl":
+    start = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if JSON.match(start) or ending_of(name) == ".jsonl":
         return ".jsonl"
     return ".parquet" if ending_of(name) == ".parquet" else ".csv"
 
@@ -133,16 +154,37 @@ def _require_size(content: bytes, columns: set[str], most: int) -> None:
     cells = [x.column(i) for x in groups for i in range(x.num_columns)]
     size += 8 * sum(x.num_values for x in cells if x.path_in_schema.split(".")[0] in COLUMNS)
     used = sorted(columns & set(COLUMNS))
-    for group in range(len(groups) if size <= most else 0):
+    plain = pyarrow.parquet.ParquetFile(source, pre_buffer=False)
+    for group in range(len(groups)):
+        size += _unpacked((file, plain), group, used, most - size)
+    if size > most:
+        raise RefusedError(message_of("max_unpacked_bytes", most))
+
+
+def _unpacked(
+    files: tuple[pyarrow.parquet.ParquetFile, ...], group: int, columns: list[str], most: int
+) -> int:
+    """Return the bytes of a group's cells; not counted on once they are more than allowed.
+
+    Args:
+        files: The file with its texts as dictionaries, so that a shared one is there once; and plain,
+            for encodings that cannot be read so, of which a row can repeat the one before.
+        group: Number of the row group.
+        columns: Names of the columns.
+        most: Bytes that are allowed.
+    """
+    for file, rows in zip(files, (64, 1), strict=True):
+        size = 0
         try:
-            for batch in file.iter_batches(64, [group], used):
+            batches = file.iter_batches(rows, [group], columns) if most > 0 else ()
+            for batch in batches:
                 size += sum(map(_size, batch.columns))
                 if size > most:
                     break
+            return size
         except (pyarrow.ArrowException, OSError):
-            continue  # a damaged group costs its rows alone
-    if size > most:
-        raise RefusedError(message_of("max_unpacked_bytes", most))
+            continue
+    return 0  # a damaged group costs its rows alone
 
 
 def _size(column: pyarrow.Array) -> int:

@@ -2,8 +2,8 @@
 
 import csv
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from modeling_hybridsent.answers_hybridsent import BRANCHES, Answer
 THUMBNAIL = 64  # pixels
 MOST_KEPT = 1_000  # characters of a text on the page
 MOST_SHOWN = 200  # characters of an id, or of a text that was refused
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # also in full width, which spreadsheets read alike
+# Also in full width, or behind white space and what nobody sees, which spreadsheets may drop.
+FORMULA = ("=", "+", "-", "@", "\N{MINUS SIGN}", "\t", "\r", "\n")
 AGREE, DISAGREE = "agree", "disagree"
 
 
@@ -36,11 +37,13 @@ class ScoredTable:
             probability of every label, and label and weight of every branch.
         thumbnails: Small images as data for a browser, "" where there is none.
         several: Whether a cell of labels may hold several, with "|" between them.
+        notes: What is seldom meant.
     """
 
     frame: pd.DataFrame
     thumbnails: list[str] = field(default_factory=list)
     several: bool = False
+    notes: Sequence[str] = ()
 
     def labels(self) -> pd.Series:
         """Return the labels of each row, as a list; without those that failed."""
@@ -51,7 +54,7 @@ class ScoredTable:
         """Return the table with its texts cut: it stays in memory as long as a visitor may look."""
         texts = self.frame["text"]  # NaN where a column of texts has gaps
         cut = [text[:MOST_KEPT] if isinstance(text, str) else None for text in texts]
-        return ScoredTable(self.frame.assign(text=cut), self.thumbnails, self.several)
+        return replace(self, frame=self.frame.assign(text=cut))
 
 
 def score_table(
@@ -87,7 +90,7 @@ def score_table(
             ]
             progress(len(records), table.count)
     several = scorer.loaded.model.config.problem_type == "multi_label_classification"
-    return ScoredTable(pd.DataFrame(records), thumbnails, several)
+    return ScoredTable(pd.DataFrame(records), thumbnails, several, table.notes)
 
 
 def _chunks(table: Table, size: int) -> Iterator[list[Row]]:
@@ -169,5 +172,6 @@ def _no_formula(value: Any) -> Any:
     """Put an apostrophe before what a spreadsheet would run."""
     if not isinstance(value, str):
         return value
-    start = unicodedata.normalize("NFKC", value[:1])
-    return f"'{value}" if start.startswith(FORMULA) else value
+    seen = (x for x in value if not (x.isspace() or unicodedata.category(x) in ("Cc", "Cf")))
+    starts = (value[:1], unicodedata.normalize("NFKC", next(seen, "")))
+    return f"'{value}" if any(x.startswith(FORMULA) for x in starts) else value

@@ -273,6 +273,13 @@ def test_what_is_seldom_meant_is_noted(tmp_path):
     assert notes["metadata.csv mixes the images of folders into a new split"]["number"] == 2
 
 
+def test_a_column_that_seems_to_be_meant_is_noted(tmp_path):
+    lines = [f"t{i},{i}.jpg,{'ab'[i % 2]},x" for i in range(30)]
+    (tmp_path / "posts.csv").write_text("\n".join(["text,photo,label,source", *lines]))
+    (note,) = load(tmp_path).counts["notes"].values()
+    assert note["first"] == ["posts.csv: image=photo"]
+
+
 def test_bad_rows_of_all_kinds_are_dropped_on_demand_and_none_is_lost(folder):
     bad = [
         {"id": "0", "text": "again", "image": "", "label": "good"},

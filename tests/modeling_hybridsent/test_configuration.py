@@ -13,6 +13,7 @@ from modeling_hybridsent import HybridSentConfig
         ("text_config", {"model_type": "bert", "num_hidden_layers": 10**6}),
         ("vision_config", {"model_type": "convnext", "depths": [3, 10**6, 3, 3]}),
         ("vision_config", {"model_type": "timm_wrapper", "architecture": "hf-hub:me/x"}),
+        ("vision_config", {"model_type": "detr", "backbone": "me/x", "use_timm_backbone": False}),
         (
             "vision_config",
             {
@@ -56,6 +57,7 @@ def test_round_trip_keeps_every_field(tmp_path):
         ({"decision_fusion": "max"}, "decision_fusion"),
         ({"hidden_size": "big"}, "hidden_size"),
         ({"id2label": {0: "bad", 1: "good", 2: "bad"}}, "gives two labels one name: bad"),
+        ({"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 1, "good": 0}}, "'bad' is 1"),
         ({"id2label": {0: "bad", 2: "good"}}, "must number its labels from 0 on"),
     ],
 )

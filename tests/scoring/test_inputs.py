@@ -2,13 +2,17 @@
 
 import json
 import os
+import socket
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from loopback_hub import LoopbackHub, point_client_at
 from many_posts import (
     FIELDS,
     good_posts,
+    png,
     write_csv,
     write_jsonl,
     write_parquet,
@@ -151,9 +155,63 @@ def test_identity_changes_with_the_file(tmp_path):
     assert find_input(str(tmp_path)).identity() != before
 
 
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_column_that_seems_to_be_meant_is_named(kind, tmp_path):
+    posts = [{"text": "a day", "id": "1", "image": "x.png", "label": "a"}]
+    file = WRITERS[kind](tmp_path / f"posts.{kind}", posts)
+    assert find_input(str(file)).unread() == {}
+    table = pa.table({"text": ["a day"], "img_path": ["x.png"], "source": ["b"]})
+    if kind == "parquet":
+        pq.write_table(table, file)
+    else:
+        file.write_text(
+            {"csv": "text,img_path,source\n", "jsonl": json.dumps(table.to_pylist()[0])}[kind]
+        )
+    assert find_input(str(file)).unread() == {"img_path": "image"}
+
+
 def test_columns_besides_are_passed_over(tmp_path):
     posts = [{**post, "extra": {"deep": [1, 2]}} for post in good_posts(3)]
     for kind in ("jsonl", "parquet"):
         rows = rows_of(WRITERS[kind](tmp_path / f"posts.{kind}", posts))
         assert [row.problem for row in rows] == [None] * 3
     assert set(FIELDS) >= {"id", "text", "image"}
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with LoopbackHub(user="USER") as running:
+        point_client_at(running, monkeypatch, tmp_path / "cache")
+        yield running
+
+
+@pytest.mark.parametrize("file", ["README.md", ".huggingface.yaml"])
+def test_a_data_set_of_the_hub_whose_settings_name_files_elsewhere_opens_none(hub, file, tmp_path):
+    (tmp_path / "mine.csv").write_text("text\nsecret\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/a.csv"
+        for i, settings in enumerate(
+            [
+                {"data_files": url},
+                {"data_files": [{"split": "test", "path": ["a.csv", f"zip://a.csv::{url}"]}]},
+                {"data_files": str(tmp_path / "mine.csv")},
+                {"data_dir": f"..{tmp_path}"},
+            ]
+        ):
+            content = yaml.safe_dump({"configs": [{"config_name": "default", **settings}]})
+            content = f"---\n{content}---\n" if file == "README.md" else content
+            hub.create("dataset", f"USER/S{i}", {file: content.encode(), "a.csv": b"text\nsun\n"})
+            with pytest.raises(PostsError, match=f"{file} names .*no file of the data set"):
+                find_input(f"USER/S{i}")
+        with pytest.raises(BlockingIOError):  # nobody called
+            listener.accept()
+
+
+def test_an_image_of_the_hub_that_cannot_be_decoded_costs_its_row_only(hub):
+    lines = [{"file_name": name, "text": "sun"} for name in ("a.png", "b.png")]
+    table = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    hub.create("dataset", "USER/SET", {"metadata.jsonl": table, "a.png": b"no", "b.png": png()})
+    rows = rows_of("USER/SET")
+    assert [row.problem for row in rows] == [None] * 2
+    assert [row.image.rpartition("/")[2] for row in rows] == ["a.png", "b.png"]

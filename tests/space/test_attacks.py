@@ -128,6 +128,7 @@ def test_a_header_or_session_cannot_spoil_a_batch(space):
         ("queue/join", {"fn_index": -1}, "no function with fn_index -1"),
         ("run/predict", {"fn_index": 10**30}, "no function"),
         ("call/nothing", {}, "no such endpoint"),
+        ("call/v2/score_post", {"text": "a", "images": "x"}, "There is no input 'data'"),
         ("queue/join", {"session_hash": "x" * 65}, "session_hash"),
         ("run/predict", {"batched": True}, "one post a request"),
         (
@@ -263,7 +264,7 @@ def test_25_aborted_uploads_of_100_mb_leave_nothing(small):
         abort(space, 100 * MEGABYTE, 3 * MEGABYTE)
     sent = {"files": ("a.csv", b"text\na\n")}
     wait_until(lambda: post(space, "upload", files=sent).status_code == 200)
-    wait_until(lambda: not left_over(folder))
+    wait_until(lambda: not left_over(folder))  # on a busy machine some arrive only now
     assert space.resident_bytes() - before < 30 * MEGABYTE
 
 

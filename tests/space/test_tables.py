@@ -38,6 +38,12 @@ def archive(path, **files):
     return path
 
 
+def test_a_column_that_seems_to_be_meant_is_noted(scorer, tmp_path):
+    (tmp_path / "a.csv").write_text("id,text,photo\n1,so sad,a.png\n")
+    (note,) = summarise(score_table(scorer, tmp_path / "a.csv", SETTINGS))["notes"]
+    assert note == "The column 'photo' is not read; if it is meant, call it image."
+
+
 def test_csv_rows(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text('id,text,image,other\n7,"a, b",,x\n,so sad,http://x/y.png,\n9,,,\n8,a,b,c,d\n')
@@ -182,8 +188,9 @@ def test_one_bad_row_costs_itself_alone(tmp_path):
     assert [bool(row.problem) for row in rows_of(tmp_path / "a.jsonl")] == [True, True, False]
 
 
-def test_pk_may_begin_a_header(tmp_path):
-    (tmp_path / "a.csv").write_text("PK,text\n1,hello\n")
+@pytest.mark.parametrize("first", ["PK", "PAR1", "[id]", "{id}", '"{"'])
+def test_the_mark_of_another_format_may_begin_a_header(first, tmp_path):
+    (tmp_path / "a.csv").write_text(f"{first},text\n1,hello\n")
     assert [row.text for row in rows_of(tmp_path / "a.csv")] == ["hello"]
 
 
@@ -211,6 +218,16 @@ def test_a_dictionary_is_counted_as_often_as_it_is_used(tmp_path, column):
             assert message in refused(file)
         else:
             assert len(rows_of(file)) == rows
+
+
+def test_texts_that_repeat_the_one_before_are_counted(tmp_path):
+    table = pyarrow.table({"text": ["a" * 100_000 + str(i) for i in range(40)]})
+    delta = {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", **delta)
+    pyarrow.parquet.write_table(table[:3], tmp_path / "b.parquet", **delta)
+    assert (tmp_path / "a.parquet").stat().st_size < 20_000
+    assert "Unpacked" in refused(tmp_path / "a.parquet")
+    assert len(rows_of(tmp_path / "b.parquet")) == 3
 
 
 def test_text_tables_are_limited(tmp_path):
@@ -282,7 +299,8 @@ def test_downloads_hold_every_row_and_no_formula(scored, tmp_path):
     assert [cell["id"] for cell in cells] == ["'=1+1", "b", "c", "d", "e"]
     assert cells[1]["text"] == "'+sad <b>"
     assert float(cells[0]["score"]) == pytest.approx(scored.frame["score"][0])
-    for value in ("\uff1dcmd", "\uff0d1", "=cmd", "+1", "-1", "@x", "\tx", "\rx"):
+    hidden = (" =1", "\n=1", "\nx", "\u200b=1", "\ufeff@x", "\u3000\uff1d1", "\u22121")
+    for value in ("\uff1dcmd", "\uff0d1", "=cmd", "+1", "-1", "@x", "\tx", "\rx", *hidden):
         frame = pd.DataFrame({"text": [value], "number": [-1.5]})
         with open(write_downloads(frame, tmp_path)[0], newline="", encoding="utf-8") as file:
             assert list(csv.DictReader(file)) == [{"text": f"'{value}", "number": "-1.5"}]
