@@ -14,6 +14,7 @@ MESSAGES = {
     "the longer one may be max_image_ratio={digits} times as long. Replace it or leave it out.",
     "max_table_bytes": "The file has more than {limit} bytes. Split it.",
     "max_unpacked_bytes": "Unpacked, the file has more than {limit} bytes. Split it.",
+    "max_listed_bytes": "The archive's list of files has more than {limit} bytes. Split it.",
     "max_text_table_bytes": "The table has {found} bytes; {limit} are allowed in CSV and JSON Lines. "
     "Split it, or save it as Parquet.",
     "max_line_bytes": "Line {found} of the table has more than {limit} bytes. Shorten it.",

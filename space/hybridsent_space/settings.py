@@ -24,6 +24,7 @@ class Settings:
         max_image_pixels: Of one image, whatever its file's size.
         max_table_bytes: Of one uploaded table or archive.
         max_unpacked_bytes: Of a table or archive once it is unpacked.
+        max_listed_bytes: Of an archive's list of files, which has some hundred for each.
         max_text_table_bytes: Of a CSV or JSON Lines table once it is unpacked.
         max_line_bytes: Of one of its lines.
         max_table_rows: Posts in one table.
@@ -45,6 +46,7 @@ class Settings:
     max_image_pixels: int = 40_000_000
     max_table_bytes: int = 100 * MEGABYTE
     max_unpacked_bytes: int = 400 * MEGABYTE
+    max_listed_bytes: int = 2 * MEGABYTE
     max_text_table_bytes: int = 50 * MEGABYTE
     max_line_bytes: int = 2 * MEGABYTE
     max_table_rows: int = 1_000

@@ -45,11 +45,20 @@ def open_upload(path: Path, settings: Settings) -> Iterator[Table]:
         yield read_table(path.name, path.read_bytes(), _no_image, settings)
         return
     try:
+        _require_short_list(path, settings.max_listed_bytes)
         opened = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise RefusedError(f"The ZIP archive is damaged: {error}.") from error
     with opened:
         yield _Archive(opened, settings).table()
+
+
+def _require_short_list(path: Path, most: int) -> None:
+    """Refuse an archive with so many files that opening it would hold up other visitors."""
+    with path.open("rb") as file:
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # where opening it begins
+    if end and end[zipfile._ECD_SIZE] > most:  # type: ignore[attr-defined]
+        raise RefusedError(message_of("max_listed_bytes", most))
 
 
 def _no_image(name: str) -> bytes:

@@ -142,6 +142,16 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path):
     assert "more than 5 bytes. Split it" in refused(file, Settings(max_table_bytes=5))
 
 
+def test_archives_of_too_many_files_are_refused_unread(tmp_path):
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("a.csv", b"text\na\n")
+        for number in range(200):
+            made.writestr(f"{number}.md", b"")
+    assert len(rows_of(path)) == 1
+    assert "list of files has more than 5,000 bytes" in refused(path, Settings(max_listed_bytes=5_000))
+
+
 def test_archives_that_grow_are_refused(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
