@@ -212,13 +212,11 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
 
 
 def _problem_text(run: Run) -> ProblemText:
-    """Return the texts about the run's problem; without "calibrated" where no temperature was fitted."""
+    """Return the texts about the run's problem: "uncalibrated" if no temperature was fitted."""
     text = PROBLEMS[run.get("problem_type")]
     if any(row["posts"] >= LEAST_POSTS for row in run["calibration"]["inputs"].values()):
         return text
-    return text._replace(
-        as_what=text.as_what.replace("calibrated", "uncalibrated"), chosen=" was"
-    )
+    return text._replace(as_what=text.as_what.replace("calibrated", "uncalibrated"), chosen=" was")
 
 
 def _as_problem_wants(card: str, run: Run) -> str:
