@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 
 from hybridsent.bundled.encoders import BUNDLED_ENCODERS, PREFIX
+from hybridsent.evaluation.calibration import LEAST_POSTS
 from hybridsent.evaluation.report import (
     as_markdown,
     label_set_table,
@@ -82,7 +83,7 @@ class ProblemText(NamedTuple):
         chosen: What was chosen on the validation posts besides the epoch.
     """
 
-    as_what: str = "with a calibrated confidence"
+    as_what: str = "with calibrated confidence"
     printed: str = 'answer["label"], answer["score"]'
     unit: str = "In percent, on"
     chosen: str = " and temperature were"
@@ -175,7 +176,7 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
     """
     run = runs[0]
     dataset, data = run["dataset"], DATA[run["dataset"]["name"]]
-    problem = PROBLEMS[run.get("problem_type")]
+    problem = _problem_text(run)
     card = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         **{name: getattr(problem, name) for name in ("as_what", "printed", "unit")},
         header=_header(run, data, model),
@@ -208,6 +209,14 @@ def fill_card(runs: Sequence[Run], model: str) -> str:
         versions=", ".join(f"{name} {number}" for name, number in run["versions"].items()),
     )
     return _as_problem_wants(card, run)
+
+
+def _problem_text(run: Run) -> ProblemText:
+    """Return the texts about the run's problem: "uncalibrated" if no temperature was fitted."""
+    text = PROBLEMS[run.get("problem_type")]
+    if any(row["posts"] >= LEAST_POSTS for row in run["calibration"]["inputs"].values()):
+        return text
+    return text._replace(as_what=text.as_what.replace("calibrated", "uncalibrated"), chosen=" was")
 
 
 def _as_problem_wants(card: str, run: Run) -> str:
@@ -291,7 +300,7 @@ def _chosen(run: Run) -> str:
     """Return what was chosen on the validation posts, and how many steps the weights are a mean of."""
     steps = run.get("learning", {}).get("averaged_steps", 0)
     if not steps:
-        chosen = PROBLEMS[run.get("problem_type")].chosen
+        chosen = _problem_text(run).chosen
         return f"Best epoch{chosen} chosen on the validation split."
     mean = f"The weights are the mean of those after each of the last {steps} steps."
     if run.get("problem_type") == Regression.name:

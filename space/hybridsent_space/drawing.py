@@ -149,7 +149,7 @@ def without_html(found: Explanation) -> str:
         named = dict.fromkeys((best, found.label))  # one, where the label stays
         left = "; ".join(f"{escape(label)}, {100 * scores[label]:.0f} %" for label in named)
         lines.append(
-            f"<p>Without the {name}: {left}. The {name} brings "
+            f"<p>Without the {name}: {left}. Shapley value of the {name}: "
             f"{100 * found.shares[name]:+.0f} points.</p>"
         )
     if found.regions is not None:

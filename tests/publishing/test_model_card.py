@@ -190,6 +190,14 @@ def test_scores_of_the_posts_of_the_choice_are_called_too_good(card):
     assert "all posts |" not in text
 
 
+def test_a_run_without_temperatures_is_not_called_calibrated(card):
+    assert "with calibrated confidence" in card
+    few = {name: row | {"posts": 29} for name, row in RUN["calibration"]["inputs"].items()}
+    text = fill_card([{**RUN, "calibration": {**RUN["calibration"], "inputs": few}}], "x/y")
+    assert "with uncalibrated confidence" in text
+    assert "Best epoch was chosen on the validation split." in text
+
+
 def test_averaged_weights_are_no_choice_of_an_epoch(card):
     assert "Best epoch and temperature were chosen on the validation split." in card
     averaged = {**RUN, "learning": {**RUN["learning"], "averaged_steps": 75}}
