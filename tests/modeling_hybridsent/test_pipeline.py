@@ -220,7 +220,10 @@ BAD = {
     "its words": ({"image": b"x", "full_text": "sun"}, "'full_text', did you mean 'text'"),
     "another name": ({"text": "sun", "media": picture()}, "no key 'media', did you mean 'image'"),
     "an array": ({"text": "sun", "x": np.zeros((3, 9, 9))}, "no key 'x', did you mean 'image'"),
-    "encoded": ({"text": "sun", "x": png(picture())}, "no key 'x', did you mean 'image'"),
+    "encoded": (
+        {"text": "sun", "x": encoded(picture(), "PNG")},
+        "no key 'x', did you mean 'image'",
+    ),
     "no picture": ({"image": b"no picture"}, "its image: is not a JPEG"),
     "url": ({"image": "http://127.0.0.1:9/x.jpg"}, "is a URL"),
     "no file": ({"text": "sun", "image": "/gone.jpg"}, "its image '/gone.jpg': no such file"),

@@ -149,7 +149,9 @@ def test_archives_of_too_many_files_are_refused_unread(tmp_path):
         for number in range(200):
             made.writestr(f"{number}.md", b"")
     assert len(rows_of(path)) == 1
-    assert "list of files has more than 5,000 bytes" in refused(path, Settings(max_listed_bytes=5_000))
+    assert "list of files has more than 5,000 bytes" in refused(
+        path, Settings(max_listed_bytes=5_000)
+    )
 
 
 def test_archives_that_grow_are_refused(tmp_path):
