@@ -139,6 +139,14 @@ def test_command_line_writes_table_and_parquet(raw, tmp_path, monkeypatch, capsy
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".audit")]
 
 
+def test_the_limit_of_pixels_reaches_the_audit(raw, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["audit", str(raw), "--max_image_pixels", "20000"]) == 0
+    rows = load_dataset("parquet", data_files="audit.parquet", cache_dir=str(tmp_path / "cache"))
+    details = " ".join(map(str, rows["train"]["detail"]))
+    assert "160 x 160 pixels, more than max_image_pixels=20000" in details
+
+
 def test_similar_pairs_are_all_pairs_within_the_distance():
     generator = np.random.default_rng(0)
     base = generator.integers(0, 2**63, 60, dtype=np.uint64)
