@@ -4,7 +4,7 @@ import os
 
 import torch
 import torch.distributed as dist
-from tiny_encoders import build, inputs_of, tested_encoders
+from tiny_encoders import build, inputs_of, working_encoders
 from tiny_models import batch, tiny_model
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -79,7 +79,7 @@ def main():
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     shard()
-    for modality, name in tested_encoders():
+    for modality, name in working_encoders():
         train(modality, name)
     dist.barrier()
     # All is compared. Gloo's threads were once seen to abort a process that was ending in order.

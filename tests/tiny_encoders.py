@@ -70,7 +70,7 @@ def tiny_encoder_config(name):
     return kind(**kept | OWN.get(name, {}))
 
 
-def tested_encoders():
+def working_encoders():
     """Modality and name of each encoder that works, by the table of the page."""
     page = PAGE.read_text(encoding="utf-8")
     return re.findall(r"^\| (text|vision) \| (\S+) \| works", page, re.MULTILINE)

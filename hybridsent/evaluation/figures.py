@@ -255,7 +255,8 @@ def draw_weights(scored: FinalScores, groups: Mapping[str, np.ndarray], by: str)
         for k, group in enumerate(groups.values()):
             label = branch if k == 0 else None
             _draw_dots(axes, scored.decision_weights[group, i], step * k + i, branch, label)
-    named = [f"{_short(name)}\n{group.sum()} post(s)" for name, group in groups.items()]
+    counts = {name: int(group.sum()) for name, group in groups.items()}
+    named = [f"{_short(name)}\n{n} post{'s' * (n != 1)}" for name, n in counts.items()]
     axes.set_yticks([step * k + 1 for k in range(len(groups))], labels=named)
     axes.invert_yaxis()
     axes.set(xlabel="decision weight", xlim=(-0.02, 1.02))
