@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 # What needs other extras than quickstart.
 OTHERS = ("hybridsent.scoring.on_ray", "hybridsent.evaluation.sentiment_metric")
 OTHERS += ("datasets_scripts.audit", "datasets_scripts.similar")
-OTHERS += ("hybridsent.space", "hybridsent.__main__")
+OTHERS += ("hybridsent.space", "hybridsent.training.search", "hybridsent.__main__")
 SMOKE = f"""
 import pathlib, pkgutil, sys
 from importlib import import_module
