@@ -205,6 +205,9 @@ def chosen(columns: Sequence[str], fields: Fields) -> dict[str, str]:
     return found
 
 
+NOT_READ = "The column {} is not read; if it is meant, call it {}."
+
+
 def misread(columns: Sequence[str], fields: Fields = FIELDS) -> dict[str, str]:
     """Return the columns that no field reads and that seem to be meant: by name, as text or image."""
     used = chosen(columns, fields)

@@ -33,13 +33,16 @@ OUTSIDE = re.compile(r"[:~\\]|^/|(^|/)\.\.(/|$)")  # in a path: what may leave t
 
 
 class Input(Protocol):
-    """What a source of rows can do."""
+    """What a source of rows can do.
+
+    Attributes:
+        unread: Columns that nobody reads and that seem to be meant -> the absent one.
+    """
+
+    unread: dict[str, str]
 
     def identity(self) -> Any:
         """Return what is equal only for the same rows, as JSON has it; images do not count."""
-
-    def unread(self) -> dict[str, str]:
-        """Return the columns that nobody reads and that seem to be meant as an absent one."""
 
     def total(self) -> int | None:
         """Return the number of rows, None if it is unknown."""
@@ -88,18 +91,14 @@ class FileInput:
 
     def __init__(self, files: list[Path], folder: Path) -> None:
         self.files, self.folder = files, folder
-        self._unread: dict[str, str] = {}
+        self.unread: dict[str, str] = {}
         for file in files:
             columns = open_posts(file).columns
-            self._unread |= misread(columns)
+            self.unread |= misread(columns)
             if not set(NEEDED) & set(columns):
                 remedy = "Rename the columns with texts and paths of images: text, image."
                 found = [f"found {list(columns)}"]
                 raise PostsError.about(file, "needs a column 'text' or 'image'", found, remedy)
-
-    def unread(self) -> dict[str, str]:
-        """Return the columns that nobody reads and that seem to be meant as an absent one."""
-        return self._unread
 
     def identity(self) -> list[list[Any]]:
         """Return name, size in bytes and time of change of each file; images do not count."""
@@ -172,7 +171,7 @@ class HubInput:
         first = posts.with_format("arrow").iter(1)
         found = posts.column_names or next((x.column_names for x in first), None)
         names: list[str] = found or []
-        self._unread = misread(names)
+        self.unread = misread(names)
         columns = [column for column in names if column in ("id", *NEEDED)]
         if not set(columns) - {"id"}:
             remedy = f"It has {names}."
@@ -180,10 +179,6 @@ class HubInput:
         # First of all, since the library already decodes the images of a data set of the Hub.
         posts = posts.decode(False) if posts.features else posts
         return posts.select_columns(columns)
-
-    def unread(self) -> dict[str, str]:
-        """Return the columns that nobody reads and that seem to be meant as an absent one."""
-        return self._unread
 
     def identity(self) -> list[Any]:
         """Return name, commit, configuration and split."""

@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets.utils import tqdm
 
-from datasets_scripts.intake import BROKEN_QUOTE
+from datasets_scripts.intake import BROKEN_QUOTE, NOT_READ
 from hybridsent.scoring.arguments import ScoringArguments
 from hybridsent.scoring.backends import identify_model
 from hybridsent.scoring.engine import score_rows
@@ -125,8 +125,8 @@ def plan_run(arguments: ScoringArguments, folder: RunFolder, processes: int) -> 
         size = choose_rows_per_shard(total, processes)
     manifest["rows_per_shard"] = size
     folder.check(manifest)
-    for name, field in posts.unread().items():
-        print(f"The column {name!r} is not read; if it is meant, call it {field}.", file=sys.stderr)
+    for name, field in posts.unread.items():
+        print(NOT_READ.format(repr(name), field), file=sys.stderr)
     return Plan(manifest, revision)
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from datasets_scripts.intake import (
     FIELDS,
+    NOT_READ,
     Row,
     TableError,
     ending_of,
@@ -74,10 +75,7 @@ def read_table(name: str, content: bytes, find: Finder, settings: Settings) -> T
         rows, unread = read_rows(table), misread(table.columns)
     except TableError as error:
         raise RefusedError(f"The table cannot be read: {error}"[:500]) from error
-    notes = [
-        f"The column {name!r:.80} is not read; if it is meant, call it {field}."
-        for name, field in unread.items()
-    ]
+    notes = [NOT_READ.format(f"{name!r:.80}", field) for name, field in unread.items()]
     return Table(count, (_with_image(row, find) for row in rows), notes)
 
 
@@ -176,7 +174,7 @@ def _unpacked(
     for file, rows in zip(files, (64, 1), strict=True):
         size = 0
         try:
-            batches = file.iter_batches(rows, [group], columns) if most > 0 else ()
+            batches = file.iter_batches(rows, [group], columns) if most >= 0 else ()
             for batch in batches:
                 size += sum(map(_size, batch.columns))
                 if size > most:

@@ -159,7 +159,7 @@ def test_identity_changes_with_the_file(tmp_path):
 def test_a_column_that_seems_to_be_meant_is_named(kind, tmp_path):
     posts = [{"text": "a day", "id": "1", "image": "x.png", "label": "a"}]
     file = WRITERS[kind](tmp_path / f"posts.{kind}", posts)
-    assert find_input(str(file)).unread() == {}
+    assert find_input(str(file)).unread == {}
     table = pa.table({"text": ["a day"], "img_path": ["x.png"], "source": ["b"]})
     if kind == "parquet":
         pq.write_table(table, file)
@@ -167,7 +167,7 @@ def test_a_column_that_seems_to_be_meant_is_named(kind, tmp_path):
         file.write_text(
             {"csv": "text,img_path,source\n", "jsonl": json.dumps(table.to_pylist()[0])}[kind]
         )
-    assert find_input(str(file)).unread() == {"img_path": "image"}
+    assert find_input(str(file)).unread == {"img_path": "image"}
 
 
 def test_columns_besides_are_passed_over(tmp_path):

@@ -232,6 +232,13 @@ def test_a_dictionary_is_counted_as_often_as_it_is_used(tmp_path, column):
             assert len(rows_of(file)) == rows
 
 
+def test_cells_are_counted_where_the_declared_sizes_are_just_what_is_allowed(tmp_path):
+    file = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a" * 100_000] * 40}), file)
+    declared = pyarrow.parquet.read_metadata(file).row_group(0).total_byte_size + 8 * 40
+    assert "Unpacked" in refused(file, Settings(max_unpacked_bytes=declared))
+
+
 def test_texts_that_repeat_the_one_before_are_counted(tmp_path):
     table = pyarrow.table({"text": ["a" * 100_000 + str(i) for i in range(40)]})
     delta = {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}
