@@ -160,10 +160,10 @@ class CsvTable:
         Of a text with line breaks hardly ever each line has a delimiter for each cell, and none of
         these a space behind it.
         """
-        least = max(2, 6 - width)
-        between = {line.count(self.delimiter) for line in lines}
+        if width < 2 or len(lines) < max(2, 6 - width):  # nearly every row
+            return False
         is_prose = any(f"{self.delimiter} " in line for line in lines)
-        return width > 1 and len(lines) >= least and between == {width - 1} and not is_prose
+        return not is_prose and {line.count(self.delimiter) for line in lines} == {width - 1}
 
     def _pass_over(self, lines: Lines, error: str) -> None:
         """Pass over the lines that belong to a broken quote, so that none of them is read as a row.

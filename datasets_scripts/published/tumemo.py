@@ -105,5 +105,7 @@ def _mask(posts: list[Post], token: str) -> dict[str, int]:
 
 
 def _divide(posts: list[Post], wanted: Counter[str]) -> Division:
-    splits = {split: [post for post in posts if split_of(post.id) == split] for split in SPLITS}
+    splits: dict[str, list[Post]] = {split: [] for split in SPLITS}
+    for post in posts:
+        splits[split_of(post.id)].append(post)
     return Division(splits, {split: wanted[split] for split in SPLITS}, [])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from hybridsent.bundled.encoders.minilm import MINILM
 from hybridsent.bundled.encoders.mpnet import MPNET
@@ -46,7 +46,8 @@ class Tuned(NamedTuple):
         folder = cache_folder() / "-".join([self.file.stem, *digests, f"v{FORMAT_VERSION}"])
         if not folder.is_dir():
             with build_beside(folder) as draft:
-                save_file(self.weights(), draft / WEIGHTS, {"format": "pt"})
+                weights = difference.add_to(load_file(base / WEIGHTS))
+                save_file(weights, draft / WEIGHTS, {"format": "pt"})
                 for name in ("config.json", *TOKENIZER_FILES):
                     shutil.copyfile(base / name, draft / name)
         return folder
