@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Of what setuptools says about an editable installation, nothing concerns a reader.
+INSTALL := PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip install --quiet --editable
 # One process; --quiet: our message and no traceback of the launcher; the others keep it from warning.
 TRAIN := $(BIN)/accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no run_train.py
 QUICKSTART := $(VENV)/.quickstart
@@ -24,7 +26,7 @@ SEED ?= 0
 $(VENV)/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip install --quiet --editable ".[$*]"
+	$(INSTALL) ".[$*]"
 	touch $@
 
 quickstart: $(QUICKSTART)
@@ -68,7 +70,7 @@ coverage: $(READY)
 		--cov=modeling_hybridsent --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 $(GATES): $(READY)
-	$(BIN)/python -m pip install --quiet --editable ".[dev,gates]"
+	$(INSTALL) ".[dev,gates]"
 	touch $@
 
 # Lists the changes that no test noticed; pyproject.toml says what is changed.

@@ -28,6 +28,7 @@ RETRAIN = "Train it again"
 _OLDER_FIELDS = ("evidence", "text_ngram_sizes", "vision_local_layer")
 # Building more takes minutes, before loading can report that the weights lack them.
 _MOST_LAYERS = 1000
+_SURROGATE = r"[\ud800-\udfff]"  # fits no UTF-8
 _EXTREME = 1e6  # a temperature beyond it or its inverse leaves what float32 holds
 # Settings of backbones and of timm by which building a model loads weights.
 _LOADED_FROM_ELSEWHERE = ("use_pretrained_backbone", "checkpoint_path", "pretrained")
@@ -258,7 +259,7 @@ class HybridSentConfig(PreTrainedConfig):
         names = list(id2label.values())
         if set(id2label) != set(range(len(names))):
             raise ValueError(f"id2label ({self.id2label}) must number its labels from 0 on.")
-        if wrong := [name for name in names if not isinstance(name, str) or not _is_unicode(name)]:
+        if wrong := [x for x in names if not isinstance(x, str) or re.search(_SURROGATE, x)]:
             raise ValueError(f"id2label names a label {wrong[0]!r:.80}; a name is a text.")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"id2label gives two labels one name: {', '.join(map(str, twice))}.")
@@ -461,14 +462,6 @@ def _bad_overrides(
     except Exception:  # the file itself is at fault
         return ""
     return ", ".join(f"{name}={value!r}" for name, value in fields.items())
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _flat(value: Any) -> list[Any]:
