@@ -89,15 +89,20 @@ def compare(exported: Predictor, eager: Predictor, rows: Callable[[], Iterator[R
     Returns:
         The agreement, with the worst of the batch sizes.
     """
-    unit = eager.backend.config.score_std  # 1 unless the model gives a score
-    compared = dict.fromkeys(BATCHES, Compared())
-    for size in BATCHES:
-        answers = (score_rows(rows(), x, size, num_workers=0) for x in (exported, eager))
-        for found, expected in zip(*answers, strict=True):
-            parts = _probabilities(found) / unit, _probabilities(expected) / unit
-            compared[size] = compared[size].plus(*parts)
-    posts, difference, labels = np.max(list(compared.values()), axis=0)
+    found = [_compare(exported, eager, rows, size) for size in BATCHES]
+    posts, difference, labels = np.max(found, axis=0)
     return Compared(int(posts), float(difference), int(labels))
+
+
+def _compare(
+    exported: Predictor, eager: Predictor, rows: Callable[[], Iterator[Row]], batch_size: int
+) -> Compared:
+    compared = Compared()
+    answers = (score_rows(rows(), x, batch_size, num_workers=0) for x in (exported, eager))
+    unit = eager.backend.config.score_std  # 1 unless the model gives a score
+    for found, expected in zip(*answers, strict=True):
+        compared = compared.plus(_probabilities(found) / unit, _probabilities(expected) / unit)
+    return compared
 
 
 def _probabilities(answers: pa.Table) -> np.ndarray:

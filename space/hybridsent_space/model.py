@@ -82,9 +82,17 @@ def load_model(name: str, revision: str = "", graph: str = "") -> LoadedModel:
     opened = Graph(graph) if graph else None
     if opened:
         require_same(opened, model, processor)
-    metrics, file = _read_metrics(folder / "metrics.json"), folder / "README.md"
-    card = file.read_text(encoding="utf-8") if file.is_file() else ""
-    return LoadedModel(name, commit, folder, model, processor, metrics, card, opened)
+    card = folder / "README.md"
+    return LoadedModel(
+        name,
+        commit,
+        folder,
+        model,
+        processor,
+        _read_metrics(folder / "metrics.json"),
+        card.read_text(encoding="utf-8") if card.is_file() else "",
+        opened,
+    )
 
 
 def _download(name: str, revision: str) -> Path:

@@ -61,9 +61,15 @@ class CLMLFModel(BaselineModel):
     def __init__(self, config: HybridSentConfig) -> None:
         super().__init__(config)
         self.modality_embedding = nn.Embedding(2, config.hidden_size)
-        sizes = config.hidden_size, config.num_attention_heads, config.intermediate_size
-        kind = {"activation": "gelu", "batch_first": True, "norm_first": True}
-        layer = nn.TransformerEncoderLayer(*sizes, config.hidden_dropout, **kind)
+        layer = nn.TransformerEncoderLayer(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.intermediate_size,
+            config.hidden_dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
         self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooling = QueryAttention(config)
