@@ -106,4 +106,6 @@ def test_branch_learns_nothing_from_posts_without_its_modality(model):
     inputs = batch(2)
     inputs["has_image"][:] = False
     losses = model(**inputs, labels=torch.tensor([0, 1])).losses
-    assert losses["image"] == losses["fusion"] == 0 < losses["text"]
+    assert losses["image"] == 0
+    assert losses["fusion"] == 0
+    assert losses["text"] > 0

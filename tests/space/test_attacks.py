@@ -32,7 +32,7 @@ from benchmarks.running_space import running_space
 from modeling_hybridsent import HybridSentProcessor
 
 MEGABYTE = 1_000_000
-ROUTES = ["call/predict", "call/v2/predict", "run/predict", "api/predict"]
+ROUTES = ["queue/join", "call/predict", "call/v2/predict", "run/predict", "api/predict"]
 GROWTH = 300 * MEGABYTE
 
 
@@ -58,14 +58,15 @@ def post(space, path, **options):
 @pytest.mark.parametrize("route", ROUTES)
 def test_honest_posts_beside_hostile_ones(space, route, with_number):
     numbers = functions_of(space.url)
+    other = numbers["predict_table" if route != "queue/join" else "predict"]
     with ThreadPoolExecutor(30) as pool:
         jobs = [pool.submit(ask, space.url, "sad", None) for _ in range(30)]
         for shape in SHAPES:
             body = {"data": shape, "session_hash": uuid.uuid4().hex}
             if route == "call/v2/predict":
                 body = {"text": [shape], "image": None}
-            if with_number:
-                body["fn_index"] = numbers["predict_table"]
+            if with_number or route == "queue/join":
+                body["fn_index"] = other
             answer = post(space, route, json=body)
             if with_number and route in ("run/predict", "api/predict"):  # it reaches the table's
                 assert answer.status_code >= 400
