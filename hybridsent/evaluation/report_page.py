@@ -28,14 +28,8 @@ LONGEST_TEXT = 600  # characters
 LOSS = ("share", "posts")  # columns of `lost_modality` that are no scores
 SETTINGS = (
     *("dataset", "protocol", "dataset_options", "on_bad_rows", "use_contradictory_posts"),
-    *(
-        "max_train_posts",
-        "model",
-        "text_encoder",
-        "vision_encoder",
-        "max_text_length",
-        "clean_text",
-    ),
+    *("max_train_posts", "model", "text_encoder", "vision_encoder"),
+    *("max_text_length", "clean_text", "image_size"),
     *("model_config", "seed", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "learning_rate", "text_encoder_learning_rate"),
     *("vision_encoder_learning_rate", "vision_encoder_trained_layers", "encoder_layer_decay"),

@@ -30,7 +30,7 @@ _NEEDED_BY_SCORES = {
 # What a trained model brings; only a model that is built from encoders has settings for it.
 FROM_MODEL = (
     *("text_encoder", "vision_encoder", "model_config"),
-    *("max_text_length", "clean_text", "max_image_pixels"),
+    *("max_text_length", "clean_text", "image_size", "max_image_pixels"),
 )
 
 
@@ -58,6 +58,13 @@ class ModelArguments:
         metadata={
             "help": "Clean texts, in training and afterwards: web addresses and retweet marks are "
             "removed, @name becomes @user, hashtags are split into words."
+        },
+    )
+    image_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Sides of the images in pixels as the vision encoder sees them, in training and "
+            "afterwards. Convolutional encoders take any. Default: those it was trained on."
         },
     )
     max_image_pixels: int = field(

@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoImageProcessor, AutoTokenizer
+import torch
+from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedModel
 from transformers.utils import cached_file
 
 from hybridsent.bundled.encoders import resolve_encoder
 from hybridsent.training.arguments import DataArguments, ModelArguments
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
+from modeling_hybridsent.encoders_hybridsent import encode_image
 from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 # Parts of the model whose weights belong to labels.
@@ -25,12 +27,44 @@ def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
     if arguments.model is not None:
         return HybridSentProcessor.from_pretrained(_folder_of(arguments.model))
     return HybridSentProcessor(
-        AutoImageProcessor.from_pretrained(resolve_encoder(arguments.vision_encoder)),
+        _image_processor(arguments.vision_encoder, arguments.image_size),
         AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
         max_length=arguments.max_text_length,
         max_image_pixels=arguments.max_image_pixels,
         clean_text=arguments.clean_text,
     )
+
+
+def _image_processor(encoder: str, side: int | None) -> Any:
+    """Load the image processor of an encoder, which resizes to squares of this side, if any."""
+    folder = resolve_encoder(encoder)
+    images = AutoImageProcessor.from_pretrained(folder)
+    if side is None:
+        return images
+    if side < 1:
+        raise ValueError(f"--image_size {side}: give the sides of the images in pixels.")
+    sizes = {name: dict(getattr(images, name, None) or {}) for name in ("size", "crop_size")}
+    if not any(sizes.values()):
+        raise ValueError(
+            f"--image_size {side}: the image processor of {encoder} has no such setting. Leave it out."
+        )
+    chosen = {name: dict.fromkeys(size, side) for name, size in sizes.items() if size}
+    return AutoImageProcessor.from_pretrained(folder, **chosen)
+
+
+def _require_images_of_size(encoder: PreTrainedModel, arguments: ModelArguments) -> None:
+    """Raise unless a vision encoder takes the images of `image_size`."""
+    side = arguments.image_size
+    if side is None:
+        return
+    try:
+        with torch.no_grad():
+            encode_image(encoder, torch.zeros(1, 3, side, side, dtype=encoder.dtype))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"--image_size {side}: the vision encoder {arguments.vision_encoder} does not take images "
+            f"of that size. Leave it out. ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def build_model(
@@ -48,8 +82,8 @@ def build_model(
         **fields: Further fields of the configuration that the posts give, such as `problem_type`.
 
     Raises:
-        ValueError: Texts may have more tokens than the text encoder has positions, or `model_config`
-            contradicts the posts.
+        ValueError: Texts may have more tokens than the text encoder has positions, the vision encoder
+            does not take images of `image_size`, or `model_config` contradicts the posts.
     """
     if arguments.model is not None:
         return start_from(arguments.model, label_names, **fields)
@@ -74,6 +108,7 @@ def build_model(
             f"--max_text_length {arguments.max_text_length}: the text encoder "
             f"{arguments.text_encoder} has positions for {positions} tokens; give at most that."
         )
+    _require_images_of_size(model.base_model.vision_model, arguments)
     return model
 
 

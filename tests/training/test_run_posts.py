@@ -7,7 +7,8 @@ import pytest
 from datasets import DatasetDict, Image
 from fabricated_sets import write_tumemo
 from PIL import Image as Picture
-from tiny_models import save_tiny_encoders
+from tiny_models import IMAGE_SIZE, VISION_CONFIGS, picture, save_tiny_encoders
+from transformers import CLIPImageProcessor, ResNetModel, ViTImageProcessor
 
 from datasets_scripts import EMOTIONS
 from datasets_scripts.post import CONTRADICTORY
@@ -30,6 +31,7 @@ from hybridsent.training.run_posts import (
     load_posts,
     write_rejected,
 )
+from modeling_hybridsent import HybridSentProcessor
 
 SIZES = {"train": 30, "validation": 8, "test": 8}
 LABELS = {str(i): EMOTIONS[i % 7] for i in range(60)}
@@ -166,6 +168,64 @@ def test_a_limit_of_tokens_above_the_encoders_positions_is_refused_before_traini
         build_model(models, ["a", "b"])
     models.max_text_length = 128
     assert build_model(models, ["a", "b"]).base_model.positions == 128
+
+
+@pytest.mark.parametrize(
+    ("images", "kept"),
+    [
+        (ViTImageProcessor(), {"size": {"height": 96, "width": 96}, "crop_size": {}}),
+        (
+            CLIPImageProcessor(),
+            {"size": {"shortest_edge": 96}, "crop_size": {"height": 96, "width": 96}},
+        ),
+    ],
+)
+def test_images_get_the_size_that_is_asked_for(images, kept, tmp_path):
+    save_tiny_encoders(tmp_path)
+    ResNetModel(VISION_CONFIGS["resnet"]()).save_pretrained(tmp_path / "vision")
+    images.save_pretrained(tmp_path / "vision")
+    models = ModelArguments(
+        str(tmp_path / "text"),
+        str(tmp_path / "vision"),
+        model_config={"hidden_size": 16, "num_attention_heads": 2},
+        image_size=96,
+    )
+    processor = build_processor(models)
+    assert processor(images=[picture()])["pixel_values"].shape == (1, 3, 96, 96)
+    processor.save_pretrained(tmp_path / "saved")
+    saved = HybridSentProcessor.from_pretrained(tmp_path / "saved").image_processor
+    assert {name: dict(getattr(saved, name) or {}) for name in kept} == kept
+    assert build_model(models, ["a", "b"]).config.num_labels == 2
+    models.image_size = 0
+    with pytest.raises(ValueError, match="--image_size 0: give the sides of the images"):
+        build_processor(models)
+
+
+def test_a_size_of_images_that_an_encoder_cannot_take_is_refused_before_training(tmp_path):
+    save_tiny_encoders(tmp_path)
+    encoders = str(tmp_path / "text"), str(tmp_path / "vision")
+    sizes = {"hidden_size": 16, "num_attention_heads": 2}
+    models = ModelArguments(*encoders, model_config=sizes, image_size=2 * IMAGE_SIZE)
+    said = (
+        "--image_size 128: the vision encoder .*vision does not take images of that size. Leave it"
+    )
+    with pytest.raises(ValueError, match=said):
+        build_model(models, ["a", "b"])
+    models.image_size = IMAGE_SIZE
+    build_model(models, ["a", "b"])
+
+
+def test_an_image_processor_without_a_size_is_named(tmp_path):
+    save_tiny_encoders(tmp_path)
+    (tmp_path / "vision" / "preprocessor_config.json").unlink()
+    described = {"input_size": [3, 64, 64], "mean": [0.5] * 3, "std": [0.5] * 3}
+    settings = {"architecture": "test_efficientnet", "num_classes": 9, "pretrained_cfg": described}
+    (tmp_path / "vision" / "config.json").write_text(json.dumps(settings))
+    models = ModelArguments(str(tmp_path / "text"), str(tmp_path / "vision"), image_size=96)
+    with pytest.raises(
+        ValueError, match=r"--image_size 96: the image processor of .*vision has no"
+    ):
+        build_processor(models)
 
 
 def test_a_run_is_a_value_whose_posts_are_replaced_in_a_copy(table):
