@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import pytest
 from in_process import run_in_process, train_here
+from tiny_models import IMAGE_SIZE
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -87,6 +88,7 @@ def train(command, folder, **overrides):
     encoders = {
         "text_encoder": folder / "text",
         "vision_encoder": folder / "vision",
+        "image_size": IMAGE_SIZE,
         "model_config": '{"hidden_size": 16, "intermediate_size": 24, "recurrent_hidden_size": 6}',
     }
     tiny = {"max_steps": 2, "bf16": "false", **overrides}

@@ -12,7 +12,7 @@ from transformers.utils import cached_file
 from hybridsent.bundled.encoders import resolve_encoder
 from hybridsent.training.arguments import DataArguments, ModelArguments
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentProcessor
-from modeling_hybridsent.encoders_hybridsent import encode_image
+from modeling_hybridsent.encoders_hybridsent import encode_image, expected_image_size
 from modeling_hybridsent.problems_hybridsent import SingleLabel
 
 # Parts of the model whose weights belong to labels.
@@ -62,8 +62,9 @@ def _require_images_of_size(encoder: PreTrainedModel, arguments: ModelArguments)
             encode_image(encoder, torch.zeros(1, 3, side, side, dtype=encoder.dtype))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"--image_size {side}: the vision encoder {arguments.vision_encoder} does not take images "
-            f"of that size. Leave it out. ({str(error).splitlines()[0]})"
+            f"--image_size {side}: the vision encoder {arguments.vision_encoder} takes no images of "
+            f"that size. Give --image_size {expected_image_size(encoder.config)}. "
+            f"({str(error).splitlines()[0]})"
         ) from error
 
 

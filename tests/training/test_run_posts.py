@@ -206,9 +206,7 @@ def test_a_size_of_images_that_an_encoder_cannot_take_is_refused_before_training
     encoders = str(tmp_path / "text"), str(tmp_path / "vision")
     sizes = {"hidden_size": 16, "num_attention_heads": 2}
     models = ModelArguments(*encoders, model_config=sizes, image_size=2 * IMAGE_SIZE)
-    said = (
-        "--image_size 128: the vision encoder .*vision does not take images of that size. Leave it"
-    )
+    said = "--image_size 128: the vision encoder .*vision takes no images of that size. Give .* 64"
     with pytest.raises(ValueError, match=said):
         build_model(models, ["a", "b"])
     models.image_size = IMAGE_SIZE
