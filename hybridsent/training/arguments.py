@@ -64,7 +64,8 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "Sides of the images in pixels as the vision encoder sees them, in training and "
-            "afterwards. Convolutional encoders take any. Default: those it was trained on."
+            "afterwards. Convolutional encoders take almost any. Default: the size of its image "
+            "processor."
         },
     )
     max_image_pixels: int = field(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedModel
 from transformers.utils import cached_file
 
@@ -36,7 +37,7 @@ def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
 
 
 def _image_processor(encoder: str, side: int | None) -> Any:
-    """Load the image processor of an encoder, which resizes to squares of this side, if any."""
+    """Load the image processor of an encoder, which then makes squares of this side, if given."""
     folder = resolve_encoder(encoder)
     images = AutoImageProcessor.from_pretrained(folder)
     if side is None:
@@ -44,12 +45,16 @@ def _image_processor(encoder: str, side: int | None) -> Any:
     if side < 1:
         raise ValueError(f"--image_size {side}: give the sides of the images in pixels.")
     sizes = {name: dict(getattr(images, name, None) or {}) for name in ("size", "crop_size")}
-    if not any(sizes.values()):
-        raise ValueError(
-            f"--image_size {side}: the image processor of {encoder} has no such setting. Leave it out."
-        )
     chosen = {name: dict.fromkeys(size, side) for name, size in sizes.items() if size}
-    return AutoImageProcessor.from_pretrained(folder, **chosen)
+    if chosen:
+        images = AutoImageProcessor.from_pretrained(folder, **chosen)
+    pixels = images([Image.new("RGB", (64, 32))], return_tensors="pt")["pixel_values"]
+    if tuple(pixels.shape) != (1, 3, side, side):
+        raise ValueError(
+            f"--image_size {side}: the image processor of {encoder} makes {tuple(pixels.shape)[-2:]} "
+            "of an image. Give the size it makes, or image_size: null in a copy of the recipe."
+        )
+    return images
 
 
 def _require_images_of_size(encoder: PreTrainedModel, arguments: ModelArguments) -> None:
@@ -64,7 +69,7 @@ def _require_images_of_size(encoder: PreTrainedModel, arguments: ModelArguments)
         raise ValueError(
             f"--image_size {side}: the vision encoder {arguments.vision_encoder} takes no images of "
             f"that size. Give --image_size {expected_image_size(encoder.config)}. "
-            f"({str(error).splitlines()[0]})"
+            f"({' '.join(str(error).split()) or type(error).__name__:.200})"
         ) from error
 
 

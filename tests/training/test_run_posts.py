@@ -8,7 +8,7 @@ from datasets import DatasetDict, Image
 from fabricated_sets import write_tumemo
 from PIL import Image as Picture
 from tiny_models import IMAGE_SIZE, VISION_CONFIGS, picture, save_tiny_encoders
-from transformers import CLIPImageProcessor, ResNetModel, ViTImageProcessor
+from transformers import CLIPImageProcessor, ResNetModel, ViltImageProcessor, ViTImageProcessor
 
 from datasets_scripts import EMOTIONS
 from datasets_scripts.post import CONTRADICTORY
@@ -213,17 +213,21 @@ def test_a_size_of_images_that_an_encoder_cannot_take_is_refused_before_training
     build_model(models, ["a", "b"])
 
 
-def test_an_image_processor_without_a_size_is_named(tmp_path):
+def test_an_image_processor_that_makes_images_of_another_size_is_named(tmp_path):
     save_tiny_encoders(tmp_path)
+    models = ModelArguments(str(tmp_path / "text"), str(tmp_path / "vision"), image_size=96)
+    ViltImageProcessor().save_pretrained(tmp_path / "vision")  # keeps the shape of the image
+    said = r"--image_size 96: the image processor of .*vision makes \(96, 192\) of an image. Give"
+    with pytest.raises(ValueError, match=said):
+        build_processor(models)
     (tmp_path / "vision" / "preprocessor_config.json").unlink()
     described = {"input_size": [3, 64, 64], "mean": [0.5] * 3, "std": [0.5] * 3}
     settings = {"architecture": "test_efficientnet", "num_classes": 9, "pretrained_cfg": described}
     (tmp_path / "vision" / "config.json").write_text(json.dumps(settings))
-    models = ModelArguments(str(tmp_path / "text"), str(tmp_path / "vision"), image_size=96)
-    with pytest.raises(
-        ValueError, match=r"--image_size 96: the image processor of .*vision has no"
-    ):
+    with pytest.raises(ValueError, match=r"makes \(64, 64\) of an image"):
         build_processor(models)
+    models.image_size = 64
+    assert build_processor(models)(images=[picture()])["pixel_values"].shape == (1, 3, 64, 64)
 
 
 def test_a_run_is_a_value_whose_posts_are_replaced_in_a_copy(table):
