@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.accuracy run",
         description=__doc__.splitlines()[0],
         epilog="First a recipe, and anywhere any setting of run_train.py, such as --data_dir, "
-        "--num_train_epochs or --cache_features; --output_dir is not used.",
+        "--num_train_epochs, --cache_features or --image_size; --output_dir is not used.",
         allow_abbrev=False,
     )
     parser.add_argument("--results", required=True, help="folder of the runs and the tables")

@@ -217,7 +217,7 @@ def test_an_image_processor_that_makes_images_of_another_size_is_named(tmp_path)
     save_tiny_encoders(tmp_path)
     models = ModelArguments(str(tmp_path / "text"), str(tmp_path / "vision"), image_size=96)
     ViltImageProcessor().save_pretrained(tmp_path / "vision")  # keeps the shape of the image
-    said = r"--image_size 96: the image processor of .*vision makes \(96, 192\) of an image. Give"
+    said = r"--image_size 96: the image processor of .*vision makes \(64, 128\) of an image. Give"
     with pytest.raises(ValueError, match=said):
         build_processor(models)
     (tmp_path / "vision" / "preprocessor_config.json").unlink()
