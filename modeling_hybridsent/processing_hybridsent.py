@@ -166,15 +166,19 @@ class HybridSentProcessor(ProcessorMixin):
 
     def _try_out(self) -> None:
         """Process a text, a black image and a white one: many wrong settings fail only then."""
-        self._require_sizes_within_limit()
+        self.require_sizes_within_limit()
         settings = self._merge_kwargs(tokenizer_init_kwargs=self._made_for())
         self.encode_texts(["a"])
         images = [Image.new("RGB", (32, 32), colour) for colour in ("black", "white")]
         if not self._pixels(list(images), **settings["images_kwargs"]).isfinite().all():
             raise ValueError("a black or a white image gives numbers that are not finite")
 
-    def _require_sizes_within_limit(self) -> None:
-        """Raise if images would be resized to more pixels than allowed."""
+    def require_sizes_within_limit(self) -> None:
+        """Raise if images would be resized to more pixels than allowed.
+
+        Raises:
+            ValueError: They would; the message names the setting.
+        """
         for name in ("size", "crop_size"):
             size = dict(getattr(self.image_processor, name, None) or {})
             edges = [edge for edge in size.values() if isinstance(edge, int)]

@@ -27,17 +27,19 @@ def build_processor(arguments: ModelArguments) -> HybridSentProcessor:
     """Build a processor from tokenizer and image processor of the encoders, or load the model's."""
     if arguments.model is not None:
         return HybridSentProcessor.from_pretrained(_folder_of(arguments.model))
-    return HybridSentProcessor(
+    processor = HybridSentProcessor(
         _image_processor(arguments.vision_encoder, arguments.image_size),
         AutoTokenizer.from_pretrained(resolve_encoder(arguments.text_encoder)),
         max_length=arguments.max_text_length,
         max_image_pixels=arguments.max_image_pixels,
         clean_text=arguments.clean_text,
     )
+    _require_squares(processor, arguments)
+    return processor
 
 
 def _image_processor(encoder: str, side: int | None) -> Any:
-    """Load the image processor of an encoder, which then makes squares of this side, if given."""
+    """Load the image processor of an encoder, with this size in place of its own, if given."""
     folder = resolve_encoder(encoder)
     images = AutoImageProcessor.from_pretrained(folder)
     if side is None:
@@ -46,15 +48,22 @@ def _image_processor(encoder: str, side: int | None) -> Any:
         raise ValueError(f"--image_size {side}: give the sides of the images in pixels.")
     sizes = {name: dict(getattr(images, name, None) or {}) for name in ("size", "crop_size")}
     chosen = {name: dict.fromkeys(size, side) for name, size in sizes.items() if size}
-    if chosen:
-        images = AutoImageProcessor.from_pretrained(folder, **chosen)
-    pixels = images([Image.new("RGB", (64, 32))], return_tensors="pt")["pixel_values"]
-    if tuple(pixels.shape) != (1, 3, side, side):
+    return AutoImageProcessor.from_pretrained(folder, **chosen) if chosen else images
+
+
+def _require_squares(processor: HybridSentProcessor, arguments: ModelArguments) -> None:
+    """Raise unless images become squares of `image_size`, within the limit of pixels."""
+    side = arguments.image_size
+    if side is None:
+        return
+    processor.require_sizes_within_limit()  # else the saved one would not load
+    made = tuple(processor(images=[Image.new("RGB", (64, 32))])["pixel_values"].shape)
+    if made != (1, 3, side, side):
         raise ValueError(
-            f"--image_size {side}: the image processor of {encoder} makes {tuple(pixels.shape)[-2:]} "
-            "of an image. Give the size it makes, or image_size: null in a copy of the recipe."
+            f"--image_size {side}: the image processor of {arguments.vision_encoder} makes "
+            f"{made[-2:]} of an image. Give the size it makes, or image_size: null in a copy of the "
+            "recipe."
         )
-    return images
 
 
 def _require_images_of_size(encoder: PreTrainedModel, arguments: ModelArguments) -> None:

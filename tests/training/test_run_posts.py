@@ -196,6 +196,9 @@ def test_images_get_the_size_that_is_asked_for(images, kept, tmp_path):
     saved = HybridSentProcessor.from_pretrained(tmp_path / "saved").image_processor
     assert {name: dict(getattr(saved, name) or {}) for name in kept} == kept
     assert build_model(models, ["a", "b"]).config.num_labels == 2
+    models.image_size = 10_000  # the saved processor would not load
+    with pytest.raises(ValueError, match="has more pixels than max_image_pixels="):
+        build_processor(models)
     models.image_size = 0
     with pytest.raises(ValueError, match="--image_size 0: give the sides of the images"):
         build_processor(models)
