@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hybridsent.bundled.encoders import resolve_encoder as bundled_encoder
     from hybridsent.bundled.models import bundled_model
     from hybridsent.scoring.predictor import Predictor
+    from hybridsent.support.memory import keep_freed_memory
     from modeling_hybridsent import (
         HybridSentConfig,
         HybridSentForSequenceClassification,
@@ -30,12 +31,14 @@ __all__ = [
     "__version__",
     "bundled_encoder",
     "bundled_model",
+    "keep_freed_memory",
 ]
 
 _ELSEWHERE = {  # others of __all__ are in modeling_hybridsent under their name
     "Predictor": ("hybridsent.scoring.predictor", "Predictor"),
     "bundled_encoder": ("hybridsent.bundled.encoders", "resolve_encoder"),
     "bundled_model": ("hybridsent.bundled.models", "bundled_model"),
+    "keep_freed_memory": ("hybridsent.support.memory", "keep_freed_memory"),
 }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import sys
 from collections.abc import Callable
@@ -15,8 +13,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
 from hybridsent.support.errors import PostsError
+from hybridsent.support.memory import keep_freed_memory
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 PATIENCE = timedelta(days=30)  # processes end at different times; the first wait for the last
 Found = TypeVar("Found")
 
@@ -42,19 +40,6 @@ def start_process(device: str | None, cpu_threads: int | None) -> PartialState:
         torch.set_num_threads(cpu_threads or cores())
         keep_freed_memory()
     return state
-
-
-def keep_freed_memory() -> None:
-    """Keep freed memory in the C library, for the next batch.
-
-    It would give large blocks back to the system, which then clears them anew for each layer of each
-    batch: that took up to half the time of a model of the quickstart's size. Without the C library of
-    GNU this does nothing.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(_M_MMAP_MAX, 0)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def cores() -> int:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
+from hybridsent.support.memory import keep_freed_memory
 from hybridsent.support.recipes import json_object, load_recipe
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 
@@ -311,6 +312,7 @@ class HybridSentTrainingArguments(TrainingArguments):
         if self.use_cpu:
             processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
             torch.set_num_threads(self.cpu_threads or max(1, (os.cpu_count() or 1) // processes))
+            keep_freed_memory()
 
     def _is_deepspeed(self) -> bool:
         """Check whether accelerate launch or a setting asks for DeepSpeed."""
