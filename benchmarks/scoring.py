@@ -4,7 +4,8 @@
 
 All rates are taken in one run and in turns, so that whatever else the machine does falls on all of
 them alike; compare the ratios. The posts are made up: texts and images of the quickstart's kind.
-The plain loop runs in a process of its own, without anything that run_predict.py sets up.
+The plain loop runs in a process of its own, without anything that run_predict.py sets up. So does
+`Predictor`, once as it is and once after `keep_freed_memory()`.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
@@ -69,20 +71,24 @@ def make_posts(folder: Path, count: int, seed: int = 0) -> Path:
     return file
 
 
-def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[str, Way]:
+def ways_to_score(file: Path, given: argparse.Namespace, others: list[Pool]) -> dict[str, Way]:
     """Return what is compared; each scores the first `sample` posts of the table, or part of them.
 
     Args:
         file: The table.
         given: Settings of the command line.
-        other: The process of the plain loop.
+        others: The processes of the plain loop, of `Predictor`, and of `Predictor` that keeps memory.
     """
+    loop, as_it_is, kept = others
     settings = {"folder": str(file.parent), "dtype": given.dtype}
     predictor, plain = (Predictor(given.model, **settings, optimise=x) for x in (True, False))
     predictor.load()
     rows = list(islice(find_input(str(file)).rows(Assignment(1)), given.sample))
     model, ready = plain.backend.model, _ready_inputs(predictor, rows, given.batch_size)
     few = [{"text": row.text, "image": str(file.parent / row.image)} for row in rows]
+    texts, images = ([getattr(row, name) for row in rows] for name in ("text", "image"))
+    parts = [slice(i, i + given.batch_size) for i in range(0, len(rows), given.batch_size)]
+    batches = [{"text": texts[part], "image": images[part]} for part in parts]
     few = few[: given.loop_sample]
 
     def encoders(inputs: dict[str, torch.Tensor]) -> None:
@@ -110,7 +116,9 @@ def ways_to_score(file: Path, given: argparse.Namespace, other: Pool) -> dict[st
             lambda inputs: predictor.backend.model(**inputs)
         ),
         "run_predict.py": _rate_of(engine),
-        "loop over the pipeline": _rate_of(lambda: other.apply(score_in_a_loop, (few,))),
+        "Predictor": _rate_of(lambda: as_it_is.apply(score_in_batches, (batches,))),
+        "Predictor, freed memory kept": _rate_of(lambda: kept.apply(score_in_batches, (batches,))),
+        "loop over the pipeline": _rate_of(lambda: loop.apply(score_in_a_loop, (few,))),
     }
 
 
@@ -124,6 +132,21 @@ def open_pipeline(model: str, threads: int) -> None:
 def score_in_a_loop(posts: list[dict[str, str]]) -> int:
     """Score posts one after the other with the pipeline of this process."""
     return len([PIPE(post) for post in posts])
+
+
+def open_predictor(model: str, threads: int, settings: dict[str, str], keep: bool) -> None:
+    """Load a model into a process of its own that keeps freed memory, or gives it back."""
+    global PREDICTOR
+    torch.set_num_threads(threads)
+    if keep:
+        keep_freed_memory()
+    PREDICTOR = Predictor(model, **settings)
+    PREDICTOR.load()
+
+
+def score_in_batches(batches: list[dict[str, list[str]]]) -> int:
+    """Score batches with the predictor of this process."""
+    return sum(len(PREDICTOR(batch)["label"]) for batch in batches)
 
 
 def _ready_inputs(predictor: Predictor, rows: list, batch_size: int) -> list[dict]:
@@ -188,12 +211,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     torch.set_num_threads(given.cpu_threads)
     keep_freed_memory()
-    other = get_context("spawn").Pool(1, open_pipeline, (given.model, given.cpu_threads))
     with tempfile.TemporaryDirectory() as folder:
-        with other:
-            ways = ways_to_score(make_posts(Path(folder), given.sample), given, other)
+        settings = {"folder": folder, "dtype": given.dtype}
+        common = (given.model, given.cpu_threads)
+        starts = [(open_pipeline, common)]
+        starts += [(open_predictor, (*common, settings, keep)) for keep in (False, True)]
+        with ExitStack() as stack:
+            others = [stack.enter_context(get_context("spawn").Pool(1, *each)) for each in starts]
+            ways = ways_to_score(make_posts(Path(folder), given.sample), given, others)
             rates = take_turns(ways, given.rounds, warm_up=1)
-        other.join()
+        for other in others:
+            other.join()
         sizes = [given.posts, 10 * given.posts] if given.posts else []
         memory = {size: measure_memory(make_posts(Path(folder), size), given) for size in sizes}
     print(f"\n{as_table(rates, memory)}")

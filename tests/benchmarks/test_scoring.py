@@ -14,5 +14,5 @@ def test_it_prints_rates_and_memory(tmp_path, capsys):
     main(["--model", str(tmp_path), *given])
     text = capsys.readouterr().out
     rates = re.findall(r"^\| ([\w. ,]+) \| [\d.]+ \| \d+\.\d\d \|$", text, re.MULTILINE)
-    assert len(rates) == 5
+    assert len(rates) == 7
     assert re.findall(r"^\| (\d+) \| \d{2,5} \|$", text, re.MULTILINE) == ["4", "40"]
