@@ -122,7 +122,7 @@ def test_files_that_are_none_are_named(file):
         read_answers(file, FOLDS)
 
 
-@pytest.mark.parametrize("file", ["accuracy_answers", "accuracy_answers_three_folds"])
+@pytest.mark.parametrize("file", sorted(file.stem for file in DOCS.glob("*answers*.parquet")))
 def test_the_published_answers_have_the_published_scores(file):
     """The tables of README and docs/accuracy.md are made from these files."""
     answers = pd.read_parquet(DOCS / f"{file}.parquet")
@@ -135,8 +135,9 @@ def test_the_published_answers_have_the_published_scores(file):
         accuracy = f"{100 * accuracy_score(found, decided):.1f}"
         macro = f"{100 * f1_score(found, decided, average='macro'):.1f}"
         nll = f"{log_loss(found, probabilities / probabilities.sum(axis=1, keepdims=True)):.3f}"
-        if file == "accuracy_answers":
+        if file == "accuracy_answers" and not method.endswith("_224"):
             assert f" {accuracy} | {macro} | {nll} |" in tables[0]
+        if file == "accuracy_answers":
             scores = rf"{accuracy} \[.*\] \| {macro} \[.*\] \| {nll} "
         else:
             scores = rf"{accuracy} \| {macro} \| {nll} \|"
