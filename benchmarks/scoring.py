@@ -5,7 +5,7 @@
 All rates are taken in one run and in turns, so that whatever else the machine does falls on all of
 them alike; compare the ratios. The posts are made up: texts and images of the quickstart's kind.
 The plain loop runs in a process of its own, without anything that run_predict.py sets up. So does
-`Predictor`, once as it is and once after `keep_freed_memory()`.
+`Predictor`, once as it is and once after `keep_freed_memory()`; it has no worker that decodes.
 """
 
 import argparse
@@ -146,7 +146,10 @@ def open_predictor(model: str, threads: int, settings: dict[str, str], keep: boo
 
 def score_in_batches(batches: list[dict[str, list[str]]]) -> int:
     """Score batches with the predictor of this process."""
-    return sum(len(PREDICTOR(batch)["label"]) for batch in batches)
+    answers = [PREDICTOR(batch) for batch in batches]
+    if faults := [fault for part in answers for fault in part["error"] if fault]:
+        raise RuntimeError(f"Not all posts were scored: {faults[0]}")
+    return sum(len(part["label"]) for part in answers)
 
 
 def _ready_inputs(predictor: Predictor, rows: list, batch_size: int) -> list[dict]:

@@ -122,7 +122,9 @@ def test_files_that_are_none_are_named(file):
         read_answers(file, FOLDS)
 
 
-@pytest.mark.parametrize("file", sorted(file.stem for file in DOCS.glob("*answers*.parquet")))
+@pytest.mark.parametrize(
+    "file", ["accuracy_answers", "accuracy_answers_three_folds", "accuracy_answers_automm"]
+)
 def test_the_published_answers_have_the_published_scores(file):
     """The tables of README and docs/accuracy.md are made from these files."""
     answers = pd.read_parquet(DOCS / f"{file}.parquet")
