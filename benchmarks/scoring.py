@@ -30,6 +30,7 @@ from transformers import pipeline
 from benchmarks.turns import rates_table, take_turns
 from hybridsent import Predictor
 from hybridsent.bundled.drawings import draw_picture
+from hybridsent.bundled.models import resolve_model
 from hybridsent.bundled.templates import write_text
 from hybridsent.scoring.answers import Window, windows
 from hybridsent.scoring.engine import score_rows
@@ -212,6 +213,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cpu_threads", type=int, default=os.cpu_count(), help="of the model")
     parser.add_argument("--dtype", default="float32", help="%(default)s")
     given = parser.parse_args(argv)
+    given.model = resolve_model(given.model)
     torch.set_num_threads(given.cpu_threads)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
