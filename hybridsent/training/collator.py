@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 
-from hybridsent.training.encoder_states import STATES_COLUMNS, EncoderStates
 from modeling_hybridsent import HybridSentProcessor
 from modeling_hybridsent.problems_hybridsent import NO_LABEL, SingleLabel
 
+if TYPE_CHECKING:  # loaded by what caches alone
+    from hybridsent.training.encoder_states import EncoderStates
+
+# Columns of the posts with the number of their row among the stored states; None: not stored.
+STATES_COLUMNS = MappingProxyType({"text": "text_states", "image": "image_states"})
 LABEL_COLUMNS = {"label": "labels", "text_label": "text_labels", "image_label": "image_labels"}
 BATCHES_SORTED_TOGETHER = 16  # few enough that the posts of a batch are still mixed
 SOFT_LABEL, SOFT_LABELS = "soft_label", "soft_labels"  # column; and in a batch, for the trainer
@@ -32,7 +37,7 @@ class PostCollator:
     """
 
     processor: HybridSentProcessor
-    states: Mapping[str, EncoderStates] = field(default_factory=dict)
+    states: Mapping[str, "EncoderStates"] = field(default_factory=dict)
     with_ids: bool = False
     problem: SingleLabel = field(default_factory=SingleLabel)
 

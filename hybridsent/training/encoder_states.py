@@ -8,7 +8,6 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,6 @@ from datasets.arrow_writer import ArrowWriter
 
 from modeling_hybridsent import HybridSentProcessor
 
-# Columns of the posts with the number of their row among the stored states; None: not stored.
-STATES_COLUMNS = MappingProxyType({"text": "text_states", "image": "image_states"})
 FILE = "states.arrow"
 KINDS = ("global", "local")
 

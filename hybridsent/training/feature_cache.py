@@ -15,11 +15,10 @@ from tqdm.auto import tqdm
 from hybridsent.support.digests import digest_of_weights
 from hybridsent.support.folders import build_beside, cache_folder
 from hybridsent.training.arguments import HybridSentTrainingArguments
-from hybridsent.training.collator import PostCollator
+from hybridsent.training.collator import STATES_COLUMNS, PostCollator
 from hybridsent.training.encoder_layers import FrozenFront
 from hybridsent.training.encoder_states import (
     FILE,
-    STATES_COLUMNS,
     EncoderStates,
     StoredPost,
     describe_processor,

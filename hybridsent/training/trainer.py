@@ -24,7 +24,6 @@ from hybridsent.training.collator import (
     text_lengths,
 )
 from hybridsent.training.encoder_layers import learning_rates
-from hybridsent.training.encoder_states import EncoderStates
 from hybridsent.training.loss_parts import PARTS, PartsLog, labelled_posts, soften
 from hybridsent.training.stopping import (
     StopOnSigterm,
@@ -38,6 +37,7 @@ from modeling_hybridsent.problems_hybridsent import SingleLabel
 if TYPE_CHECKING:
     from hybridsent.training.arguments import HybridSentTrainingArguments
     from hybridsent.training.averaging import WeightAverage
+    from hybridsent.training.encoder_states import EncoderStates
     from hybridsent.training.lora import LowRankFactors
 
 DRAFT = ".model-draft"  # folder in the output folder
@@ -67,7 +67,7 @@ class HybridSentTrainer(Trainer):
     def __init__(
         self,
         scores: Callable[[np.ndarray, np.ndarray], dict[str, float]],
-        states: Mapping[str, EncoderStates] | None = None,
+        states: "Mapping[str, EncoderStates] | None" = None,
         problem: SingleLabel | None = None,
         **kwargs: Any,
     ) -> None:
