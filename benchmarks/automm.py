@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 PROTOCOL = 2
 FOLDS_FILE = Path(__file__).parents[1] / "docs" / "accuracy_folds.json"
@@ -114,9 +115,7 @@ def temperature_of(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def calibrate(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Return softmax(log p / temperature), (posts, labels)."""
-    logits = np.log(np.clip(probabilities, 1e-12, 1)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return softmax(np.log(np.clip(probabilities, 1e-12, 1)) / temperature, axis=1)
 
 
 def answer(parts: dict[str, pd.DataFrame], label_names: list[str], settings: Any) -> pd.DataFrame:
@@ -169,10 +168,10 @@ def write_run(answers: pd.DataFrame, posts: pd.DataFrame, run: int, file: Path) 
     table = answers.assign(
         protocol=PROTOCOL, method="automm", run=run, label=posts.loc[answers.index, "label"]
     )
-    _write(table.rename_axis("id").reset_index(), file)
+    _write(table.rename_axis("id").reset_index().to_parquet(index=False), file)
 
 
-def claim(settings: argparse.Namespace, version: str) -> None:
+def claim(settings: argparse.Namespace, autogluon: str) -> None:
     """Keep what decides the answers beside them, or hold it against what the folder was made with.
 
     Raises:
@@ -180,13 +179,11 @@ def claim(settings: argparse.Namespace, version: str) -> None:
     """
     decides = {x: v for x, v in vars(settings).items() if x not in ("runs", "output", "data_dir")}
     folds = hashlib.sha256(settings.folds_file.read_bytes()).hexdigest()
-    decides |= {"folds_file": folds, "set": dict(settings.set), "autogluon": version}
+    decides |= {"folds_file": folds, "set": dict(settings.set), "autogluon": autogluon}
     file = settings.output / "automm.json"
     settings.output.mkdir(parents=True, exist_ok=True)
     if not file.exists():
-        draft = file.with_suffix(".draft")
-        draft.write_text(json.dumps(decides, indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, file)
+        _write((json.dumps(decides, indent=2) + "\n").encode(), file)
         return
     kept = json.loads(file.read_text(encoding="utf-8"))
     for name, value in decides.items():
@@ -201,14 +198,14 @@ def join_runs(folder: Path) -> Path:
     """Write the answers of all finished runs into one file, and return its path."""
     files = folder.glob("automm-*.parquet")
     runs = sorted((pd.read_parquet(file) for file in files), key=lambda table: table["run"][0])
-    _write(pd.concat(runs), folder / "automm.parquet")
+    _write(pd.concat(runs).to_parquet(index=False), folder / "automm.parquet")
     return folder / "automm.parquet"
 
 
-def _write(table: pd.DataFrame, file: Path) -> None:
-    """Write a Parquet file, whole or not at all."""
+def _write(content: bytes, file: Path) -> None:
+    """Write a file, whole or not at all."""
     draft = file.with_suffix(".draft")
-    table.to_parquet(draft, index=False)
+    draft.write_bytes(content)
     os.replace(draft, file)
 
 

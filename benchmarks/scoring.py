@@ -86,11 +86,13 @@ def ways_to_score(file: Path, given: argparse.Namespace, others: list[Pool]) -> 
     predictor.load()
     rows = list(islice(find_input(str(file)).rows(Assignment(1)), given.sample))
     model, ready = plain.backend.model, _ready_inputs(predictor, rows, given.batch_size)
-    few = [{"text": row.text, "image": str(file.parent / row.image)} for row in rows]
+    few = [
+        {"text": row.text, "image": str(file.parent / row.image)}
+        for row in rows[: given.loop_sample]
+    ]
     texts, images = ([getattr(row, name) for row in rows] for name in ("text", "image"))
     parts = [slice(i, i + given.batch_size) for i in range(0, len(rows), given.batch_size)]
     batches = [{"text": texts[part], "image": images[part]} for part in parts]
-    few = few[: given.loop_sample]
 
     def encoders(inputs: dict[str, torch.Tensor]) -> None:
         text = {name: inputs[name] for name in ("input_ids", "attention_mask")}
