@@ -46,6 +46,7 @@ TESTED = {
 }
 _TOKENS = 8
 _MOST_LEVELS = 4
+_SIDE_BY_SIDE = 8  # tokens of which one maximum is taken at once
 # Settings that would create weights which never get a gradient, by name of the setting.
 _UNUSED_SETTINGS = ("vision_use_head", "use_mask_token")
 
@@ -391,7 +392,19 @@ def pool_statistics(features: torch.Tensor) -> torch.Tensor:
     features = features.float()
     mean = features.mean(dim=1)
     variance = (features - mean[:, None]).square().mean(dim=1)
-    return torch.cat([mean, (variance + 1e-6).sqrt(), features.amax(dim=1)], dim=-1)
+    return torch.cat([mean, (variance + 1e-6).sqrt(), _maximum(features)], dim=-1)
+
+
+def _maximum(features: torch.Tensor) -> torch.Tensor:
+    """Return the maximum over the tokens of (batch, tokens, channels), (batch, channels).
+
+    On a CPU torch takes up to ten times as long over rows of few numbers: so several tokens go side by
+    side first. Not where a gradient is needed, since tokens of one maximum share it.
+    """
+    tokens = features.shape[1]
+    if features.stride(-1) == 1 and not features.requires_grad and tokens % _SIDE_BY_SIDE == 0:
+        features = features.unflatten(1, (-1, _SIDE_BY_SIDE)).amax(dim=1)
+    return features.amax(dim=1)
 
 
 def level_statistics(stages: list[torch.Tensor]) -> torch.Tensor:

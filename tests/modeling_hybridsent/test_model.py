@@ -128,6 +128,23 @@ def test_statistics_of_a_stage_are_its_mean_deviation_and_maximum():
     torch.testing.assert_close(pool_statistics(stage), expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(2, 16, 12, 12), (3, 40, 7, 7), (1, 5, 8, 1)])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_maximum_of_a_stage_is_exact_in_any_layout_and_has_torchs_gradient(shape, layout):
+    torch.manual_seed(0)
+    stage = torch.randn(shape).clamp(0, 6).contiguous(memory_format=layout)  # zeros share a maximum
+    tokens = stage.flatten(2).transpose(1, 2)
+    expected = stage.amax(dim=(2, 3))
+    channels = shape[1]
+    assert torch.equal(pool_statistics(tokens)[:, -channels:], expected)
+    trained = tokens.detach().requires_grad_()
+    pool_statistics(trained)[:, -channels:].sum().backward()
+    (gradient,) = torch.autograd.grad(
+        (other := tokens.detach().requires_grad_()).amax(1).sum(), other
+    )
+    torch.testing.assert_close(trained.grad, gradient)
+
+
 @pytest.mark.parametrize(
     ("states", "levels"), [(2, [0]), (3, [0, 1]), (5, [0, 1, 2, 3]), (13, [2, 5, 8, 11])]
 )
