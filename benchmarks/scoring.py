@@ -159,7 +159,8 @@ def _ready_inputs(predictor: Predictor, rows: list, batch_size: int) -> list[dic
     """Prepare the same batches as the engine makes."""
     ready = []
     for chunk in windows(iter(rows), batch_size):
-        for batch in Window(chunk, predictor.layout).cut(chunk, batch_size):
+        lengths = predictor.preparer.lengths(chunk)
+        for batch in Window(chunk, predictor.layout).cut(chunk, batch_size, lengths):
             ready.append(predictor.preparer[batch].inputs)
     return ready
 

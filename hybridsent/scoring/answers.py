@@ -211,18 +211,19 @@ class Window:
         self.present = np.zeros((len(rows), 3), dtype=bool)
         self.batches: list[list[int]] = []  # places of rows; those in work, first in first out
 
-    def cut(self, rows: list[Row], batch_size: int) -> Iterator[list[Row]]:
+    def cut(self, rows: list[Row], batch_size: int, lengths: Sequence[int]) -> Iterator[list[Row]]:
         """Cut the rows into batches, the longest texts first, those without an image together.
 
         Args:
             rows: Those of the window, with texts and images.
             batch_size: Rows in a batch.
+            lengths: Of the rows' texts, such as their numbers of tokens.
 
         Yields:
             The batches; one empty batch where no row can be scored, so that the window is answered.
         """
         places = [place for place in range(len(rows)) if place not in self.problems]
-        places.sort(key=lambda i: (rows[i].image is None, -len(rows[i].text or "")))
+        places.sort(key=lambda i: (rows[i].image is None, -lengths[i]))
         starts = range(0, max(1, len(places)), batch_size)
         self.batches = [places[start : start + batch_size] for start in starts]
         # What was handed on is dropped here: its images may be large.

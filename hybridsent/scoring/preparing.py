@@ -19,6 +19,7 @@ from modeling_hybridsent.inputs_hybridsent import has_text, load_image
 
 # An archive of the data set, or a file of it, is all that a row of the Hub may name.
 ARCHIVES = re.compile(r"(zip|tar|gzip)://[^:]*")
+TEXTS_AT_ONCE = 32  # to count their tokens: each is padded to the longest
 
 
 class Prepared(NamedTuple):
@@ -101,6 +102,29 @@ class Preparer:
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         prepared = self.processor(images=[Image.fromarray(noise)])
         return cast(torch.Tensor, prepared["pixel_values"])
+
+    def lengths(self, rows: Sequence[Row]) -> list[int]:
+        """Count the tokens of each text, so that texts of similar length can share a batch.
+
+        Where the tokenizer refuses a text, characters are counted: the batch of that text says why.
+
+        Args:
+            rows: The rows; a text that is missing has the length 0 or 1.
+        """
+        texts = [None if row.problem else row.text for row in rows]
+        found: list[int] = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            found += self._lengths(texts[start : start + TEXTS_AT_ONCE])
+        return found
+
+    def _lengths(self, texts: Sequence[str | None]) -> list[int]:
+        if not any(texts):
+            return [0] * len(texts)
+        try:
+            mask = self.processor.encode_texts(texts)["attention_mask"]
+        except Exception:  # whatever a tokenizer may raise
+            return [len(text or "") for text in texts]
+        return cast(list[int], mask.sum(dim=1).tolist())
 
     def _image(self, row: Row) -> tuple[Image.Image | None, str | None]:
         """Return the image of a row, if it has one, or why the row cannot be scored."""

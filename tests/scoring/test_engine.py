@@ -2,6 +2,7 @@
 
 import os
 
+import pyarrow as pa
 import pytest
 from file_limit import limited_files
 from many_posts import direct, good_posts, save_pictures, with_bad, write_csv
@@ -53,10 +54,47 @@ def test_a_batch_holds_texts_of_like_length_and_is_full(tiny):
         Row(i, None, "a" * (i * 37 % 100), problem="x" if i % 9 == 0 else None) for i in range(90)
     ]
     window = Window(rows, Predictor(tiny[0]).layout)
-    batches = list(window.cut(list(rows), 8))
+    batches = list(window.cut(list(rows), 8, [len(row.text) for row in rows]))
     assert [len(batch) for batch in batches] == [8] * 10
     lengths = [len(row.text) for batch in batches for row in batch]
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_texts_share_a_batch_by_their_tokens_not_by_their_characters(tiny):
+    words = [
+        f"{'sun ' * (i % 7)}{'x' * 40 * (7 - i % 7)}" for i in range(35)
+    ]  # few words, long text
+    rows = [Row(i, None, text) for i, text in enumerate(words)]
+    predictor, padded, counted = Predictor(tiny[0]), [], []
+    score = predictor.score
+
+    def note(window, prepared):
+        mask = prepared.inputs["attention_mask"]
+        padded.append(mask.shape[1])
+        counted.extend(mask.sum(dim=1).tolist())
+        score(window, prepared)
+
+    predictor.score = note
+    answers = pa.concat_tables(score_rows(iter(rows), predictor, 5, num_workers=0))
+    assert answers["row"].to_pylist() == list(range(35))
+    assert counted == sorted(counted, reverse=True)
+    assert len(set(counted)) > 3
+    assert counted != [predictor.preparer.lengths([row])[0] for row in rows]
+    assert padded == counted[::5]
+
+
+def test_lengths_are_of_texts_as_the_model_gets_them(tiny):
+    preparer = Predictor(tiny[0]).preparer
+    texts = ["sun", None, "a rainy day", "", "day \ud800", "sun " * 500]
+    rows = [Row(i, None, text) for i, text in enumerate(texts)]
+    rows.append(Row(9, None, "sun", problem="x"))
+    whole = [rows[i] for i in (0, 2, 5)]
+    mask = preparer[whole].inputs["attention_mask"]
+    assert preparer.lengths(whole) == mask.sum(dim=1).tolist()
+    assert preparer.lengths([rows[1], rows[3], rows[6]]) == [0, 0, 0]
+    assert preparer.lengths(rows) == [len(text or "") for text in texts] + [0]  # one is refused
+    assert preparer.lengths(rows[4:5] + whole * 11)[32:] == preparer.lengths(whole)[1:]
+    assert preparer.lengths([]) == []
 
 
 def test_windows_are_bounded_by_posts_by_bytes_and_by_bad_posts():
