@@ -399,10 +399,11 @@ def _maximum(features: torch.Tensor) -> torch.Tensor:
     """Return the maximum over the tokens of (batch, tokens, channels), (batch, channels).
 
     On a CPU torch takes up to ten times as long over rows of few numbers: so several tokens go side by
-    side first. Not where a gradient is needed, since tokens of one maximum share it.
+    side first. Not where a gradient is needed, since tokens of one maximum share it, nor in a graph,
+    whose number of tokens may be open.
     """
-    tokens = features.shape[1]
-    if features.stride(-1) == 1 and not features.requires_grad and tokens % _SIDE_BY_SIDE == 0:
+    plain = features.requires_grad or torch.compiler.is_compiling()
+    if not plain and features.stride(-1) == 1 and features.shape[1] % _SIDE_BY_SIDE == 0:
         features = features.unflatten(1, (-1, _SIDE_BY_SIDE)).amax(dim=1)
     return features.amax(dim=1)
 

@@ -212,7 +212,7 @@ class Window:
         self.batches: list[list[int]] = []  # places of rows; those in work, first in first out
 
     def cut(self, rows: list[Row], batch_size: int, lengths: Sequence[int]) -> Iterator[list[Row]]:
-        """Cut the rows into batches, the longest texts first, those without an image together.
+        """Cut the rows into batches: those without an image last, and longer texts before shorter ones.
 
         Args:
             rows: Those of the window, with texts and images.

@@ -32,7 +32,8 @@ def score_rows(
         rows: The stream.
         predictor: The model.
         batch_size: Rows in a batch.
-        num_workers: Processes that decode and tokenize; 0 does it in this one.
+        num_workers: Processes that decode and tokenize; 0 does it in this one, which counts the tokens
+            of short texts in any case.
         patience: Seconds that the model waits for a batch before the run ends.
 
     Yields:

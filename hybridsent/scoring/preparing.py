@@ -20,6 +20,7 @@ from modeling_hybridsent.inputs_hybridsent import has_text, load_image
 # An archive of the data set, or a file of it, is all that a row of the Hub may name.
 ARCHIVES = re.compile(r"(zip|tar|gzip)://[^:]*")
 TEXTS_AT_ONCE = 32  # to count their tokens: each is padded to the longest
+LONG = 1000  # characters of a text whose tokens are not counted
 
 
 class Prepared(NamedTuple):
@@ -104,17 +105,22 @@ class Preparer:
         return cast(torch.Tensor, prepared["pixel_values"])
 
     def lengths(self, rows: Sequence[Row]) -> list[int]:
-        """Count the tokens of each text, so that texts of similar length can share a batch.
-
-        Where the tokenizer refuses a text, characters are counted: the batch of that text says why.
+        """Measure the texts, so that those of similar length can share a batch.
 
         Args:
-            rows: The rows; a text that is missing has the length 0 or 1.
+            rows: The rows.
+
+        Returns:
+            Tokens of each text; characters of one that is too long to be tokenized twice, or that the
+            tokenizer refuses.
         """
         texts = [None if row.problem else row.text for row in rows]
-        found: list[int] = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            found += self._lengths(texts[start : start + TEXTS_AT_ONCE])
+        found = [len(text or "") for text in texts]
+        short = [place for place, size in enumerate(found) if size <= LONG]
+        for start in range(0, len(short), TEXTS_AT_ONCE):
+            places = short[start : start + TEXTS_AT_ONCE]
+            for place, size in zip(places, self._lengths([texts[i] for i in places]), strict=True):
+                found[place] = size
         return found
 
     def _lengths(self, texts: Sequence[str | None]) -> list[int]:
@@ -122,9 +128,11 @@ class Preparer:
             return [0] * len(texts)
         try:
             mask = self.processor.encode_texts(texts)["attention_mask"]
-        except Exception:  # whatever a tokenizer may raise
-            return [len(text or "") for text in texts]
-        return cast(list[int], mask.sum(dim=1).tolist())
+            return cast(list[int], mask.sum(dim=1).tolist())
+        except Exception:  # whatever a tokenizer may raise; the batch of that text says why
+            if len(texts) == 1:
+                return [len(texts[0] or "")]
+            return [self._lengths([text])[0] for text in texts]
 
     def _image(self, row: Row) -> tuple[Image.Image | None, str | None]:
         """Return the image of a row, if it has one, or why the row cannot be scored."""

@@ -128,6 +128,20 @@ def test_statistics_of_a_stage_are_its_mean_deviation_and_maximum():
     torch.testing.assert_close(pool_statistics(stage), expected, atol=1e-6, rtol=0)
 
 
+def test_the_number_of_tokens_can_be_open_in_a_graph():
+    class Pool(torch.nn.Module):
+        def forward(self, tokens):
+            return pool_statistics(tokens)
+
+    graph = torch.export.export(
+        Pool(),
+        (torch.randn(2, 16, 8),),
+        dynamic_shapes={"tokens": {1: torch.export.Dim("n", min=2)}},
+    )
+    tokens = torch.randn(2, 13, 8)
+    torch.testing.assert_close(graph.module()(tokens), pool_statistics(tokens))
+
+
 @pytest.mark.parametrize("shape", [(2, 16, 12, 12), (3, 40, 7, 7), (1, 5, 8, 1)])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_the_maximum_of_a_stage_is_exact_in_any_layout_and_has_torchs_gradient(shape, layout):

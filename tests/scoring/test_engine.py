@@ -85,15 +85,18 @@ def test_texts_share_a_batch_by_their_tokens_not_by_their_characters(tiny):
 
 def test_lengths_are_of_texts_as_the_model_gets_them(tiny):
     preparer = Predictor(tiny[0]).preparer
-    texts = ["sun", None, "a rainy day", "", "day \ud800", "sun " * 500]
+    texts = ["sun", None, "a rainy day", "", "day \ud800", "sun " * 200, "sun " * 500]
     rows = [Row(i, None, text) for i, text in enumerate(texts)]
     rows.append(Row(9, None, "sun", problem="x"))
     whole = [rows[i] for i in (0, 2, 5)]
-    mask = preparer[whole].inputs["attention_mask"]
-    assert preparer.lengths(whole) == mask.sum(dim=1).tolist()
-    assert preparer.lengths([rows[1], rows[3], rows[6]]) == [0, 0, 0]
-    assert preparer.lengths(rows) == [len(text or "") for text in texts] + [0]  # one is refused
-    assert preparer.lengths(rows[4:5] + whole * 11)[32:] == preparer.lengths(whole)[1:]
+    counted = preparer[whole].inputs["attention_mask"].sum(dim=1).tolist()
+    assert preparer.lengths(whole) == counted
+    assert preparer.lengths([rows[1], rows[3], rows[7]]) == [0, 0, 0]
+    found = preparer.lengths(rows)
+    assert [found[i] for i in (0, 2, 5)] == counted
+    assert found[4] == len("day \ud800")  # refused
+    assert found[6] == 2000  # too long to be tokenized twice
+    assert preparer.lengths(rows[4:5] + whole * 11)[1:] == counted * 11
     assert preparer.lengths([]) == []
 
 
