@@ -159,8 +159,8 @@ def _ready_inputs(predictor: Predictor, rows: list, batch_size: int) -> list[dic
     """Prepare the same batches as the engine makes."""
     ready = []
     for chunk in windows(iter(rows), batch_size):
-        lengths = predictor.preparer.lengths(chunk)
-        for batch in Window(chunk, predictor.layout).cut(chunk, batch_size, lengths):
+        window = Window(chunk, predictor.layout)
+        for batch in window.cut(chunk, batch_size, predictor.preparer.lengths):
             ready.append(predictor.preparer[batch].inputs)
     return ready
 

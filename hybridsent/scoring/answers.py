@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -211,19 +211,23 @@ class Window:
         self.present = np.zeros((len(rows), 3), dtype=bool)
         self.batches: list[list[int]] = []  # places of rows; those in work, first in first out
 
-    def cut(self, rows: list[Row], batch_size: int, lengths: Sequence[int]) -> Iterator[list[Row]]:
+    def cut(
+        self, rows: list[Row], batch_size: int, measure: Callable[[Sequence[Row]], Sequence[int]]
+    ) -> Iterator[list[Row]]:
         """Cut the rows into batches: those without an image last, and longer texts before shorter ones.
 
         Args:
             rows: Those of the window, with texts and images.
             batch_size: Rows in a batch.
-            lengths: Of the rows' texts, such as their numbers of tokens.
+            measure: Gives the length of each row's text; not asked where one batch holds all.
 
         Yields:
             The batches; one empty batch where no row can be scored, so that the window is answered.
         """
         places = [place for place in range(len(rows)) if place not in self.problems]
-        places.sort(key=lambda i: (rows[i].image is None, -lengths[i]))
+        if len(places) > batch_size:
+            lengths = measure(rows)
+            places.sort(key=lambda i: (rows[i].image is None, -lengths[i]))
         starts = range(0, max(1, len(places)), batch_size)
         self.batches = [places[start : start + batch_size] for start in starts]
         # What was handed on is dropped here: its images may be large.

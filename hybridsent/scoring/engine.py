@@ -48,7 +48,7 @@ def score_rows(
     def batches() -> Iterator[list[Row]]:
         for chunk in windows(rows, batch_size):
             at_work.append(Window(chunk, layout))
-            yield from at_work[-1].cut(chunk, batch_size, predictor.preparer.lengths(chunk))
+            yield from at_work[-1].cut(chunk, batch_size, predictor.preparer.lengths)
 
     loader: DataLoader[Any] = DataLoader(
         predictor.preparer,  # type: ignore[arg-type] # its indices are lists of rows

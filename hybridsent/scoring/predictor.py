@@ -136,7 +136,7 @@ class Predictor:
         )
         rows = [row_of(number, post, self.folder) for number, post in enumerate(posts)]
         window = Window(rows, self.layout)
-        for part in window.cut(rows, max(1, len(rows)), [0] * len(rows)):  # one batch, any order
+        for part in window.cut(rows, max(1, len(rows)), self.preparer.lengths):
             self.score(window, self.preparer[part])
         answers = window.table().drop_columns("row")
         return answers if isinstance(batch, pa.Table) else answers.to_pydict()

@@ -54,7 +54,7 @@ def test_a_batch_holds_texts_of_like_length_and_is_full(tiny):
         Row(i, None, "a" * (i * 37 % 100), problem="x" if i % 9 == 0 else None) for i in range(90)
     ]
     window = Window(rows, Predictor(tiny[0]).layout)
-    batches = list(window.cut(list(rows), 8, [len(row.text) for row in rows]))
+    batches = list(window.cut(list(rows), 8, lambda given: [len(row.text) for row in given]))
     assert [len(batch) for batch in batches] == [8] * 10
     lengths = [len(row.text) for batch in batches for row in batch]
     assert lengths == sorted(lengths, reverse=True)

@@ -188,7 +188,9 @@ def test_an_error_that_quotes_half_a_character_can_be_written(tiny):
     row = Row(0, None, problem="no file '\ud800'")
     predictor = Predictor(tiny[0])
     window = Window([row], predictor.layout)
-    predictor.score(window, predictor.preparer[next(window.cut([row], 1, [0]))])
+    predictor.score(
+        window, predictor.preparer[next(window.cut([row], 1, predictor.preparer.lengths))]
+    )
     assert window.table()["error"].to_pylist() == ["no file '\\ud800'"]
     answers = predictor({"text": ["sun", "sun"], "image": ["\ud800.png", "\udcff.png"]})
     assert all(answers["error"])
