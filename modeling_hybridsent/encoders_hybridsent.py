@@ -327,6 +327,8 @@ def unsuitable(model_type: str, modality: str, what: str) -> ValueError:
     )
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def _run(config: PreTrainedConfig, modality: str, drops_pooler: bool) -> EncoderProbe:
     """Run a fresh encoder on one post; raises if it is unsuitable."""
     encoder = drop_pooling_parts(AutoModel.from_config(config), drops_pooler).eval()
@@ -334,7 +336,7 @@ def _run(config: PreTrainedConfig, modality: str, drops_pooler: bool) -> Encoder
         raise ValueError("it has a decoder")
     if modality == "text" and "attention_mask" not in signature(encoder.forward).parameters:
         raise ValueError("it takes no attention_mask, so padding would change its answers")
-    with torch.inference_mode(False), torch.enable_grad(), _NoChance():
+    with _NoChance():
         if modality == "text":
             states = encode_text(encoder, _example_text())
             _check_text_states(config, *states)
@@ -352,8 +354,9 @@ def _run(config: PreTrainedConfig, modality: str, drops_pooler: bool) -> Encoder
 
 
 def _example_text() -> dict[str, torch.Tensor]:
+    """Return a text; without a mask on the meta device, for encoders ask whether it hides anything."""
     ids = torch.ones(1, _TOKENS, dtype=torch.long)
-    return {"input_ids": ids, "attention_mask": ids.clone()}
+    return {"input_ids": ids} if ids.is_meta else {"input_ids": ids, "attention_mask": ids.clone()}
 
 
 def _check_text_states(config: PreTrainedConfig, last: torch.Tensor, middle: torch.Tensor) -> None:

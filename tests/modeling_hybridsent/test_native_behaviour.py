@@ -5,9 +5,12 @@ import copy
 import pytest
 import torch
 from tiny_models import LABELS, VOCAB_SIZE, batch, tiny_config, tiny_model
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from transformers import AutoModelForSequenceClassification
 
 from modeling_hybridsent import HybridSentForSequenceClassification, HybridSentModel
+from modeling_hybridsent.encoders_hybridsent import _probe, probe_encoder
 
 TARGETS = torch.tensor([0, 1, 2, 0])
 HALVES = [torch.bfloat16, torch.float16]
@@ -86,6 +89,35 @@ def test_fresh_weights_without_a_file_are_those_of_the_encoders_own_making(text,
         if expected.numel() > 1000 and expected.std() > 0:
             ratio = fresh.get_parameter(name).std() / expected.std()
             assert 0.8 < ratio < 1.25, name
+
+
+def test_loading_in_inference_mode(model, folder):
+    _probe.cache_clear()  # else what another test found out would serve
+    with torch.inference_mode():
+        again = HybridSentForSequenceClassification.from_pretrained(folder)
+        assert torch.equal(logits(again), logits(model))
+
+
+class Devices(TorchDispatchMode):
+    """Note the devices of all tensors that come to be."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        self.seen |= {x.device.type for x in tree_leaves(found) if isinstance(x, torch.Tensor)}
+        return found
+
+
+@pytest.mark.parametrize("text", ["bert", "roberta", "modernbert"])
+def test_a_text_encoder_is_tried_out_without_memory_for_its_weights(text):
+    config = tiny_config(text).text_config
+    _probe.cache_clear()
+    with Devices() as devices:
+        probe_encoder(config, "text")
+    assert devices.seen == {"meta"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, *HALVES, "float16"])
