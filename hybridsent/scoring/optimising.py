@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -9,26 +11,11 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-# On an AMD processor it took half the time of torch's own product; fewer rows are not worth its call.
-# It has no public name, so all works without.
-ONEDNN_LINEAR: Any = (
-    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if torch.backends.mkldnn.is_available()
-    else None
-)
-ONEDNN_ROWS = 16
+from hybridsent.scoring.onednn import ACTIVATIONS, OneDnnConv2d, use_onednn
+
 CLOSE = 1e-3  # of the largest number: how far optimised features may be from those before
 Run = Callable[[], torch.Tensor]
-
-
-class OneDnnLinear(nn.Linear):
-    """A linear layer that oneDNN computes; for float32 on a CPU, without gradients."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return input W^T + b, (..., outputs)."""
-        if input.numel() < ONEDNN_ROWS * self.in_features:
-            return super().forward(input)
-        return ONEDNN_LINEAR(input, self.weight, self.bias, "none", [], "")
+Change = tuple[nn.Module, nn.Module]  # a layer, and what takes its place
 
 
 def optimise(model: Any, pixel_values: torch.Tensor) -> None:
@@ -40,16 +27,13 @@ def optimise(model: Any, pixel_values: torch.Tensor) -> None:
     """
     use_onednn(model)
     base = model.hybridsent
-    fold_batch_norms(base.vision_model, lambda: base.get_image_encoder_outputs(pixel_values)[0])
 
+    def run() -> torch.Tensor:
+        found = base.get_image_encoder_outputs(pixel_values)
+        return torch.cat([x.flatten() for x in found if x is not None])
 
-def use_onednn(model: nn.Module) -> None:
-    """Let oneDNN compute all linear layers of a model, in place, where torch has it."""
-    if ONEDNN_LINEAR is None:
-        return
-    for module in model.modules():
-        if type(module) is nn.Linear:
-            module.__class__ = OneDnnLinear
+    fold_batch_norms(base.vision_model, run)
+    fuse_activations(base.vision_model, run)
 
 
 @torch.no_grad()
@@ -66,50 +50,92 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
     Returns:
         How many were folded: all, or none if that changed the features.
     """
-    pairs, before = _pairs(encoder, run)
-    parents = {
+    pairs, before = _pairs(encoder, run, nn.Conv2d, (nn.BatchNorm2d,))
+    changes: list[Change] = []
+    for convolution, norm in pairs:
+        rest = _without_norm(norm)
+        if rest is not None:
+            changes += [(convolution, fuse_conv_bn_eval(convolution, norm)), (norm, rest)]
+    return len(changes) // 2 if _change(encoder, changes, run, before) else 0
+
+
+@torch.no_grad()
+def fuse_activations(encoder: nn.Module, run: Run) -> int:
+    """Let convolutions of oneDNN compute the activations that read them, in place.
+
+    Args:
+        encoder: In evaluation mode, after `use_onednn`.
+        run: Runs it on an image and returns its features.
+
+    Returns:
+        How many were fused: all, or none if that changed the features.
+    """
+    pairs, before = _pairs(encoder, run, OneDnnConv2d, tuple(ACTIVATIONS))
+    changes: list[Change] = []
+    for convolution, activation in pairs:
+        fused = copy.copy(convolution)  # with the same weights
+        fused.activation = ACTIVATIONS[type(activation)]
+        changes += [(convolution, fused), (activation, nn.Identity())]
+    return len(changes) // 2 if _change(encoder, changes, run, before) else 0
+
+
+def _pairs(
+    encoder: nn.Module, run: Run, first: type[Any], second: tuple[type[nn.Module], ...]
+) -> tuple[list[tuple[Any, Any]], torch.Tensor]:
+    """Return pairs of layers of which the second reads the first, and the features.
+
+    Args:
+        encoder: In evaluation mode.
+        run: Runs it on an image and returns its features.
+        first: Kind of the first layers.
+        second: Kinds of the second ones.
+
+    Returns:
+        The pairs whose layers run only once, for one that serves several cannot be changed for one; and
+        what `run` returned.
+    """
+    last: list[tuple[nn.Module, torch.Tensor, int]] = []
+    found: list[tuple[Any, Any]] = []
+    runs: Counter[nn.Module] = Counter()
+
+    def note_first(module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+        runs[module] += 1
+        last[:] = [(module, output, output._version)]
+
+    def note_second(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        runs[module] += 1
+        for written, output, version in last:
+            if inputs[0] is output and output._version == version:  # a sum may have changed it
+                found.append((written, module))
+
+    modules = list(encoder.modules())
+    hooks = [x.register_forward_hook(note_first) for x in modules if isinstance(x, first)]
+    hooks += [x.register_forward_pre_hook(note_second) for x in modules if isinstance(x, second)]
+    try:
+        with torch.inference_mode(False):  # in which tensors have no version
+            features = run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [pair for pair in found if all(runs[module] == 1 for module in pair)], features
+
+
+def _change(encoder: nn.Module, changes: list[Change], run: Run, before: torch.Tensor) -> bool:
+    """Change layers of an encoder in place, or none if that changes the features; return whether."""
+    if not changes:
+        return False
+    places = {
         child: (parent, name)
         for parent in encoder.modules()
         for name, child in parent.named_children()
     }
-    undo = []
-    for convolution, norm in pairs:
-        rest = _without_norm(norm)
-        if rest is not None:
-            for old, new in ((convolution, fuse_conv_bn_eval(convolution, norm)), (norm, rest)):
-                parent, name = parents[old]
-                setattr(parent, name, new)
-                undo.append((parent, name, old))
-    if not undo:
-        return 0
-    after = run()
-    if not (after - before).abs().max() <= CLOSE * before.abs().max():
-        for parent, name, old in undo:
-            setattr(parent, name, old)
-        return 0
-    return len(undo) // 2
-
-
-def _pairs(
-    encoder: nn.Module, run: Run
-) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], torch.Tensor]:
-    """Return the norms that read the output of a convolution, and the features."""
-    last: list[tuple[nn.Conv2d, torch.Tensor]] = []
-    found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
-
-    def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            last[:] = [(module, output)]
-        elif isinstance(module, nn.BatchNorm2d) and last and inputs[0] is last[0][1]:
-            found.append((last[0][0], module))
-
-    kinds = (nn.Conv2d, nn.BatchNorm2d)
-    hooks = [x.register_forward_hook(note) for x in encoder.modules() if isinstance(x, kinds)]
-    try:
-        return found, run()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    for old, new in changes:
+        setattr(*places[old], new)
+    kept = bool((run() - before).abs().max() <= CLOSE * before.abs().max())
+    if not kept:
+        for old, _ in changes:
+            setattr(*places[old], old)
+    return kept
 
 
 def _without_norm(norm: nn.BatchNorm2d) -> nn.Module | None:

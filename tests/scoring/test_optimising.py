@@ -8,12 +8,11 @@ from tiny_models import save_tiny
 from torch import nn
 
 from hybridsent import Predictor
-from hybridsent.scoring import optimising
-from hybridsent.scoring.optimising import OneDnnLinear, fold_batch_norms, use_onednn
+from hybridsent.scoring import onednn
+from hybridsent.scoring.onednn import NO_ACTIVATION, OneDnnConv2d, OneDnnLinear, use_onednn
+from hybridsent.scoring.optimising import fold_batch_norms, fuse_activations
 
-needs_onednn = pytest.mark.skipif(
-    optimising.ONEDNN_LINEAR is None, reason="torch has no oneDNN here"
-)
+needs_onednn = pytest.mark.skipif(onednn.CONVOLUTION is None, reason="torch has no oneDNN here")
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +39,25 @@ def test_answers_are_those_of_the_model_as_it_was_loaded(vision, folder):
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
     count = {
         name: [sum(isinstance(x, kind) for x in m.modules()) for m in (plain, reworked)]
-        for name, kind in (("norms", nn.BatchNorm2d), ("linear", OneDnnLinear))
+        for name, kind in (
+            ("norms", nn.BatchNorm2d),
+            ("linear", OneDnnLinear),
+            ("convolutions", OneDnnConv2d),
+            ("activations", tuple(onednn.ACTIVATIONS)),
+        )
     }
-    assert (count["norms"][0] > 0) is (vision != "vit")
-    assert count["norms"][1] == 0
-    assert count["linear"][0] == 0
-    assert (count["linear"][1] > 0) is (optimising.ONEDNN_LINEAR is not None)
+    convolves, has_onednn = vision != "vit", onednn.CONVOLUTION is not None
+    assert (count["norms"][0] > 0) is (count["activations"][0] > 0) is convolves
+    assert count["norms"][1] == count["linear"][0] == count["convolutions"][0] == 0
+    assert (count["linear"][1] > 0) is (count["convolutions"][1] > 0) is has_onednn
+    if has_onednn:
+        fused = [
+            x.activation != NO_ACTIVATION
+            for x in reworked.modules()
+            if hasattr(x, "activation") and isinstance(x, OneDnnConv2d)
+        ]
+        assert sum(fused) == count["activations"][0] - count["activations"][1]
+        assert any(fused) is convolves
 
 
 def test_in_half_precision_the_model_stays_as_it_is(folder):
@@ -53,27 +65,6 @@ def test_in_half_precision_the_model_stays_as_it_is(folder):
     model, _ = answers(folder / "half", folder, dtype="bfloat16")
     assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     assert not any(isinstance(module, OneDnnLinear) for module in model.modules())
-
-
-@needs_onednn
-@pytest.mark.parametrize("shape", [(1, 8), (15, 8), (16, 8), (3, 50, 8), (2, 3, 40, 8)])
-@pytest.mark.parametrize("bias", [True, False])
-def test_a_linear_layer_gives_what_torch_gives(shape, bias):
-    torch.manual_seed(0)
-    layer = nn.Sequential(nn.Linear(8, 5, bias=bias))
-    given = [torch.randn(shape), torch.randn(*shape[:-1], 16)[..., ::2]]  # the second has gaps
-    expected = [layer(x) for x in given]
-    use_onednn(layer)
-    with torch.inference_mode():
-        for x, y in zip(given, expected, strict=True):
-            torch.testing.assert_close(layer(x), y)
-
-
-def test_without_onednn_linear_layers_stay(monkeypatch):
-    monkeypatch.setattr(optimising, "ONEDNN_LINEAR", None)
-    layer = nn.Sequential(nn.Linear(8, 5))
-    use_onednn(layer)
-    assert type(layer[0]) is nn.Linear
 
 
 class Net(nn.Module):
@@ -101,3 +92,52 @@ def test_a_convolution_that_others_read_is_not_folded():
         assert fold_batch_norms(net, lambda net=net: net(pixels)) == folded
         torch.testing.assert_close(net(pixels), expected)
         assert isinstance(net.norm, nn.BatchNorm2d) is shared
+
+
+class Shared(nn.Module):
+    """Two convolutions and their activations, which may be one module, or read what others read."""
+
+    def __init__(self, kind, both=False, residual=False, adds=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+        self.one = kind()
+        self.two = self.one if both else kind()
+        self.residual, self.adds = residual, adds
+        self.eval()
+
+    def forward(self, pixels):
+        read = self.one(self.first(pixels))
+        found = self.second(read)
+        if self.adds:
+            found += read  # what is activated is no longer what the convolution gave
+        return self.two(found) + found if self.residual else self.two(found)
+
+
+@needs_onednn
+@pytest.mark.parametrize("kind", [nn.ReLU, nn.ReLU6, nn.SiLU])
+def test_an_activation_is_fused_where_it_alone_reads_the_convolution(kind):
+    pixels = 9 * torch.randn(1, 3, 9, 9)  # some beyond 6
+    for given, count in (
+        ({}, 2),
+        ({"both": True}, 0),
+        ({"residual": True}, 0),
+        ({"adds": True}, 1),
+    ):
+        net = Shared(kind, **given)
+        with torch.no_grad():
+            expected = net(pixels)
+            use_onednn(net)
+            assert fuse_activations(net, lambda net=net: net(pixels)) == count
+            torch.testing.assert_close(net(pixels), expected)
+        left = [x for x in net.modules() if isinstance(x, kind)]
+        assert len(left) == (1 if "both" in given else 2 - count)
+
+
+@needs_onednn
+def test_an_activation_unknown_to_onednn_stays():
+    net = Shared(nn.ELU)
+    use_onednn(net)
+    with torch.no_grad():
+        assert fuse_activations(net, lambda: net(torch.randn(1, 3, 9, 9))) == 0
+    assert isinstance(net.one, nn.ELU)
