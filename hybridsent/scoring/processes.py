@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
+from hybridsent.support.cores import cores
 from hybridsent.support.errors import PostsError
 from hybridsent.support.memory import keep_freed_memory
 
@@ -42,18 +43,15 @@ def start_process(device: str | None, cpu_threads: int | None) -> PartialState:
     return state
 
 
-def cores() -> int:
-    """Return the cores of this machine for each of its processes, 1 at least."""
-    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
 def default_workers(device: str) -> int:
     """Return how many processes decode images for one model.
 
-    Decoding takes about a tenth of the time that a model of the quickstart's size takes on the CPU;
-    an accelerator is as hungry as all cores can feed.
+    Decoding takes about a tenth of the time that a model of the quickstart's size takes on the CPU, and
+    beside it on one core would only cost; an accelerator is as hungry as all cores can feed.
     """
-    return max(1, cores() // 8) if device == "cpu" else min(8, cores())
+    if device == "cpu":
+        return min(cores() - 1, max(1, cores() // 8))
+    return min(8, cores())
 
 
 def from_first_process(state: PartialState, find: Callable[[], Found]) -> Found:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
+from hybridsent.support.cores import cores
 from hybridsent.support.memory import keep_freed_memory
 from hybridsent.support.recipes import json_object, load_recipe
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
@@ -310,8 +311,7 @@ class HybridSentTrainingArguments(TrainingArguments):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()
         if self.use_cpu:
-            processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-            torch.set_num_threads(self.cpu_threads or max(1, (os.cpu_count() or 1) // processes))
+            torch.set_num_threads(self.cpu_threads or cores())
             keep_freed_memory()
 
     def _is_deepspeed(self) -> bool:

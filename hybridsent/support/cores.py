@@ -1,0 +1,14 @@
+"""Cores of the CPU."""
+
+import os
+
+
+def cores() -> int:
+    """Return how many cores each process of a launch has on its machine, 1 at least.
+
+    A container or `taskset` may allow fewer cores than the machine has. More threads than cores would
+    wait for each other.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    count = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
