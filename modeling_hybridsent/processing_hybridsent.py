@@ -365,7 +365,8 @@ class HybridSentProcessor(ProcessorMixin):
         except ValueError as error:
             what = str(error).splitlines()[0]
             raise ValueError(f"The images do not fit into one batch: {what}") from error
-        return pixels.masked_fill(missing.to(pixels.device)[:, None, None, None], 0.0)
+        pixels[missing.to(pixels.device)] = 0.0
+        return pixels
 
 
 def _tensor_kind(text: dict[str, Any], images: dict[str, Any]) -> str | None:

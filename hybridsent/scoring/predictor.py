@@ -20,6 +20,8 @@ from modeling_hybridsent.encoder_checks_hybridsent import require_fitting_texts
 from modeling_hybridsent.pipeline_hybridsent import refuse_misspelt
 from modeling_hybridsent.problems_hybridsent import problem_of
 
+AT_ONCE = 16  # rows; on a CPU more are no faster, and take more memory
+
 
 class Predictor:
     """Score batches of posts; a bad post is an answer with an error, never an exception.
@@ -136,7 +138,8 @@ class Predictor:
         )
         rows = [row_of(number, post, self.folder) for number, post in enumerate(posts)]
         window = Window(rows, self.layout)
-        for part in window.cut(rows, max(1, len(rows)), self.preparer.lengths):
+        size = AT_ONCE if self.device.startswith("cpu") else max(1, len(rows))
+        for part in window.cut(rows, size, self.preparer.lengths):
             self.score(window, self.preparer[part])
         answers = window.table().drop_columns("row")
         return answers if isinstance(batch, pa.Table) else answers.to_pydict()

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from datasets.utils import tqdm
+from huggingface_hub.utils import tqdm
 
 from datasets_scripts.intake import BROKEN_QUOTE, NOT_READ
 from hybridsent.scoring.arguments import ScoringArguments
