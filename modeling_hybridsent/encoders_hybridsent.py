@@ -354,7 +354,7 @@ def _run(config: PreTrainedConfig, modality: str, drops_pooler: bool) -> Encoder
 
 
 def _example_text() -> dict[str, torch.Tensor]:
-    """Return a text; without a mask on the meta device, for encoders ask whether it hides anything."""
+    """Return a text; without a mask on the meta device, which has no values for encoders to look at."""
     ids = torch.ones(1, _TOKENS, dtype=torch.long)
     return {"input_ids": ids} if ids.is_meta else {"input_ids": ids, "attention_mask": ids.clone()}
 

@@ -365,8 +365,9 @@ class HybridSentProcessor(ProcessorMixin):
         except ValueError as error:
             what = str(error).splitlines()[0]
             raise ValueError(f"The images do not fit into one batch: {what}") from error
-        pixels[missing.to(pixels.device)] = 0.0
-        return pixels
+        if not missing.any():
+            return pixels
+        return pixels.masked_fill(missing.to(pixels.device)[:, None, None, None], 0.0)
 
 
 def _tensor_kind(text: dict[str, Any], images: dict[str, Any]) -> str | None:

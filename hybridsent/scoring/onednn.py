@@ -17,10 +17,10 @@ from torch.nn import functional
 ONEDNN: Any = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
 LINEAR: Any = getattr(ONEDNN, "_linear_pointwise", None)
 CONVOLUTION: Any = getattr(ONEDNN, "_convolution_pointwise", None)
-LINEAR_ROWS = 16  # fewer are not worth the call
-Activation = tuple[str, list[float], str]  # oneDNN's name, its parameters, and how exact
+LINEAR_ROWS = 16  # so few are not worth the call
+Activation = tuple[str, list[float], str]  # oneDNN's name, its parameters, its algorithm
 NO_ACTIVATION: Activation = ("none", [], "")
-ACTIVATIONS: dict[type[nn.Module], Activation] = {
+ACTIVATIONS: dict[type[nn.Module], Activation] = {  # of NaN, the first two make 0
     nn.ReLU: ("relu", [], ""),
     nn.ReLU6: ("hardtanh", [0.0, 6.0], ""),
     nn.SiLU: ("swish", [], ""),
@@ -32,9 +32,9 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return input W^T + b, (..., outputs)."""
-        if input.numel() < LINEAR_ROWS * self.in_features:
+        if input.numel() <= LINEAR_ROWS * self.in_features:
             return super().forward(input)
-        return LINEAR(input, self.weight, self.bias, *NO_ACTIVATION)
+        return LINEAR(input.to(self.weight.dtype), self.weight, self.bias, *NO_ACTIVATION)
 
 
 class OneDnnConv2d(nn.Conv2d):
@@ -47,19 +47,23 @@ class OneDnnConv2d(nn.Conv2d):
         return self._convolve(input, self.weight, self.padding)
 
     def _convolve(self, input: torch.Tensor, weight: torch.Tensor, padding: Any) -> torch.Tensor:
+        batch = input if input.dim() == 4 else input[None]
         sizes = list(padding), list(self.stride), list(self.dilation)
-        return CONVOLUTION(input, weight, self.bias, *sizes, self.groups, *self.activation)
+        found = CONVOLUTION(
+            batch.to(weight.dtype), weight, self.bias, *sizes, self.groups, *self.activation
+        )
+        return found if input.dim() == 4 else found[0]
 
 
 class OneDnnConv2dSame(OneDnnConv2d):
-    """The same for a convolution that pads as TensorFlow does, one more after an image than before.
+    """The same for a convolution that pads as TensorFlow does: an odd row goes after the image.
 
     Padding as much on both sides, and the kernel by a row of zeros before it, gives the same without a
     copy of the image.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the activation of the convolution, (batch, channels, height / stride, ...)."""
+        """Return the activation of the convolution, of height / stride rows, rounded up."""
         sizes = zip(input.shape[-2:], self.kernel_size, self.stride, strict=True)
         totals = [max((math.ceil(n / s) - 1) * s + k - n, 0) for n, k, s in sizes]
         rows, columns = (total % 2 for total in totals)
@@ -90,8 +94,8 @@ def _convolutions() -> Iterator[tuple[type[nn.Module], type[nn.Module]]]:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Return whether a layer has no option that oneDNN's form lacks."""
-    if not isinstance(module, nn.Conv2d):
-        return True
+    """Return whether a layer is one of float32 without options that oneDNN's form lacks."""
+    if module.weight.dtype != torch.float32 or not isinstance(module, nn.Conv2d):
+        return module.weight.dtype == torch.float32
     zeros = module.padding_mode == "zeros" and not isinstance(module.padding, str)
     return zeros and (type(module) is nn.Conv2d or set(module.dilation) == {1})

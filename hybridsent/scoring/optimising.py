@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,10 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hybridsent.scoring.onednn import ACTIVATIONS, OneDnnConv2d, use_onednn
+from modeling_hybridsent.encoders_hybridsent import encode_image
 
-CLOSE = 1e-3  # of the largest number: how far optimised features may be from those before
-Run = Callable[[], torch.Tensor]
+CLOSE = 1e-3  # of the largest number of a state: how far it may be from that before
+Run = Callable[[], Sequence[torch.Tensor]]
 Change = tuple[nn.Module, nn.Module]  # a layer, and what takes its place
 
 
@@ -26,17 +27,20 @@ def optimise(model: Any, pixel_values: torch.Tensor) -> None:
         pixel_values: Of any image, (1, 3, height, width).
     """
     use_onednn(model)
-    base = model.hybridsent
+    encoder = model.hybridsent.vision_model
 
-    def run() -> torch.Tensor:
-        found = base.get_image_encoder_outputs(pixel_values)
-        return torch.cat([x.flatten() for x in found if x is not None])
+    def run() -> list[torch.Tensor]:
+        # Not one image alone, which some encoders treat otherwise; and not what they may write to.
+        images = torch.cat([pixel_values, pixel_values.flip(-1)])
+        last, stages = encode_image(encoder, images.contiguous(memory_format=torch.channels_last))
+        return [last, *stages]
 
-    fold_batch_norms(base.vision_model, run)
-    fuse_activations(base.vision_model, run)
+    # In inference mode tensors have no version, and leaving it turns gradients on.
+    with torch.inference_mode(False), torch.no_grad():
+        fold_batch_norms(encoder, run)
+        fuse_activations(encoder, run)
 
 
-@torch.no_grad()
 def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
     """Fold batch norms into the convolutions before them, in place.
 
@@ -45,10 +49,10 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
 
     Args:
         encoder: In evaluation mode.
-        run: Runs it on an image and returns its features.
+        run: Runs it on images and returns its states.
 
     Returns:
-        How many were folded: all, or none if that changed the features.
+        How many were folded: all, or none if that changed a state.
     """
     pairs, before = _pairs(encoder, run, nn.Conv2d, (nn.BatchNorm2d,))
     changes: list[Change] = []
@@ -59,16 +63,15 @@ def fold_batch_norms(encoder: nn.Module, run: Run) -> int:
     return len(changes) // 2 if _change(encoder, changes, run, before) else 0
 
 
-@torch.no_grad()
 def fuse_activations(encoder: nn.Module, run: Run) -> int:
     """Let convolutions of oneDNN compute the activations that read them, in place.
 
     Args:
         encoder: In evaluation mode, after `use_onednn`.
-        run: Runs it on an image and returns its features.
+        run: Runs it on images and returns its states.
 
     Returns:
-        How many were fused: all, or none if that changed the features.
+        How many were fused: all, or none if that changed a state.
     """
     pairs, before = _pairs(encoder, run, OneDnnConv2d, tuple(ACTIVATIONS))
     changes: list[Change] = []
@@ -81,47 +84,49 @@ def fuse_activations(encoder: nn.Module, run: Run) -> int:
 
 def _pairs(
     encoder: nn.Module, run: Run, first: type[Any], second: tuple[type[nn.Module], ...]
-) -> tuple[list[tuple[Any, Any]], torch.Tensor]:
-    """Return pairs of layers of which the second reads the first, and the features.
+) -> tuple[list[tuple[Any, Any]], Sequence[torch.Tensor]]:
+    """Return pairs of layers of which the second reads the first, and the states.
 
     Args:
         encoder: In evaluation mode.
-        run: Runs it on an image and returns its features.
+        run: Runs it on images and returns its states.
         first: Kind of the first layers.
         second: Kinds of the second ones.
 
     Returns:
-        The pairs whose layers run only once, for one that serves several cannot be changed for one; and
+        The pairs whose layers are called once: one that serves several cannot be changed for one. And
         what `run` returned.
     """
-    last: list[tuple[nn.Module, torch.Tensor, int]] = []
+    last: tuple[nn.Module, torch.Tensor, int] | None = None
     found: list[tuple[Any, Any]] = []
-    runs: Counter[nn.Module] = Counter()
+    calls: Counter[nn.Module] = Counter()
 
     def note_first(module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-        runs[module] += 1
-        last[:] = [(module, output, output._version)]
+        nonlocal last
+        calls[module] += 1
+        last = module, output, output._version
 
     def note_second(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        runs[module] += 1
-        for written, output, version in last:
-            if inputs[0] is output and output._version == version:  # a sum may have changed it
-                found.append((written, module))
+        calls[module] += 1
+        # An addition in place may have changed the output: then its version is another.
+        if last and inputs and inputs[0] is last[1] and inputs[0]._version == last[2]:
+            found.append((last[0], module))
 
     modules = list(encoder.modules())
     hooks = [x.register_forward_hook(note_first) for x in modules if isinstance(x, first)]
     hooks += [x.register_forward_pre_hook(note_second) for x in modules if isinstance(x, second)]
     try:
-        with torch.inference_mode(False):  # in which tensors have no version
-            features = run()
+        states = run()
     finally:
         for hook in hooks:
             hook.remove()
-    return [pair for pair in found if all(runs[module] == 1 for module in pair)], features
+    return [pair for pair in found if all(calls[module] == 1 for module in pair)], states
 
 
-def _change(encoder: nn.Module, changes: list[Change], run: Run, before: torch.Tensor) -> bool:
-    """Change layers of an encoder in place, or none if that changes the features; return whether."""
+def _change(
+    encoder: nn.Module, changes: list[Change], run: Run, before: Sequence[torch.Tensor]
+) -> bool:
+    """Change layers of an encoder in place, or none if it does not take that; return whether."""
     if not changes:
         return False
     places = {
@@ -131,11 +136,26 @@ def _change(encoder: nn.Module, changes: list[Change], run: Run, before: torch.T
     }
     for old, new in changes:
         setattr(*places[old], new)
-    kept = bool((run() - before).abs().max() <= CLOSE * before.abs().max())
+    kept = _runs_as(before, run)
     if not kept:
         for old, _ in changes:
             setattr(*places[old], old)
     return kept
+
+
+def _runs_as(before: Sequence[torch.Tensor], run: Run) -> bool:
+    """Return whether an encoder still runs, and every state of it is what it was."""
+    try:
+        after = run()
+        return all(_is_close(x, y) for x, y in zip(before, after, strict=True))
+    except Exception:  # of its own code, which may look into layers; it then runs as it was
+        return False
+
+
+def _is_close(before: torch.Tensor, after: torch.Tensor) -> bool:
+    if before.shape != after.shape:
+        return False
+    return bool((after - before).abs().max() <= CLOSE * before.abs().max())
 
 
 def _without_norm(norm: nn.BatchNorm2d) -> nn.Module | None:

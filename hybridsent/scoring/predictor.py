@@ -42,7 +42,8 @@ class Predictor:
         max_image_pixels: Refuse larger images, undecoded; None means the processor's own limit.
         folder: Where paths of images start, and which they may not leave.
         backend: What runs the model: "torch", "openvino" or "onnx".
-        optimise: Optimise a model of torch for inference; results differ only by rounding.
+        optimise: Optimise a model of torch for inference; results differ only by rounding, and have no
+            gradients.
         trust_remote_code: Run code that comes with the model; a model of hybridsent needs none.
 
     Raises:

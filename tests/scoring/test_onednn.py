@@ -58,6 +58,13 @@ def test_a_convolution_gives_what_torch_gives(given, batch, order):
 
 
 @needs_onednn
+@pytest.mark.parametrize("kind", [nn.Conv2d, Conv2dSame])
+def test_a_single_image_needs_no_batch(kind):
+    expected, found, _ = both(kind(4, 8, 3), torch.randn(4, 9, 9))
+    torch.testing.assert_close(found, expected)
+
+
+@needs_onednn
 @pytest.mark.parametrize("size", [(12, 12), (13, 13), (12, 15), (1, 2), (7, 18)])
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 5, (3, 6)])
 @pytest.mark.parametrize("stride", [1, 2, 3, (1, 2)])
@@ -77,20 +84,24 @@ def test_a_convolution_that_pads_as_tensorflow_gives_what_timm_gives(size, kerne
         nn.Conv2d(4, 8, 3, padding=1, padding_mode="reflect"),
         Conv2dSame(4, 8, 3, stride=2, dilation=2),
         nn.Conv1d(4, 8, 1),
+        nn.Conv2d(4, 8, 3, dtype=torch.float64),
     ],
     ids=str,
 )
 def test_what_onednn_has_no_form_for_stays(layer):
     size = (2, 4, 9) if isinstance(layer, nn.Conv1d) else (2, 4, 9, 9)
-    expected, found, same = both(layer, torch.randn(size))
+    expected, found, same = both(layer, torch.randn(size, dtype=layer.weight.dtype))
     assert type(same) is type(layer)
     assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("name", ["LINEAR", "CONVOLUTION"])
-def test_without_onednn_layers_stay(name, monkeypatch):
-    monkeypatch.setattr(onednn, name, None)
+@needs_onednn
+@pytest.mark.parametrize(
+    ("absent", "kinds"),
+    [("LINEAR", [nn.Linear, OneDnnConv2d]), ("CONVOLUTION", [OneDnnLinear, nn.Conv2d])],
+)
+def test_what_torch_lacks_of_onednn_stays_as_it_is(absent, kinds, monkeypatch):
+    monkeypatch.setattr(onednn, absent, None)
     layers = nn.Sequential(nn.Linear(8, 5), nn.Conv2d(3, 4, 1))
     use_onednn(layers)
-    kinds = [type(x) for x in layers]
-    assert (nn.Linear if name == "LINEAR" else nn.Conv2d) in kinds
+    assert [type(x) for x in layers] == kinds

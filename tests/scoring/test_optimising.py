@@ -1,16 +1,19 @@
 """A reworked model says what it said before, whatever encoder it has; what cannot be kept is undone."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from many_posts import good_posts, save_pictures
+from tiny_encoders import build, inputs_of, working_encoders
 from tiny_models import save_tiny
 from torch import nn
 
 from hybridsent import Predictor
 from hybridsent.scoring import onednn
 from hybridsent.scoring.onednn import NO_ACTIVATION, OneDnnConv2d, OneDnnLinear, use_onednn
-from hybridsent.scoring.optimising import fold_batch_norms, fuse_activations
+from hybridsent.scoring.optimising import fold_batch_norms, fuse_activations, optimise
 
 needs_onednn = pytest.mark.skipif(onednn.CONVOLUTION is None, reason="torch has no oneDNN here")
 
@@ -52,9 +55,7 @@ def test_answers_are_those_of_the_model_as_it_was_loaded(vision, folder):
     assert (count["linear"][1] > 0) is (count["convolutions"][1] > 0) is has_onednn
     if has_onednn:
         fused = [
-            x.activation != NO_ACTIVATION
-            for x in reworked.modules()
-            if hasattr(x, "activation") and isinstance(x, OneDnnConv2d)
+            x.activation != NO_ACTIVATION for x in reworked.modules() if isinstance(x, OneDnnConv2d)
         ]
         assert sum(fused) == count["activations"][0] - count["activations"][1]
         assert any(fused) is convolves
@@ -89,55 +90,104 @@ def test_a_convolution_that_others_read_is_not_folded():
     for shared, folded in ((False, 1), (True, 0)):
         net = Net(shared)
         expected = net(pixels).detach()
-        assert fold_batch_norms(net, lambda net=net: net(pixels)) == folded
+        assert fold_batch_norms(net, lambda net=net: [net(pixels)]) == folded
         torch.testing.assert_close(net(pixels), expected)
         assert isinstance(net.norm, nn.BatchNorm2d) is shared
 
 
-class Shared(nn.Module):
-    """Two convolutions and their activations, which may be one module, or read what others read."""
+class Odd(nn.Module):
+    """Two convolutions and activations, in a form that a fused activation may not fit."""
 
-    def __init__(self, kind, both=False, residual=False, adds=False):
+    def __init__(self, kind, form):
         super().__init__()
         torch.manual_seed(0)
         self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
-        self.one = kind()
-        self.two = self.one if both else kind()
-        self.residual, self.adds = residual, adds
+        self.one, self.form = kind(), form
+        self.two = self.one if form == "one activation for both" else kind()
+        self.states = []
+        if form == "recorded by a hook":
+            self.two.register_forward_hook(lambda _module, _inputs, x: self.states.append(x))
         self.eval()
 
     def forward(self, pixels):
-        read = self.one(self.first(pixels))
+        self.states.clear()
+        found = self.first(pixels)
+        read = self.one(input=found) if self.form == "given by name" else self.one(found)
         found = self.second(read)
-        if self.adds:
+        if self.form == "added to in place":
             found += read  # what is activated is no longer what the convolution gave
-        return self.two(found) + found if self.residual else self.two(found)
+        if self.form == "read again":
+            return [self.two(found) + found]
+        if self.form == "read again beside large states":
+            return [self.two(found) + found, 1e5 * read]
+        if self.form == "looked into":
+            assert self.two.inplace is False
+        return [self.two(found), *self.states]
+
+
+FORMS = {
+    "plain": 2,
+    "one activation for both": 0,
+    "read again": 0,
+    "read again beside large states": 0,
+    "added to in place": 1,
+    "given by name": 1,
+    "looked into": 0,
+    "recorded by a hook": 0,
+}
 
 
 @needs_onednn
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.ReLU6, nn.SiLU])
-def test_an_activation_is_fused_where_it_alone_reads_the_convolution(kind):
-    pixels = 9 * torch.randn(1, 3, 9, 9)  # some beyond 6
-    for given, count in (
-        ({}, 2),
-        ({"both": True}, 0),
-        ({"residual": True}, 0),
-        ({"adds": True}, 1),
-    ):
-        net = Shared(kind, **given)
-        with torch.no_grad():
-            expected = net(pixels)
-            use_onednn(net)
-            assert fuse_activations(net, lambda net=net: net(pixels)) == count
-            torch.testing.assert_close(net(pixels), expected)
-        left = [x for x in net.modules() if isinstance(x, kind)]
-        assert len(left) == (1 if "both" in given else 2 - count)
+@pytest.mark.parametrize(("form", "count"), FORMS.items())
+def test_activations_are_fused_where_they_alone_read_their_convolutions(kind, form, count):
+    pixels = 9 * torch.randn(2, 3, 9, 9)  # some beyond 6
+    net = Odd(kind, form)
+    with torch.no_grad():
+        expected = net(pixels)
+        use_onednn(net)
+        before = {x for x in net.modules() if isinstance(x, kind)}
+        assert fuse_activations(net, lambda: net(pixels)) == count
+        torch.testing.assert_close(net(pixels), expected)
+    left = {x for x in net.modules() if isinstance(x, kind)}
+    assert left <= before
+    assert len(before) - len(left) == count
 
 
 @needs_onednn
 def test_an_activation_unknown_to_onednn_stays():
-    net = Shared(nn.ELU)
+    net = Odd(nn.ELU, "plain")
     use_onednn(net)
     with torch.no_grad():
         assert fuse_activations(net, lambda: net(torch.randn(1, 3, 9, 9))) == 0
     assert isinstance(net.one, nn.ELU)
+
+
+@pytest.mark.parametrize("name", [name for kind, name in working_encoders() if kind == "vision"])
+@pytest.mark.parametrize("mode", [nullcontext, torch.inference_mode])
+def test_every_vision_encoder_answers_as_before(name, mode):
+    torch.manual_seed(0)
+    model = build("vision", name).eval()
+    inputs = inputs_of(model.config)
+    with torch.no_grad():
+        for part in model.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.running_mean.normal_()
+                part.running_var.uniform_(0.5, 2)
+        expected = model(**inputs).logits
+        images = model.hybridsent.get_image_encoder_outputs(inputs["pixel_values"])
+    with mode():
+        optimise(model, torch.rand_like(inputs["pixel_values"][:1]))
+    with torch.inference_mode():
+        found = model.hybridsent.get_image_encoder_outputs(inputs["pixel_values"])
+        torch.testing.assert_close(model(**inputs).logits, expected, atol=1e-5, rtol=0)
+    for x, y in zip(images, found, strict=True):
+        torch.testing.assert_close(x, y, atol=1e-5 * float(x.abs().max()), rtol=0)
+
+
+def test_an_optimised_model_answers_within_autocast(folder):
+    save_tiny(folder / "autocast", vision="timm")
+    _, expected = answers(folder / "autocast", folder, optimise=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, found = answers(folder / "autocast", folder)
+    np.testing.assert_allclose(found, expected, atol=0.02, rtol=0)
