@@ -23,7 +23,7 @@ from benchmarks.turns import rates_table, take_turns
 from hybridsent import Predictor
 from hybridsent.exporting.comparison import made_up_rows
 from hybridsent.scoring.exported import read_export
-from hybridsent.support.memory import keep_freed_memory
+from hybridsent.support.machine import keep_freed_memory
 
 BATCHES = (1, 16)
 

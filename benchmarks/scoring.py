@@ -36,7 +36,7 @@ from hybridsent.scoring.answers import Window, windows
 from hybridsent.scoring.engine import score_rows
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.rows import Assignment
-from hybridsent.support.memory import keep_freed_memory
+from hybridsent.support.machine import keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = 300  # files; posts use them in turn

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hybridsent.bundled.encoders import resolve_encoder as bundled_encoder
     from hybridsent.bundled.models import bundled_model
     from hybridsent.scoring.predictor import Predictor
-    from hybridsent.support.memory import keep_freed_memory
+    from hybridsent.support.machine import keep_freed_memory
     from modeling_hybridsent import (
         HybridSentConfig,
         HybridSentForSequenceClassification,
@@ -38,7 +38,7 @@ _ELSEWHERE = {  # others of __all__ are in modeling_hybridsent under their name
     "Predictor": ("hybridsent.scoring.predictor", "Predictor"),
     "bundled_encoder": ("hybridsent.bundled.encoders", "resolve_encoder"),
     "bundled_model": ("hybridsent.bundled.models", "bundled_model"),
-    "keep_freed_memory": ("hybridsent.support.memory", "keep_freed_memory"),
+    "keep_freed_memory": ("hybridsent.support.machine", "keep_freed_memory"),
 }
 
 

@@ -24,7 +24,7 @@ from hybridsent.scoring.predictor import Predictor
 from hybridsent.scoring.rows import Assignment, Row
 from hybridsent.support.errors import PostsError
 from hybridsent.support.folders import build_beside
-from hybridsent.support.memory import keep_freed_memory
+from hybridsent.support.machine import keep_freed_memory
 from modeling_hybridsent.inputs_hybridsent import image_source
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics are sent unasked

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from hybridsent.scoring.onednn import ACTIVATIONS, OneDnnConv2d, use_onednn
+from hybridsent.support.onednn import ACTIVATIONS, OneDnnConv2d, use_onednn
 from modeling_hybridsent.encoders_hybridsent import encode_image
 
 CLOSE = 1e-3  # of the largest number of a state: how far it may be from that before

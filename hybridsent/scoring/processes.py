@@ -12,9 +12,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from hybridsent.support.cores import cores
 from hybridsent.support.errors import PostsError
-from hybridsent.support.memory import keep_freed_memory
+from hybridsent.support.machine import cores, keep_freed_memory
 
 PATIENCE = timedelta(days=30)  # processes end at different times; the first wait for the last
 Found = TypeVar("Found")

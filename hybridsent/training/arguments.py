@@ -11,8 +11,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hybridsent.support.cores import cores
-from hybridsent.support.memory import keep_freed_memory
+from hybridsent.support.machine import cores, keep_freed_memory
 from hybridsent.support.recipes import json_object, load_recipe
 from modeling_hybridsent.inputs_hybridsent import DEFAULT_MAX_IMAGE_PIXELS
 

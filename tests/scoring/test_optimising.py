@@ -11,9 +11,9 @@ from tiny_models import save_tiny
 from torch import nn
 
 from hybridsent import Predictor
-from hybridsent.scoring import onednn
-from hybridsent.scoring.onednn import NO_ACTIVATION, OneDnnConv2d, OneDnnLinear, use_onednn
 from hybridsent.scoring.optimising import fold_batch_norms, fuse_activations, optimise
+from hybridsent.support import onednn
+from hybridsent.support.onednn import NO_ACTIVATION, OneDnnConv2d, OneDnnLinear, use_onednn
 
 needs_onednn = pytest.mark.skipif(onednn.CONVOLUTION is None, reason="torch has no oneDNN here")
 

@@ -10,7 +10,7 @@ PRINT = """
 import os
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{count}])
 from hybridsent.scoring.processes import default_workers
-from hybridsent.support.cores import cores
+from hybridsent.support.machine import cores
 print(cores(), default_workers("cpu"), default_workers("cuda"))"""
 
 

@@ -7,8 +7,8 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from hybridsent.scoring import onednn
-from hybridsent.scoring.onednn import OneDnnConv2d, OneDnnConv2dSame, OneDnnLinear, use_onednn
+from hybridsent.support import onednn
+from hybridsent.support.onednn import OneDnnConv2d, OneDnnConv2dSame, OneDnnLinear, use_onednn
 
 needs_onednn = pytest.mark.skipif(onednn.CONVOLUTION is None, reason="torch has no oneDNN here")
 

@@ -1,7 +1,8 @@
-"""Memory of the C library, on a CPU."""
+"""Cores and memory of the machine, for models on a CPU."""
 
 import contextlib
 import ctypes
+import os
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
@@ -19,3 +20,15 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL("libc.so.6")
         library.mallopt(_M_MMAP_MAX, 0)
         library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def cores() -> int:
+    """Return how many cores each process of a launch has on its machine, 1 at least.
+
+    A cpuset or `taskset` may allow fewer cores than the machine has, and more threads than cores would
+    wait for each other. Those allowed are shared by the launch: where it binds each process to cores
+    of its own, say how many (`--cpu_threads`).
+    """
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    count = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
