@@ -367,7 +367,8 @@ class HybridSentProcessor(ProcessorMixin):
             raise ValueError(f"The images do not fit into one batch: {what}") from error
         if not missing.any():
             return pixels
-        return pixels.masked_fill(missing.to(pixels.device)[:, None, None, None], 0.0)
+        missing = missing.to(pixels.device).view(-1, *[1] * (pixels.dim() - 1))
+        return pixels.masked_fill(missing, 0.0)
 
 
 def _tensor_kind(text: dict[str, Any], images: dict[str, Any]) -> str | None:

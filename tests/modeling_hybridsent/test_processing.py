@@ -14,6 +14,7 @@ from transformers import (
     AutoTokenizer,
     CLIPImageProcessor,
     ConvNextImageProcessor,
+    Siglip2ImageProcessor,
     TimmWrapperImageProcessor,
 )
 
@@ -46,6 +47,14 @@ def test_one_post_is_a_batch_of_one(processor):
 def test_missing_text_is_marked(processor, nothing):
     out = processor(text=["sun", nothing], images=[picture(), picture()])
     assert out["has_text"].tolist() == [True, False]
+
+
+def test_a_missing_image_is_cleared_in_pixels_of_any_shape():
+    processor = HybridSentProcessor(Siglip2ImageProcessor(), tiny_tokenizer(), max_length=64)
+    pixels = processor(text=["a"] * 3, images=[picture(0), None, picture(1)])["pixel_values"]
+    pixels = torch.as_tensor(pixels)
+    assert pixels.shape == (3, 256, 768)  # patches
+    assert [bool(x.any()) for x in pixels] == [True, False, True]
 
 
 @pytest.mark.parametrize("nothing", [None, "", b""])

@@ -105,7 +105,7 @@ class Odd(nn.Module):
         self.one, self.form = kind(), form
         self.two = self.one if form == "one activation for both" else kind()
         self.states = []
-        if form == "recorded by a hook":
+        if "hook" in form:
             self.two.register_forward_hook(lambda _module, _inputs, x: self.states.append(x))
         self.eval()
 
@@ -120,9 +120,12 @@ class Odd(nn.Module):
             return [self.two(found) + found]
         if self.form == "read again beside large states":
             return [self.two(found) + found, 1e5 * read]
+        if self.form == "read again beside a large channel":
+            return [torch.cat([self.two(found) + found, 1e5 * read], dim=1).movedim(1, -1)]
         if self.form == "looked into":
             assert self.two.inplace is False
-        return [self.two(found), *self.states]
+        answer = self.two(found)
+        return [answer, *self.states] if self.form == "recorded by a hook" else [answer]
 
 
 FORMS = {
@@ -130,10 +133,12 @@ FORMS = {
     "one activation for both": 0,
     "read again": 0,
     "read again beside large states": 0,
+    "read again beside a large channel": 0,
     "added to in place": 1,
     "given by name": 1,
     "looked into": 0,
-    "recorded by a hook": 0,
+    "recorded by a hook": 1,
+    "watched by a hook": 1,
 }
 
 
@@ -145,10 +150,12 @@ def test_activations_are_fused_where_they_alone_read_their_convolutions(kind, fo
     net = Odd(kind, form)
     with torch.no_grad():
         expected = net(pixels)
+        watched = len(net.states)
         use_onednn(net)
         before = {x for x in net.modules() if isinstance(x, kind)}
         assert fuse_activations(net, lambda: net(pixels)) == count
         torch.testing.assert_close(net(pixels), expected)
+    assert len(net.states) == watched
     left = {x for x in net.modules() if isinstance(x, kind)}
     assert left <= before
     assert len(before) - len(left) == count
@@ -183,6 +190,7 @@ def test_every_vision_encoder_answers_as_before(name, mode):
         torch.testing.assert_close(model(**inputs).logits, expected, atol=1e-5, rtol=0)
     for x, y in zip(images, found, strict=True):
         torch.testing.assert_close(x, y, atol=1e-5 * float(x.abs().max()), rtol=0)
+    assert not any(x.requires_grad for x in model.parameters())
 
 
 def test_an_optimised_model_answers_within_autocast(folder):
