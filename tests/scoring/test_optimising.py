@@ -199,3 +199,12 @@ def test_an_optimised_model_answers_within_autocast(folder):
     with torch.autocast("cpu", torch.bfloat16):
         _, found = answers(folder / "autocast", folder)
     np.testing.assert_allclose(found, expected, atol=0.02, rtol=0)
+
+
+@needs_onednn
+def test_the_bundled_model_is_optimised_wholly():
+    model = Predictor("bundled/mvsa-single").backend.model
+    convolutions = [x for x in model.modules() if isinstance(x, OneDnnConv2d)]
+    assert len(convolutions) == 49
+    assert sum(x.activation != NO_ACTIVATION for x in convolutions) == 33
+    assert not any(isinstance(x, nn.BatchNorm2d) for x in model.modules())
