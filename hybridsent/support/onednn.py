@@ -95,7 +95,9 @@ def _convolutions() -> Iterator[tuple[type[nn.Module], type[nn.Module]]]:
 
 def _is_plain(module: nn.Module) -> bool:
     """Return whether a layer is one of float32 without options that oneDNN's form lacks."""
-    if module.weight.dtype != torch.float32 or not isinstance(module, nn.Conv2d):
-        return module.weight.dtype == torch.float32
+    if module.weight.dtype != torch.float32:
+        return False
+    if not isinstance(module, nn.Conv2d):
+        return True
     zeros = module.padding_mode == "zeros" and not isinstance(module.padding, str)
     return zeros and (type(module) is nn.Conv2d or set(module.dilation) == {1})
