@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -41,6 +41,7 @@ def score_rows(
 
     Raises:
         RuntimeError: A worker died, or did not answer in time.
+        OSError, EOFError: A worker died while it handed a batch over; or the rows cannot be read.
     """
     layout = predictor.layout  # loads the model before the workers come to be
     at_work: deque[Window] = deque()
@@ -61,13 +62,15 @@ def score_rows(
         timeout=patience if num_workers else 0,
         pin_memory=not predictor.device.startswith("cpu"),
     )
+    prepared_batches = iter(loader)
     try:
-        for prepared in loader:
+        for prepared in prepared_batches:
             predictor.score(at_work[0], prepared)
             if not at_work[0].batches:
                 yield at_work.popleft().table()
-    except RuntimeError:
-        _ignore_dead_workers()
+    except (RuntimeError, OSError, EOFError):
+        if num_workers:
+            _take_down(prepared_batches)
         raise
 
 
@@ -85,11 +88,13 @@ def _as_it_is(prepared: Any) -> Any:
     return prepared
 
 
-def _ignore_dead_workers() -> None:
-    """Keep torch's handler from reporting a dead worker again while its loader is taken down."""
-    on_posix = hasattr(signal, "SIGCHLD")
-    if on_posix and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+def _take_down(workers: Any) -> None:
+    """End the workers of a loader now; their end is not left to whenever Python collects them.
+
+    torch may notice only here that one of them is dead, which its iterators would print and ignore.
+    """
+    with suppress(RuntimeError):
+        workers._shutdown_workers()
 
 
 def _leave_interrupts_to_the_parent(_worker: int) -> None:

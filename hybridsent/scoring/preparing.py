@@ -15,6 +15,7 @@ from transformers import AutoProcessor
 from datasets_scripts.intake import EMPTY, find_image
 from hybridsent.scoring.inputs import HUB
 from hybridsent.scoring.rows import Row
+from hybridsent.support.command_line import is_lost_worker
 from modeling_hybridsent.inputs_hybridsent import has_text, load_image
 
 # An archive of the data set, or a file of it, is all that a row of the Hub may name.
@@ -129,7 +130,9 @@ class Preparer:
         try:
             mask = self.processor.encode_texts(texts)["attention_mask"]
             return cast(list[int], mask.sum(dim=1).tolist())
-        except Exception:  # whatever a tokenizer may raise; the batch of that text says why
+        except Exception as error:  # of any tokenizer; the batch of that text says why
+            if is_lost_worker(error):  # torch raises that wherever this process is
+                raise
             if len(texts) == 1:
                 return [len(texts[0] or "")]
             return [self._lengths([text])[0] for text in texts]

@@ -18,6 +18,7 @@ _NO_ROOM_WORDS = re.compile(
     rf"os error ({'|'.join(map(str, _NO_ROOM))})\)|No space left|inline_container\.cc|iostream error"
 )
 _NO_MEMORY_WORDS = re.compile(r"can't allocate memory|out of memory|std::bad_alloc", re.IGNORECASE)
+_NO_WORKER_WORDS = re.compile(r"^DataLoader worker \(pid")
 # package -> the extra of ours that brings it
 _EXTRAS = {"gradio": "space", "imagehash": "audit", "ray": "ray"}
 _INTERRUPTED = 130  # as of any program that an interrupt ended
@@ -91,6 +92,11 @@ def explain(error: BaseException) -> str:
         )
     if is_out_of_memory(error) and not _is_from_us(error):
         return f"{said}\nOut of memory: try a smaller batch size."
+    if is_lost_worker(error):
+        return (
+            f"{said}\nA worker process died, perhaps because memory ran out. Run the same command "
+            "again; if it fails again, use fewer workers or smaller batches."
+        )
     if _is_from_us(error) or (isinstance(error, OSError) and error.filename):
         return said
     return (
@@ -111,6 +117,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error is used-up memory, of the machine or of an accelerator."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _NO_MEMORY_WORDS.search(str(error)) is not None
+    )
+
+
+def is_lost_worker(error: BaseException) -> bool:
+    """Return whether an error, or one of its causes, is the death of a worker process.
+
+    torch says so when it finds the process dead. While the process is still dying, only the connection
+    that hands its batches over breaks.
+    """
+    broken = (ConnectionError, EOFError, FileNotFoundError)
+    return any(
+        (isinstance(cause, broken) and _origin(cause) == "multiprocessing")
+        or (isinstance(cause, RuntimeError) and _NO_WORKER_WORDS.search(str(cause)) is not None)
+        for cause in _causes(error)
     )
 
 

@@ -1,7 +1,9 @@
 """The engine answers every row once, in order, ahead of nothing it cannot hold."""
 
 import os
+import time
 
+import psutil
 import pyarrow as pa
 import pytest
 from file_limit import limited_files
@@ -147,3 +149,23 @@ def test_a_worker_that_cannot_hand_its_batch_over_is_not_waited_for_for_ever(tin
     predictor.load()
     with limited_files(100), pytest.raises(RuntimeError, match="timed out after 3 seconds"):
         list(score_rows(rows, predictor, 4, num_workers=1, patience=3))
+
+
+def test_a_worker_that_dies_while_tokens_are_counted_ends_the_run_at_once(tiny, monkeypatch):
+    """Not only when the patience with the worker ends, which would say so in other words."""
+    predictor = Predictor(tiny[0])
+    processor = predictor.preparer.processor
+    encode_texts = processor.encode_texts
+
+    def kill_the_worker(texts):
+        for worker in psutil.Process().children():
+            if worker.pid not in before:
+                worker.kill()
+                time.sleep(0.2)  # torch's handler raises here
+        return encode_texts(texts)
+
+    monkeypatch.setattr(processor, "encode_texts", kill_the_worker)
+    rows = (Row(i, None, "a day") for i in range(10_000))
+    before = {child.pid for child in psutil.Process().children()}
+    with pytest.raises(RuntimeError, match="is killed by signal"):
+        list(score_rows(rows, predictor, 4, num_workers=1, patience=20))

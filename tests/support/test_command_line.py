@@ -2,12 +2,17 @@
 
 import errno
 import json
+import os
 import re
+import signal
 import sys
+import threading
+import time
 from importlib import import_module
 
 import pytest
 import torch
+import torch.multiprocessing as multiprocessing
 from file_limit import limited_files
 from safetensors.torch import save_file
 
@@ -105,3 +110,40 @@ def test_memory_that_is_used_up_is_told_with_advice(capsys):
     status, said = said_by(lambda: torch.zeros(1).expand(10**14).contiguous(), capsys)
     assert status == 1
     assert re.search(r"can't allocate memory.*\nOut of memory: try a smaller batch size.", said)
+
+
+def hand_over_a_tensor(queue):
+    queue.put(torch.zeros(1000))
+    time.sleep(600)
+
+
+def kill_dead(worker):
+    worker.kill()
+    worker.join()
+
+
+def kill_while_it_is_asked(worker):
+    os.kill(worker.pid, signal.SIGSTOP)  # the system takes the connection, and nobody answers
+    threading.Timer(0.5, worker.kill).start()
+
+
+@pytest.mark.parametrize("end", [kill_dead, kill_while_it_is_asked])
+def test_a_worker_that_dies_while_it_hands_a_batch_over_is_told_as_such(end, capsys):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    worker = context.Process(target=hand_over_a_tensor, args=(queue,))
+    worker.start()
+    while queue.empty():
+        time.sleep(0.01)
+    end(worker)
+    status, said = said_by(queue.get, capsys)
+    worker.join()
+    assert status == 1
+    assert re.match(r"error: .*Connection re.*\nA worker process died", said)
+
+
+def test_a_lost_connection_to_another_machine_is_no_dead_worker(capsys):
+    def run():
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    assert "worker" not in said_by(run, capsys)[1]
