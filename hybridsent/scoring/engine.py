@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,9 @@ from hybridsent.scoring.rows import Row
 
 AHEAD = 4  # batches that each worker prepares ahead of the model
 PATIENCE = 600  # seconds; a worker that cannot hand over its batch, /dev/shm being full, hangs
+ASK_AFTER = (
+    5  # seconds until torch asks whether workers live; a signal tells sooner, unless swallowed
+)
 
 
 def score_rows(
@@ -59,19 +63,45 @@ def score_rows(
         num_workers=num_workers,
         prefetch_factor=AHEAD if num_workers else None,
         worker_init_fn=_leave_interrupts_to_the_parent,
-        timeout=patience if num_workers else 0,
+        timeout=min(ASK_AFTER, patience) if num_workers else 0,
         pin_memory=not predictor.device.startswith("cpu"),
     )
-    prepared_batches = iter(loader)
-    try:
-        for prepared in prepared_batches:
+    with _workers_of(loader) as ready:
+        while prepared := _next_batch(ready, patience):
             predictor.score(at_work[0], prepared)
             if not at_work[0].batches:
                 yield at_work.popleft().table()
-    except (RuntimeError, OSError, EOFError):
-        if num_workers:
-            _take_down(prepared_batches)
-        raise
+
+
+@contextmanager
+def _workers_of(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Start the workers of a loader, and end them with the block.
+
+    torch ends them when Python collects the iterator, which an error that is kept keeps, too. It may
+    notice only here that one of them is dead.
+    """
+    ready = iter(loader)
+    try:
+        yield ready
+    finally:
+        if loader.num_workers:
+            with suppress(RuntimeError):
+                ready._shutdown_workers()  # type: ignore[attr-defined] # private to torch
+
+
+def _next_batch(ready: Iterator[Any], patience: float) -> Any:
+    """Return the next batch of a loader; None after the last.
+
+    Raises:
+        RuntimeError: There is none for `patience` seconds; or as `score_rows`.
+    """
+    for _ in range(math.ceil(patience / ASK_AFTER)):
+        try:
+            return next(ready, None)
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader timed out"):
+                raise
+    raise RuntimeError(f"DataLoader timed out after {patience:g} seconds")
 
 
 class _Once:
@@ -86,15 +116,6 @@ class _Once:
 
 def _as_it_is(prepared: Any) -> Any:
     return prepared
-
-
-def _take_down(workers: Any) -> None:
-    """End the workers of a loader now; their end is not left to whenever Python collects them.
-
-    torch may notice only here that one of them is dead, which its iterators would print and ignore.
-    """
-    with suppress(RuntimeError):
-        workers._shutdown_workers()
 
 
 def _leave_interrupts_to_the_parent(_worker: int) -> None:

@@ -15,7 +15,7 @@ from transformers import AutoProcessor
 from datasets_scripts.intake import EMPTY, find_image
 from hybridsent.scoring.inputs import HUB
 from hybridsent.scoring.rows import Row
-from hybridsent.support.command_line import is_lost_worker
+from hybridsent.support.command_line import lost_worker
 from modeling_hybridsent.inputs_hybridsent import has_text, load_image
 
 # An archive of the data set, or a file of it, is all that a row of the Hub may name.
@@ -131,8 +131,8 @@ class Preparer:
             mask = self.processor.encode_texts(texts)["attention_mask"]
             return cast(list[int], mask.sum(dim=1).tolist())
         except Exception as error:  # of any tokenizer; the batch of that text says why
-            if is_lost_worker(error):  # torch raises that wherever this process is
-                raise
+            if lost := lost_worker(error):  # torch raises that wherever this process is
+                raise lost from error
             if len(texts) == 1:
                 return [len(texts[0] or "")]
             return [self._lengths([text])[0] for text in texts]

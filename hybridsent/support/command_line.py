@@ -18,7 +18,6 @@ _NO_ROOM_WORDS = re.compile(
     rf"os error ({'|'.join(map(str, _NO_ROOM))})\)|No space left|inline_container\.cc|iostream error"
 )
 _NO_MEMORY_WORDS = re.compile(r"can't allocate memory|out of memory|std::bad_alloc", re.IGNORECASE)
-_NO_WORKER_WORDS = re.compile(r"^DataLoader worker \(pid")
 # package -> the extra of ours that brings it
 _EXTRAS = {"gradio": "space", "imagehash": "audit", "ray": "ray"}
 _INTERRUPTED = 130  # as of any program that an interrupt ended
@@ -92,10 +91,11 @@ def explain(error: BaseException) -> str:
         )
     if is_out_of_memory(error) and not _is_from_us(error):
         return f"{said}\nOut of memory: try a smaller batch size."
-    if is_lost_worker(error):
+    if lost := lost_worker(error):
         return (
-            f"{said}\nA worker process died, perhaps because memory ran out. Run the same command "
-            "again; if it fails again, use fewer workers or smaller batches."
+            f"{str(lost) or said}\nA worker process died, perhaps because memory ran out, or its "
+            "temporary files were removed. Run the same command again; if it fails again, use fewer "
+            "workers or smaller batches."
         )
     if _is_from_us(error) or (isinstance(error, OSError) and error.filename):
         return said
@@ -120,18 +120,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def is_lost_worker(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, is the death of a worker process.
+def lost_worker(error: BaseException) -> BaseException | None:
+    """Return the death of a worker process, if an error, or one of its causes, is one.
 
     torch says so when it finds the process dead. While the process is still dying, only the connection
     that hands its batches over breaks.
     """
-    broken = (ConnectionError, EOFError, FileNotFoundError)
-    return any(
-        (isinstance(cause, broken) and _origin(cause) == "multiprocessing")
-        or (isinstance(cause, RuntimeError) and _NO_WORKER_WORDS.search(str(cause)) is not None)
-        for cause in _causes(error)
-    )
+    return next((cause for cause in _causes(error) if _is_lost_worker(cause)), None)
+
+
+def _is_lost_worker(error: BaseException) -> bool:
+    if isinstance(error, (ConnectionError, EOFError, FileNotFoundError)):
+        return _origin(error) == "multiprocessing"
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 
 import psutil
 import pyarrow as pa
@@ -11,6 +12,7 @@ from many_posts import direct, good_posts, save_pictures, with_bad, write_csv
 from tiny_models import save_tiny
 
 from hybridsent import Predictor
+from hybridsent.scoring import engine
 from hybridsent.scoring.answers import BATCHES, MAX_BYTES, Window, windows
 from hybridsent.scoring.engine import AHEAD, score_rows
 from hybridsent.scoring.inputs import find_input
@@ -151,21 +153,73 @@ def test_a_worker_that_cannot_hand_its_batch_over_is_not_waited_for_for_ever(tin
         list(score_rows(rows, predictor, 4, num_workers=1, patience=3))
 
 
-def test_a_worker_that_dies_while_tokens_are_counted_ends_the_run_at_once(tiny, monkeypatch):
-    """Not only when the patience with the worker ends, which would say so in other words."""
+def children():
+    return {child.pid: child for child in psutil.Process().children()}
+
+
+def kill_one(before):
+    """Kill a worker, and see torch's handler raise where this process is."""
+    workers = [child for pid, child in children().items() if pid not in before]
+    if workers:
+        workers[0].kill()
+        time.sleep(60)
+
+
+def some_rows():
+    return (Row(i, None, "a day") for i in range(10_000))
+
+
+def test_a_worker_that_dies_while_tokens_are_counted_is_the_error(tiny, monkeypatch):
     predictor = Predictor(tiny[0])
-    processor = predictor.preparer.processor
+    processor, before = predictor.preparer.processor, children()
     encode_texts = processor.encode_texts
 
-    def kill_the_worker(texts):
-        for worker in psutil.Process().children():
-            if worker.pid not in before:
-                worker.kill()
-                time.sleep(0.2)  # torch's handler raises here
+    def die(texts):
+        kill_one(before)
         return encode_texts(texts)
 
-    monkeypatch.setattr(processor, "encode_texts", kill_the_worker)
-    rows = (Row(i, None, "a day") for i in range(10_000))
-    before = {child.pid for child in psutil.Process().children()}
+    monkeypatch.setattr(processor, "encode_texts", die)
     with pytest.raises(RuntimeError, match="is killed by signal"):
-        list(score_rows(rows, predictor, 4, num_workers=1, patience=20))
+        list(score_rows(some_rows(), predictor, 4, num_workers=1))
+
+
+def test_each_death_of_a_worker_is_noticed_and_ends_the_other_workers(tiny):
+    """The error is kept here, as a notebook keeps it, and with it what torch has at hand."""
+    predictor, before = Predictor(tiny[0]), children()
+    score = predictor.score
+
+    def die(*given):
+        kill_one(before)
+        score(*given)
+
+    predictor.score = die
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="is killed by signal") as kept:
+            list(score_rows(some_rows(), predictor, 4, num_workers=2))
+        assert kept.tb
+        assert children().keys() <= before.keys()
+
+
+def test_a_death_of_which_nobody_heard_is_noticed_long_before_the_patience_ends(tiny, monkeypatch):
+    monkeypatch.setattr(engine, "ASK_AFTER", 1)
+    before = children()
+
+    def rows():
+        with suppress(RuntimeError):  # as readers of files and finalisers do
+            kill_one(before)
+        yield from some_rows()
+
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        list(score_rows(rows(), Predictor(tiny[0]), 4, num_workers=2, patience=3600))
+
+
+def test_an_error_of_the_rows_takes_the_workers_down(tiny):
+    def rows():
+        yield from (Row(i, None, "a day") for i in range(400))
+        raise ValueError("no more")
+
+    before = children()
+    with pytest.raises(ValueError, match="no more") as kept:
+        list(score_rows(rows(), Predictor(tiny[0]), 4, num_workers=2))
+    assert kept.tb
+    assert children().keys() <= before.keys()
