@@ -18,9 +18,8 @@ from hybridsent.scoring.rows import Row
 
 AHEAD = 4  # batches that each worker prepares ahead of the model
 PATIENCE = 600  # seconds; a worker that cannot hand over its batch, /dev/shm being full, hangs
-ASK_AFTER = (
-    5  # seconds until torch asks whether workers live; a signal tells sooner, unless swallowed
-)
+# Seconds until torch asks whether its workers live; a signal tells sooner, if nothing swallows it.
+ASK_AFTER = 5
 
 
 def score_rows(
