@@ -132,7 +132,7 @@ class Preparer:
             return cast(list[int], mask.sum(dim=1).tolist())
         except Exception as error:  # of any tokenizer; the batch of that text says why
             if lost := lost_worker(error):  # torch raises that wherever this process is
-                raise lost from error
+                raise lost from None
             if len(texts) == 1:
                 return [len(texts[0] or "")]
             return [self._lengths([text])[0] for text in texts]

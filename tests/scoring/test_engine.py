@@ -17,6 +17,7 @@ from hybridsent.scoring.answers import BATCHES, MAX_BYTES, Window, windows
 from hybridsent.scoring.engine import AHEAD, score_rows
 from hybridsent.scoring.inputs import find_input
 from hybridsent.scoring.rows import Assignment, Row
+from hybridsent.support.command_line import explain
 
 
 @pytest.fixture(scope="module")
@@ -169,18 +170,26 @@ def some_rows():
     return (Row(i, None, "a day") for i in range(10_000))
 
 
-def test_a_worker_that_dies_while_tokens_are_counted_is_the_error(tiny, monkeypatch):
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_a_worker_that_dies_while_tokens_are_counted_is_the_error(is_wrapped, tiny, monkeypatch):
+    """Also where a library makes an error of its own of it, as transformers does."""
     predictor = Predictor(tiny[0])
     processor, before = predictor.preparer.processor, children()
     encode_texts = processor.encode_texts
 
     def die(texts):
-        kill_one(before)
+        try:
+            kill_one(before)
+        except RuntimeError as error:
+            if is_wrapped:
+                raise ValueError("no tensor") from error
+            raise
         return encode_texts(texts)
 
     monkeypatch.setattr(processor, "encode_texts", die)
-    with pytest.raises(RuntimeError, match="is killed by signal"):
+    with pytest.raises(RuntimeError, match="is killed by signal") as caught:
         list(score_rows(some_rows(), predictor, 4, num_workers=1))
+    assert "A worker process died" in explain(caught.value)
 
 
 def test_each_death_of_a_worker_is_noticed_and_ends_the_other_workers(tiny):

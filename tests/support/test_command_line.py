@@ -106,6 +106,18 @@ def test_a_full_disk_is_seen_behind_another_error(capsys):
     assert "Disk full." in said_by(run, capsys)[1]
 
 
+def test_causes_in_a_circle_are_looked_at_once(capsys):
+    def run():
+        try:
+            raise RuntimeError("the writer failed")
+        except RuntimeError as error:
+            other = ValueError("no number")
+            other.__cause__ = error
+            raise error from other
+
+    assert said_by(run, capsys)[1].startswith("error: the writer failed\n")
+
+
 def test_memory_that_is_used_up_is_told_with_advice(capsys):
     status, said = said_by(lambda: torch.zeros(1).expand(10**14).contiguous(), capsys)
     assert status == 1
